@@ -1,0 +1,13 @@
+"""${message}"""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+
+
+def upgrade() -> None:
+    # Through the driver: a script of several statements, in which % is no placeholder.
+    op.get_bind().connection.driver_connection.execute(Path(__file__).with_suffix(".sql").read_text())

