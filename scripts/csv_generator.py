@@ -40,12 +40,13 @@ PREFIX = "CSV/"
 CENT = Decimal("0.01")
 Choice = TypeVar("Choice")
 
-# List price by product, share of the list price that is cost, and monthly demand (January first).
+# By category: prefix of the product ids, cost as a share of the list price, demand from January on, list prices.
 CATALOGUE: dict[str, tuple[str, str, tuple[int, ...], dict[str, str]]] = {
     "Electronics": (
         "EL", "0.68", (9, 8, 8, 8, 8, 8, 9, 10, 9, 9, 15, 17),
-        {"Wireless Earbuds": "79.90", "Bluetooth Speaker": "49.95", '27" Monitor': "219.00", "Mechanical Keyboard":
-         "89.50", "USB-C Charger, 65 W": "34.99", "Action Camera": "249.00", "Smart Watch": "179.00"},
+        {"Wireless Earbuds": "79.90", "Bluetooth Speaker": "49.95", '27" Monitor': "219.00",
+         "Mechanical Keyboard": "89.50", "USB-C Charger, 65 W": "34.99", "Action Camera": "249.00",
+         "Smart Watch": "179.00"},
     ),
     "Home & Kitchen": (
         "HK", "0.55", (8, 8, 9, 9, 10, 9, 9, 9, 9, 10, 13, 14),
