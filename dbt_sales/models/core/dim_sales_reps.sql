@@ -1,0 +1,12 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_members',
+    unique_key='sales_representative',
+    indexes=[
+        {'columns': ['sales_representative'], 'unique': true},
+        {'columns': ['first_line_date']},
+        {'columns': ['last_line_date']},
+    ],
+) }}
+
+{{ dimension_from_lines('sales_representative', ['sales_region']) }}

@@ -1,0 +1,83 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_dates',
+    on_schema_change='fail',
+    indexes=[{
+        'columns': ['sale_date', 'store_id', 'sales_region', 'sales_channel', 'sales_representative', 'currency'],
+        'unique': true,
+    }],
+) }}
+
+{% set affected = is_affected('sale_date') %}
+
+with lines as (
+    select * from {{ ref('fct_sales_lines') }} where {{ affected }}
+),
+
+orders as (
+    select * from {{ ref('fct_orders') }} where {{ affected }}
+),
+
+line_totals as (
+    select
+        sale_date,
+        store_id,
+        sales_region,
+        sales_channel,
+        sales_representative,
+        currency,
+        sum(adjustment_value) as adjustment_value,
+{{ line_measures() }}
+    from lines
+    group by sale_date, store_id, sales_region, sales_channel, sales_representative, currency
+),
+
+order_totals as (
+    select
+        sale_date,
+        store_id,
+        sales_region,
+        sales_channel,
+        sales_representative,
+        currency,
+        count(*) filter (where order_status = 'completed') as orders,
+        count(*) filter (where order_status = 'cancelled') as cancelled_orders
+    from orders
+    group by sale_date, store_id, sales_region, sales_channel, sales_representative, currency
+),
+
+-- Every order has its place from one of the lines, so no order is lost in this join.
+final as (
+    select
+        line_totals.sale_date,
+        line_totals.store_id,
+        line_totals.sales_region,
+        line_totals.sales_channel,
+        line_totals.sales_representative,
+        line_totals.currency,
+        line_totals.gross_sales,
+        line_totals.discounts,
+        line_totals.returns,
+        line_totals.net_sales,
+        coalesce(order_totals.orders, 0) as orders,
+        line_totals.units_sold,
+        line_totals.returned_units,
+        line_totals.cost_amount,
+        line_totals.gross_margin,
+        line_totals.costed_net_sales,
+        line_totals.cancelled_value,
+        coalesce(order_totals.cancelled_orders, 0) as cancelled_orders,
+        line_totals.adjustment_value,
+        line_totals.lines
+    from line_totals
+    left join order_totals
+        on
+            line_totals.sale_date = order_totals.sale_date
+            and line_totals.store_id = order_totals.store_id
+            and line_totals.sales_region = order_totals.sales_region
+            and line_totals.sales_channel = order_totals.sales_channel
+            and line_totals.sales_representative = order_totals.sales_representative
+            and line_totals.currency = order_totals.currency
+)
+
+select * from final

@@ -1,0 +1,19 @@
+with runs as (
+    select * from {{ ref('stg_raw_sales__dbt_runs') }}
+),
+
+final as (
+    select
+        run_id,
+        status,
+        started_at,
+        finished_at,
+        extract(epoch from finished_at - started_at) as seconds,
+        dates,
+        files,
+        error,
+        mart_version
+    from runs
+)
+
+select * from final

@@ -1,0 +1,31 @@
+with files as (
+    select * from {{ ref('stg_raw_sales__files') }}
+),
+
+final as (
+    select
+        file_id,
+        bucket,
+        key,
+        version,
+        sha256,
+        feed,
+        status,
+        attempts,
+        events,
+        rows_read,
+        rows_loaded,
+        rows_rejected,
+        rows_skipped,
+        error,
+        size_bytes,
+        event_at,
+        received_at,
+        loaded_at,
+        modelled_at,
+        extract(epoch from loaded_at - event_at) as arrival_to_loaded_seconds,
+        extract(epoch from modelled_at - event_at) as arrival_to_mart_seconds
+    from files
+)
+
+select * from final

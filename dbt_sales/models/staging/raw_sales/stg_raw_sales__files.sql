@@ -1,0 +1,30 @@
+with source as (
+    select * from {{ source('raw_sales', 'files') }}
+),
+
+final as (
+    select
+        file_id,
+        bucket,
+        key,
+        version,
+        sha256,
+        feed,
+        status,
+        attempts,
+        events,
+        rows_read,
+        rows_loaded,
+        rows_rejected,
+        rows_skipped,
+        error,
+        size_bytes,
+        event_at,
+        received_at,
+        loaded_at,
+        modelled_at,
+        superseded_by
+    from source
+)
+
+select * from final

@@ -1,0 +1,1 @@
+{{ core_raw_differences('all') }}

@@ -1,0 +1,3 @@
+{{ config(tags=['publish']) }}
+
+{{ core_raw_differences('affected') }}

@@ -1,0 +1,1 @@
+{{ kpi_core_differences('all') }}

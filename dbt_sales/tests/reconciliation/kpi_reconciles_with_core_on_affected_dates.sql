@@ -1,0 +1,3 @@
+{{ config(tags=['publish']) }}
+
+{{ kpi_core_differences('affected') }}
