@@ -301,11 +301,11 @@ def _order(seed: int, day: date, rows: int, draw: random.Random, sale_id: str) -
 
 def _visitor(seed: int, day: date, rows: int, draw: random.Random) -> Customer:
     """Mostly one of the recent customers, the more recent the likelier; now and then one who was never there before."""
-    new_per_day = max(1, rows // 40)
+    new_per_day = max(1, rows // 12)
     known = day.toordinal() * new_per_day
-    if draw.random() < 0.07:
+    if draw.random() < 0.15:
         return _customer(seed, known + draw.randrange(new_per_day))
-    return _customer(seed, known - 1 - int(draw.random() ** 1.6 * new_per_day * 220))
+    return _customer(seed, known - 1 - int(draw.random() ** 1.6 * new_per_day * 300))
 
 
 def _payment(day: date, method: str, draw: random.Random) -> tuple[str, date | None]:

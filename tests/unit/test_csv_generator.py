@@ -13,6 +13,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from loader.feeds import Feeds
+from loader.pipeline import check_file
 from scripts.csv_generator import BAD_ROWS, HEADER, Sheet, live_sheet, main, sheet
 
 SEED = 7
@@ -225,6 +227,16 @@ def test_every_bad_kind_is_there_and_its_lines_are_known(month: list[Sheet]) -> 
         found = Counter(kind for cells in bad_rows(made) for kind in BAD_ROWS if is_broken(kind, cells))
         assert found == made.summary["bad_rows"]
     assert set(wanted) == set(BAD_ROWS)
+
+
+def test_the_loader_rejects_exactly_the_bad_lines(month: list[Sheet], tmp_path: Path) -> None:
+    feed = Feeds().named("sales_data")
+    for made in month[:5]:
+        file = tmp_path / Path(made.key).name
+        file.write_bytes(made.content)
+        check = check_file(file, feed)
+        assert [row.source_line for row in check.rejected] == made.summary["bad_lines"]
+        assert (check.counts.loaded, check.error) == (made.summary["rows"], None)
 
 
 def test_good_rows_are_not_broken_in_any_known_way(month: list[Sheet]) -> None:
