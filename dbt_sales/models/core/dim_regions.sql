@@ -1,6 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_members',
+    on_schema_change='fail',
     unique_key='sales_region',
     indexes=[
         {'columns': ['sales_region'], 'unique': true},

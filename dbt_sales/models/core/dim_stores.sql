@@ -1,6 +1,7 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_members',
+    on_schema_change='fail',
     unique_key='store_id',
     indexes=[
         {'columns': ['store_id'], 'unique': true},
