@@ -486,6 +486,7 @@ def upload(sheets: Iterable[Sheet], store: ObjectStore, bucket: str) -> int:
 
 
 def main(
+    *,
     days: Annotated[int, typer.Option(min=1, help="How many daily sheets, the last one of --end.")] = 92,
     end: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last date; today (UTC) if not given.")
