@@ -390,7 +390,7 @@ def _runs(program: Path, user: str) -> bool:
 
 def _run_as(user: str | None, command: list[str | Path]) -> None:
     identity = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if user else {}
-    done = subprocess.run(command, cwd="/", capture_output=True, text=True, **identity)  # type: ignore[call-overload]
+    done = subprocess.run(command, check=False, cwd="/", capture_output=True, text=True, **identity)  # type: ignore[call-overload]
     if done.returncode:
         raise StackError(f"{command[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
 

@@ -1,0 +1,139 @@
+"""Kafka: the topic of arrivals and the dead-letter topic. The only home of confluent_kafka.
+
+Kafka is the trigger and S3 the truth: all that is here may be lost, and the watcher announces again what is missing.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from loader.errors import TransientError
+from loader.events import FileArrived, encode
+from loader.settings import Settings
+
+log = structlog.get_logger()
+
+_DELIVERY_SECONDS = 10
+
+
+def ensure_topics(settings: Settings) -> None:
+    """Create the two topics where they are missing: a broker may start empty, and not create topics by itself.
+
+    Raises TransientError when the broker does not answer.
+    """
+    admin = AdminClient(_connection(settings))
+    topics = [
+        NewTopic(settings.kafka_topic, num_partitions=settings.kafka_partitions),
+        NewTopic(settings.kafka_dead_letter_topic, num_partitions=1),
+    ]
+    try:
+        there = admin.list_topics(timeout=_DELIVERY_SECONDS).topics
+        missing = [topic for topic in topics if topic.topic not in there]
+        for created in admin.create_topics(missing).values() if missing else ():
+            created.result(_DELIVERY_SECONDS)
+    except KafkaException as error:
+        if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise TransientError(f"Kafka at {settings.kafka_bootstrap_servers} did not answer: {error}") from error
+
+
+class Publisher:
+    """Puts messages on the two topics, and returns when the broker has them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._producer = Producer(
+            _connection(settings) | {"acks": "all", "delivery.timeout.ms": _DELIVERY_SECONDS * 1000}
+        )
+        self._failed: list[KafkaError] = []
+
+    def announce(self, arrivals: list[FileArrived]) -> None:
+        """Raises TransientError when one of them was not delivered."""
+        for arrival in arrivals:
+            self._produce(self._settings.kafka_topic, arrival.key.encode(), encode(arrival), {})
+        self._flush()
+
+    def dead_letter(self, message: Message, error: Exception, attempts: int) -> None:
+        """Keep a message that cannot be worked, with the reason in its headers.
+
+        Raises TransientError when it was not delivered.
+        """
+        headers = {
+            "reason": type(error).__name__,
+            "error": str(error),
+            "attempts": str(attempts),
+            "topic": str(message.topic()),
+            "partition": str(message.partition()),
+            "offset": str(message.offset()),
+        }
+        self._produce(self._settings.kafka_dead_letter_topic, message.key(), message.value() or b"", headers)
+        self._flush()
+
+    def _produce(self, topic: str, key: bytes | str | None, value: bytes | str, headers: Mapping[str, str]) -> None:
+        self._producer.produce(
+            topic, value, key, headers=[(name, text.encode()) for name, text in headers.items()], on_delivery=self._done
+        )
+
+    def _done(self, error: KafkaError | None, _: Message) -> None:
+        if error:
+            self._failed.append(error)
+
+    def _flush(self) -> None:
+        undelivered = self._producer.flush(_DELIVERY_SECONDS + 1)
+        failed, self._failed = self._failed, []
+        if undelivered or failed:
+            reason = failed[0] if failed else f"{undelivered} messages undelivered"
+            raise TransientError(f"Kafka at {self._settings.kafka_bootstrap_servers} took no message: {reason}")
+
+
+class Subscription:
+    """This process's share of the topic. Offsets are committed by `commit` alone, after the work."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._consumer = Consumer(
+            _connection(settings)
+            | {
+                "group.id": settings.kafka_group,
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "session.timeout.ms": settings.kafka_session_timeout_ms,
+                "partition.assignment.strategy": "cooperative-sticky",
+            }
+        )
+        self._consumer.subscribe([settings.kafka_topic])
+
+    def next(self, seconds: float) -> Message | None:
+        """A message, or None when none came in time. Broker trouble is logged; librdkafka keeps trying."""
+        message = self._consumer.poll(seconds)
+        if message is None or not (error := message.error()):
+            return message
+        log.warning("broker_trouble", error=str(error))
+        return None
+
+    @contextmanager
+    def paused(self) -> Iterator[Callable[[], None]]:
+        """No further message meanwhile. Call what this gives again and again, or the group thinks this member dead."""
+        self._consumer.pause(self._consumer.assignment())
+        yield self._stay
+        self._consumer.resume(self._consumer.assignment())
+
+    def _stay(self) -> None:
+        if message := self.next(0):  # of a partition that was assigned meanwhile: give it back
+            self._consumer.seek(TopicPartition(message.topic(), message.partition(), message.offset()))
+            self._consumer.pause(self._consumer.assignment())
+
+    def commit(self, message: Message) -> None:
+        """The message is done. When the partition has gone to another replica, that one sees it again: harmless."""
+        try:
+            self._consumer.commit(message, asynchronous=False)
+        except KafkaException as error:
+            log.warning("offset_not_committed", offset=message.offset(), error=str(error))
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
+def _connection(settings: Settings) -> dict[str, str | int | bool]:
+    return {"bootstrap.servers": settings.kafka_bootstrap_servers, "log_level": 0}

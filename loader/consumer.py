@@ -1,0 +1,121 @@
+"""`loader run`: messages from the topic, files into the warehouse, and only then the offset."""
+
+from concurrent.futures import ThreadPoolExecutor, wait
+from threading import Event
+
+import structlog
+from confluent_kafka import Message
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    sleep_using_event,
+    stop_after_attempt,
+    stop_when_event_set,
+    wait_exponential_jitter,
+)
+
+from loader import failpoints
+from loader.broker import Publisher, Subscription, ensure_topics
+from loader.errors import InvalidEvent, ObjectGone, TransientError
+from loader.events import FileArrived, parse
+from loader.pipeline import Outcome, Pipeline
+from loader.settings import Settings
+
+log = structlog.get_logger()
+
+_POLL_SECONDS = 0.5
+
+
+def run(settings: Settings, stop: Event) -> None:
+    """Consume until `stop` is set; the file in work is finished first.
+
+    Raises TransientError when PostgreSQL or the broker stays away: the offset is uncommitted, a restart begins again.
+    """
+    pipeline = Pipeline(settings)
+    retrying(settings, stop)(ensure_topics, settings)
+    worker = Worker(settings, pipeline, Publisher(settings), stop)
+    subscription = Subscription(settings)
+    log.info("loader_started", topic=settings.kafka_topic, group=settings.kafka_group)
+    try:
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="load") as executor:
+            while not stop.is_set():
+                if not (message := subscription.next(_POLL_SECONDS)):
+                    continue
+                failpoints.reach("received")
+                work = executor.submit(worker.work, message)
+                if not wait([work], _POLL_SECONDS).done:
+                    with subscription.paused() as stay:
+                        while not wait([work], _POLL_SECONDS).done:
+                            stay()
+                if work.result():
+                    subscription.commit(message)
+                    failpoints.reach("offset")
+    finally:
+        subscription.close()
+        pipeline.warehouse.close()
+    log.info("loader_stopped")
+
+
+def retrying(settings: Settings, stop: Event) -> Retrying:
+    """Capped exponential backoff with jitter for TransientError; gives up at once when `stop` is set."""
+    return Retrying(
+        retry=retry_if_exception_type(TransientError),
+        wait=wait_exponential_jitter(initial=settings.retry_seconds, max=settings.retry_max_seconds),
+        stop=stop_after_attempt(settings.max_attempts) | stop_when_event_set(stop),
+        sleep=sleep_using_event(stop),
+        before_sleep=_log_retry,
+        reraise=True,
+    )
+
+
+class Worker:
+    """What is done with one message, in the thread that loads."""
+
+    def __init__(self, settings: Settings, pipeline: Pipeline, publisher: Publisher, stop: Event) -> None:
+        self._settings = settings
+        self._pipeline = pipeline
+        self._publisher = publisher
+        self._stop = stop
+
+    def work(self, message: Message) -> bool:
+        """Load every object that the message announces. False: stopped before the end, so do not commit it."""
+        try:
+            arrivals = parse(message.value() or b"")
+        except InvalidEvent as error:
+            log.warning("message_dead_lettered", offset=message.offset(), error=str(error))
+            self._publisher.dead_letter(message, error, attempts=1)
+            return True
+        return all(self._load(arrival, message) for arrival in arrivals)
+
+    def _load(self, arrival: FileArrived, message: Message) -> bool:
+        attempts = retrying(self._settings, self._stop)
+        where = {"bucket": arrival.bucket, "key": arrival.key}
+        try:
+            log_outcome(attempts(self._pipeline.load_file, arrival))
+        except TransientError as error:
+            if self._stop.is_set():
+                return False
+            with self._pipeline.warehouse.session() as session:
+                if isinstance(error, ObjectGone):
+                    session.execute("source_gone", **where, error=str(error))
+                else:
+                    session.execute("fail", **where, error=str(error), seconds=self._settings.retry_max_seconds)
+                session.commit()
+            log.error("file_failed", **where, error=str(error))
+            self._publisher.dead_letter(message, error, attempts.statistics["attempt_number"])
+        return True
+
+
+def log_outcome(outcome: Outcome) -> None:
+    counts = vars(outcome.counts) if outcome.counts else {}
+    event = "file_duplicate" if outcome.duplicate else f"file_{outcome.status}"
+    report = log.warning if outcome.error else log.info
+    report(
+        event, file_id=outcome.file_id, key=outcome.key, **counts, **({"error": outcome.error} if outcome.error else {})
+    )
+
+
+def _log_retry(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    log.warning("retrying", attempt=state.attempt_number, seconds=round(state.upcoming_sleep, 1), error=str(error))

@@ -1,0 +1,35 @@
+"""What can go wrong, named by what the loop does about it.
+
+LoaderError
+├── SettingsError   one clear line at start, exit 2
+├── TransientError  back off and retry; the offset stays uncommitted
+├── InvalidEvent    dead-letter topic, then commit
+└── InvalidFile     ledger `rejected` with a report, then commit
+
+Anything else is a defect: it crashes the process, the supervisor restarts it, and it is visible.
+A bad row is data, not an exception: see `validation.Rejected`.
+"""
+
+
+class LoaderError(Exception):
+    """Says what failed, where, and what to run next."""
+
+
+class SettingsError(LoaderError):
+    """A setting, or a feed file, is missing or wrong."""
+
+
+class TransientError(LoaderError):
+    """The infrastructure's fault: the same work may succeed later."""
+
+
+class ObjectGone(TransientError):
+    """The object is not there (any more), or changed while it was read."""
+
+
+class InvalidEvent(LoaderError):
+    """A message that no retry will make readable."""
+
+
+class InvalidFile(LoaderError):
+    """A file that broke its contract as a whole."""

@@ -1,0 +1,257 @@
+"""Feeds: the YAML contracts that map families of files to the canonical sale line.
+
+A feed says which keys it is for, how the bytes are written, which header is which canonical field, and how many bad
+rows are too many. Its part of a load is `Feed.cell`: the text of one cell → canonical text (ISO dates, plain decimal
+numbers, None for an empty token). Whether that text is acceptable is for pydantic to say (validation.py).
+"""
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from fnmatch import fnmatchcase
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from loader.errors import SettingsError
+from loader.validation import DATE_FIELDS, FIELDS, NUMBER_FIELDS, REQUIRED, TIME_FIELDS, LineType
+
+
+def _known_timezone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"{name!r} is not a time zone such as Europe/London") from error
+    return name
+
+
+def _known_encoding(name: str) -> str:
+    try:
+        "".encode(name)
+    except LookupError as error:
+        raise ValueError(f"{name!r} is not an encoding such as utf-8 or cp1252") from error
+    return name
+
+
+def _known_field(name: str) -> str:
+    if name not in FIELDS:
+        raise ValueError(f"{name!r} is not a canonical field: those are {', '.join(FIELDS)}")
+    return name
+
+
+FieldName = Annotated[str, AfterValidator(_known_field)]
+
+
+class _Contract(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Format(_Contract):
+    """How the file's text is written."""
+
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    encoding: Annotated[str, AfterValidator(_known_encoding)] = "utf-8"
+    decimal: Literal[".", ","] = "."
+    thousands: Literal[",", ".", " ", "'"] | None = None
+    dates: tuple[str, ...] = ("%Y-%m-%d",)
+    timezone: Annotated[str, AfterValidator(_known_timezone)] = "UTC"
+    nulls: frozenset[str] = frozenset({""})
+
+    @model_validator(mode="after")
+    def _separators_differ(self) -> "Format":
+        if self.decimal == self.thousands:
+            raise ValueError(f"decimal and thousands are both {self.decimal!r}")
+        return self
+
+
+class Column(_Contract):
+    """Where a canonical field comes from: one of `header`, `headers` (the first that the file has), `value`."""
+
+    header: str | None = None
+    headers: tuple[str, ...] = ()
+    value: str | None = None
+    strip_suffix: str = ""
+    pattern: re.Pattern[str] | None = None  # its first group (or the whole match) is the cell; no match: as it is
+    percent: bool = False  # 15 means 0.15
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare_header(cls, data: object) -> object:
+        return {"header": data} if isinstance(data, str) else data
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "Column":
+        if sum((self.header is not None, bool(self.headers), self.value is not None)) != 1:
+            raise ValueError("a column has exactly one of header, headers, value")
+        return self
+
+    @property
+    def accepted_headers(self) -> tuple[str, ...]:
+        return (self.header,) if self.header is not None else self.headers
+
+
+class LineTypeRule(_Contract):
+    """A line whose canonical cells match every pattern is of this type."""
+
+    when: Annotated[dict[FieldName, re.Pattern[str]], Field(min_length=1)]
+    line_type: LineType = Field(alias="is")
+
+
+class Rejects(_Contract):
+    """More bad rows than this, and the whole file is rejected."""
+
+    max_ratio: Annotated[float, Field(ge=0, le=1)] | None = 0.05
+    max_rows: Annotated[int, Field(ge=0)] | None = None
+
+    def exceeded(self, rejected: int, read: int) -> str | None:
+        """Why the file is rejected as a whole, or None."""
+        if self.max_rows is not None and rejected > self.max_rows:
+            return f"{rejected} bad rows, and the feed allows {self.max_rows} (rejects.max_rows)"
+        if self.max_ratio is not None and rejected > self.max_ratio * read:
+            return (
+                f"{rejected} of {read} rows are bad ({rejected / read:.1%}), and the feed allows "
+                f"{self.max_ratio:.1%} (rejects.max_ratio)"
+            )
+        return None
+
+
+class Feed(_Contract):
+    """One contract; docs/adding-a-feed.md explains every key."""
+
+    feed: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    match: Annotated[str, Field(min_length=1)]
+    format: Format = Format()
+    columns: dict[FieldName, Column]
+    line_type: tuple[LineTypeRule, ...] = ()
+    rejects: Rejects = Rejects()
+    reupload: Literal["supersede"] = "supersede"
+    duplicates: Literal["keep"] = "keep"
+
+    @model_validator(mode="after")
+    def _fields_fit_together(self) -> "Feed":
+        if missing := [field for field in REQUIRED if field not in self.columns]:
+            raise ValueError(f"columns: required but not mapped: {', '.join(missing)}")
+        if {"discount_rate", "discount_amount"} <= self.columns.keys():
+            raise ValueError("columns: map discount_rate or discount_amount, not both")
+        for rule in self.line_type:
+            if unmapped := rule.when.keys() - self.columns.keys():
+                raise ValueError(f"line_type: tests {', '.join(sorted(unmapped))}, which columns does not map")
+        return self
+
+    def cell(self, field: str, text: str) -> str | None:
+        """Canonical text of one cell, or None where the feed calls it empty.
+
+        What cannot be read as the field's kind comes back as it is, for pydantic to refuse with the original text.
+        """
+        column = self.columns[field]
+        text = text.strip()
+        if text in self.format.nulls:
+            return None
+        text = text.removesuffix(column.strip_suffix)
+        if column.pattern and (match := column.pattern.search(text)):
+            text = match[1] if match.re.groups else match[0]
+        if field in NUMBER_FIELDS:
+            return self._number(text, column.percent)
+        if field in DATE_FIELDS or field in TIME_FIELDS:
+            return self._time(text, with_zone=field in TIME_FIELDS)
+        return text
+
+    def line_type_of(self, cells: dict[str, str | None]) -> str | None:
+        """The type that the first matching rule gives to a line with these canonical cells."""
+        for rule in self.line_type:
+            if all(pattern.search(cells.get(field) or "") for field, pattern in rule.when.items()):
+                return rule.line_type
+        return None
+
+    def _number(self, text: str, percent: bool) -> str:
+        match = self._number_pattern.fullmatch(text)
+        if not match:
+            return text
+        whole = match["whole"]
+        if self.format.thousands:
+            whole = whole.replace(self.format.thousands, "")
+        sign = "-" if match["minus"] or (match["open"] and match["close"]) else ""
+        fraction = match["fraction"] or ""
+        if percent:
+            digits = whole.rjust(3, "0")
+            whole, fraction = digits[:-2], digits[-2:] + fraction
+        return f"{sign}{whole}.{fraction}" if fraction else f"{sign}{whole}"
+
+    def _time(self, text: str, with_zone: bool) -> str:
+        for form in self.format.dates:
+            try:
+                parsed = datetime.strptime(text, form)
+            except ValueError:
+                continue
+            if not with_zone:
+                return parsed.date().isoformat()
+            zone = ZoneInfo(self.format.timezone)
+            local = parsed.astimezone(zone) if parsed.tzinfo else parsed.replace(tzinfo=zone)
+            return local.isoformat()
+        return text
+
+    @cached_property
+    def _number_pattern(self) -> re.Pattern[str]:
+        """Optional parentheses or minus, optional currency sign, grouped digits, fraction.
+
+        Grouping is checked (three digits at the end, two or three before: lakhs), so that 1.5 never reads as 15.
+        """
+        decimal = re.escape(self.format.decimal)
+        whole = r"\d+"
+        if self.format.thousands:
+            group = re.escape(self.format.thousands)
+            whole = rf"(?:\d{{1,3}}(?:{group}\d{{2,3}})*{group}\d{{3}}|\d+)"
+        sign = r"(?:[$€£¥]|R\$)?\s*"
+        return re.compile(
+            rf"(?P<open>\()?{sign}(?P<minus>-)?\s*{sign}(?P<whole>{whole})(?:{decimal}(?P<fraction>\d*))?\s*(?P<close>\))?",
+            re.ASCII,
+        )
+
+
+class Feeds:
+    """All feeds: the user's own (FEEDS_DIR) before the built-in ones, each in order of file name."""
+
+    def __init__(self, feeds_dir: Path | None = None) -> None:
+        """Raises SettingsError that names the file, the YAML path and what was expected."""
+        if feeds_dir and not feeds_dir.is_dir():
+            raise SettingsError(f"FEEDS_DIR={feeds_dir} is not a folder: create it, or unset FEEDS_DIR")
+        self.all: list[Feed] = [*_read_folder(feeds_dir or ()), *_read_folder(_built_in())]
+
+    def for_key(self, key: str) -> Feed | None:
+        """The first feed whose `match` fits the object key; `*` also matches `/`."""
+        return next((feed for feed in self.all if fnmatchcase(key, feed.match)), None)
+
+    def named(self, name: str) -> Feed:
+        """Raises SettingsError when there is none."""
+        for feed in self.all:
+            if feed.feed == name:
+                return feed
+        raise SettingsError(f"there is no feed {name!r}: those are {', '.join(feed.feed for feed in self.all)}")
+
+
+def _built_in() -> Path:
+    return Path(str(files("loader") / "feeds"))
+
+
+def _read_folder(folder: Path | Iterable[Path]) -> list[Feed]:
+    paths = sorted(folder.glob("*.y*ml")) if isinstance(folder, Path) else []
+    return [read_feed(path) for path in paths]
+
+
+def read_feed(path: Path) -> Feed:
+    """Raises SettingsError that names the file, the YAML path and what was expected."""
+    try:
+        data: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Feed.model_validate(data)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"feed {path}: not readable as YAML: {error}") from error
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in each['loc']) or 'feed'}: {each['msg']}" for each in error.errors()
+        )
+        raise SettingsError(f"feed {path}: {problems}. docs/adding-a-feed.md explains each key") from error

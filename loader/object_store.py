@@ -1,0 +1,117 @@
+"""S3: which objects there are, which version of one is current, and its bytes. The only home of boto3."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from loader.errors import ObjectGone, TransientError
+from loader.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
+
+
+@dataclass(frozen=True)
+class ObjectVersion:
+    """One version of an object. A bucket without versioning has no `version_id`: then ETag and size identify it."""
+
+    bucket: str
+    key: str
+    etag: str
+    size: int
+    modified_at: datetime
+    version_id: str | None = None
+
+
+def s3_client(settings: Settings) -> "S3Client":
+    """A client of the settings' S3 server; without keys in the settings, boto3's own credential chain applies."""
+    secret = settings.aws_secret_access_key
+    return boto3.client(
+        "s3",
+        endpoint_url=settings.s3_endpoint_url,
+        aws_access_key_id=settings.aws_access_key_id,
+        aws_secret_access_key=secret.get_secret_value() if secret else None,
+        region_name=settings.aws_default_region,
+        # Servers other than AWS do not know the newer default checksums.
+        config=Config(
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            connect_timeout=5,
+            read_timeout=60,
+        ),
+    )
+
+
+class ObjectStore:
+    """The bucket side of the loader. Every method raises TransientError when S3 does not do its part."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._client = s3_client(settings)
+
+    def current(self, bucket: str, key: str) -> ObjectVersion:
+        """The version that a read would give now.
+
+        Raises ObjectGone when there is no such object.
+        """
+        with _s3_errors(bucket, key):
+            head = self._client.head_object(Bucket=bucket, Key=key)
+        return ObjectVersion(
+            bucket, key, head["ETag"].strip('"'), head["ContentLength"], head["LastModified"], _version_id(head)
+        )
+
+    @contextmanager
+    def open(self, version: ObjectVersion) -> Iterator[BinaryIO]:
+        """The bytes of exactly this version.
+
+        Raises ObjectGone when it is no longer there, where the server can tell; `current` afterwards tells for all.
+        """
+        request: GetObjectRequestTypeDef = {"Bucket": version.bucket, "Key": version.key}
+        if version.version_id:
+            request["VersionId"] = version.version_id
+        else:
+            request["IfMatch"] = f'"{version.etag}"'
+        with _s3_errors(version.bucket, version.key):
+            body = self._client.get_object(**request)["Body"]
+            with closing(body):
+                yield cast(BinaryIO, body)
+
+    def list(self, bucket: str, prefix: str) -> Iterator[ObjectVersion]:
+        """Every object under the prefix, page by page; folder markers (keys that end in `/`) are no objects."""
+        with _s3_errors(bucket, prefix):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+                for entry in page.get("Contents", []):
+                    if not entry["Key"].endswith("/"):
+                        etag = entry["ETag"].strip('"')
+                        yield ObjectVersion(bucket, entry["Key"], etag, entry["Size"], entry["LastModified"])
+
+    def put(self, bucket: str, key: str, content: bytes) -> None:
+        with _s3_errors(bucket, key):
+            self._client.put_object(Bucket=bucket, Key=key, Body=content)
+
+
+def _version_id(head: object) -> str | None:
+    """A bucket without versioning answers with no version id, or with the literal `null`."""
+    version_id = cast(dict[str, str], head).get("VersionId")
+    return None if version_id in (None, "null") else version_id
+
+
+@contextmanager
+def _s3_errors(bucket: str, key: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        if status in (404, 412):
+            raise ObjectGone(f"s3://{bucket}/{key} is gone or has changed: {error}") from error
+        raise TransientError(
+            f"S3 refused s3://{bucket}/{key}: {error}. Check S3_ENDPOINT_URL, S3_BUCKET and the AWS_* settings"
+        ) from error
+    except BotoCoreError as error:
+        raise TransientError(f"S3 did not answer for s3://{bucket}/{key}: {error}") from error

@@ -1,0 +1,126 @@
+"""The story of one file: from its arrival to one committed transaction."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from loader import failpoints
+from loader.errors import InvalidFile, ObjectGone
+from loader.events import FileArrived
+from loader.feeds import Feed, Feeds
+from loader.object_store import ObjectStore, ObjectVersion
+from loader.reader import Reader
+from loader.settings import Settings
+from loader.validation import Counts, Rejected, Validator, Verdict
+from loader.warehouse import Load, Session, Warehouse
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one arrival. `duplicate`: this version had been dealt with before."""
+
+    status: str
+    key: str
+    file_id: int | None = None
+    counts: Counts | None = None
+    error: str | None = None
+    duplicate: bool = False
+
+
+class Pipeline:
+    """The parts that a load needs, opened once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.feeds = Feeds(settings.feeds_dir)
+        self.store = ObjectStore(settings)
+        self.warehouse = Warehouse(settings.database_url.get_secret_value())
+
+    def load_file(self, arrival: FileArrived, again: bool = False) -> Outcome:
+        """Load the object as it is now, exactly once; `again` also loads a version that was rejected before.
+
+        Raises TransientError when S3 or PostgreSQL fails, ObjectGone when the object is gone or changes meanwhile:
+        in both cases the ledger keeps the version as not loaded, and the same call may succeed later.
+        """
+        with self.warehouse.session() as session, session.file_lock(arrival.bucket, arrival.key):
+            failpoints.reach("locked")
+            version = self.store.current(arrival.bucket, arrival.key)
+            entry = session.discover(version, arrival.event_at)
+            session.commit()
+            failpoints.reach("discovered")
+            if entry.done and not (again and entry.status == "rejected"):
+                return Outcome(entry.status, arrival.key, entry.file_id, duplicate=True)
+            feed = self.feeds.for_key(arrival.key) if arrival.key.startswith(self.settings.s3_prefix) else None
+            if not feed:
+                return self._ignore(session, entry.file_id, arrival.key)
+            session.execute("start_loading", file_id=entry.file_id, feed=feed.feed)
+            session.commit()
+            failpoints.reach("claimed")
+            with session.load(version, entry.file_id) as load:
+                outcome = self._load(load, version, feed, entry.file_id)
+                failpoints.reach("finished")
+                session.commit()
+            failpoints.reach("committed")
+            return outcome
+
+    def _load(self, load: Load, version: ObjectVersion, feed: Feed, file_id: int) -> Outcome:
+        sha256 = None
+        try:
+            with self.store.open(version) as stream:
+                reader = Reader(stream, feed.format.delimiter, feed.format.encoding)
+                for verdict in verdicts(reader, feed):
+                    load.add(verdict)
+                    failpoints.reach("copying")
+            sha256 = reader.sha256
+            error = feed.rejects.exceeded(load.counts.rejected, load.counts.read)
+        except InvalidFile as invalid:
+            error = str(invalid)
+        failpoints.reach("copied")
+        if self.store.current(version.bucket, version.key) != version:
+            raise ObjectGone(f"s3://{version.bucket}/{version.key} was replaced while it was read")
+        status = load.finish_rejected(error, sha256) if error else load.finish_loaded(sha256)
+        return Outcome(status, version.key, file_id, load.counts, error)
+
+    def _ignore(self, session: Session, file_id: int, key: str) -> Outcome:
+        reason = (
+            "no feed matches the key: add one in FEEDS_DIR"
+            if key.startswith(self.settings.s3_prefix)
+            else f"outside S3_PREFIX={self.settings.s3_prefix}"
+        )
+        session.execute("ignore", file_id=file_id, error=reason)
+        session.commit()
+        return Outcome("ignored", key, file_id, error=reason)
+
+
+def verdicts(reader: Reader, feed: Feed) -> Iterator[Verdict]:
+    """Every batch of a file, decided.
+
+    Raises InvalidFile when the file as a whole breaks its contract.
+    """
+    validator = Validator(feed, reader.header)
+    return map(validator.validate, reader.batches())
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a load of this file would do."""
+
+    feed: str
+    counts: Counts
+    rejected: list[Rejected]
+    error: str | None
+
+
+def check_file(path: Path, feed: Feed) -> Check:
+    """The load's own verdict on a local file, without writing anything."""
+    counts = Counts()
+    rejected: list[Rejected] = []
+    error = None
+    try:
+        with path.open("rb") as stream:
+            for verdict in verdicts(Reader(stream, feed.format.delimiter, feed.format.encoding), feed):
+                counts.add(verdict)
+                rejected += verdict.rejected
+    except InvalidFile as invalid:
+        error = str(invalid)
+    return Check(feed.feed, counts, rejected, error or feed.rejects.exceeded(counts.rejected, counts.read))

@@ -1,0 +1,304 @@
+"""A stream of CSV bytes → batches of text columns, with row numbers and physical line numbers, in bounded memory.
+
+The stream is cut at line ends into blocks. A plain block (no quotes, nothing that needs care) is parsed by Arrow at
+memory speed: there a line is a record. Any other block is parsed by Python's csv module, which knows on which physical
+line a record with quoted newlines starts. A property test holds the two equal.
+Format: RFC 4180 with the feed's delimiter, LF or CR LF, and the encoding that the feed says.
+"""
+
+import codecs
+import csv
+import hashlib
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyarrow import csv as arrow_csv
+
+from loader.errors import InvalidFile
+
+BLOCK_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Malformed:
+    """A record that is not a row of the header's columns."""
+
+    row_number: int
+    source_line: int
+    raw_text: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Consecutive records. `columns` follow the header; all arrays have one entry per well-formed record."""
+
+    columns: list[pa.Array]
+    row_numbers: npt.NDArray[np.int64]  # 1-based among the file's records after the header
+    source_lines: npt.NDArray[np.int64]  # 1-based physical line on which the record starts
+    text_at: Callable[[int], str]  # physical line → the record that starts there, as it stands in the file
+    malformed: list[Malformed]
+    blank: int  # lines with nothing on them
+
+    def __len__(self) -> int:
+        return len(self.row_numbers)
+
+    @property
+    def rows_read(self) -> int:
+        return len(self) + len(self.malformed) + self.blank
+
+
+class Reader:
+    """Reads one file: `header` at once, then `batches`; after those, `sha256` of the bytes as stored."""
+
+    def __init__(self, stream: BinaryIO, delimiter: str, encoding: str) -> None:
+        """Read the header. Raises InvalidFile when there is none or the bytes do not fit the encoding."""
+        self._hash = hashlib.sha256()
+        self._delimiter = delimiter
+        self._blocks = _whole_lines(_as_utf8(self._hashed(stream), encoding))
+        self._line = 1  # physical line on which the next block starts
+        self._row = 1
+        self.header = self._read_header()
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+    def batches(self) -> Iterator[Batch]:
+        """Every record after the header, in order.
+
+        Raises InvalidFile when the bytes do not fit the encoding, or a line has no end.
+        """
+        for block in self._blocks:
+            yield self._by_arrow(block) if _is_plain(block) else self._by_csv(block)
+
+    def _hashed(self, stream: BinaryIO) -> Iterator[bytes]:
+        while block := stream.read(BLOCK_BYTES):
+            self._hash.update(block)
+            yield block
+
+    def _read_header(self) -> list[str]:
+        """The first record that is not blank; what follows it in its block is handed back to the blocks."""
+        for block in self._blocks:
+            lines = _Lines(block, self._blocks, self._delimiter)
+            while lines.pending:
+                record = lines.next_record()
+                if not record.text.strip():
+                    continue
+                if record.problem:
+                    raise InvalidFile(f"line {self._line + record.first}: the header is not readable: {record.problem}")
+                self._line += lines.position
+                self._blocks = _chain(lines.rest(), self._blocks)
+                return [" ".join(cell.split()) for cell in record.cells]
+            self._line += lines.position
+        raise InvalidFile("the file is empty: it has no header")
+
+    def _by_arrow(self, block: bytes) -> Batch:
+        names = [str(index) for index in range(len(self.header))]
+        ragged: list[arrow_csv.InvalidRow] = []
+
+        def skip(row: arrow_csv.InvalidRow) -> str:
+            ragged.append(row)
+            return "skip"
+
+        table = arrow_csv.read_csv(
+            pa.BufferReader(block),
+            # Single-threaded and in one block, else a ragged row has no number.
+            arrow_csv.ReadOptions(column_names=names, use_threads=False, block_size=len(block) + 1),
+            arrow_csv.ParseOptions(
+                self._delimiter, quote_char=False, ignore_empty_lines=False, invalid_row_handler=skip
+            ),
+            arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, check_utf8=False
+            ),
+        )
+        text_at = _LineText(block, self._line)
+        lines = block.count(b"\n") + (not block.endswith(b"\n"))
+        kept = np.delete(np.arange(lines, dtype=np.int64), [row.number - 1 for row in ragged])
+        malformed = [
+            Malformed(self._row + row.number - 1, line, text_at(line), _ragged(row.actual_columns, len(names)))
+            for row in ragged
+            if text_at(line := self._line + row.number - 1).strip()
+        ]
+        columns = [column.combine_chunks() for column in table.columns]
+        batch = Batch(
+            columns, kept + self._row, kept + self._line, text_at, malformed, blank=len(ragged) - len(malformed)
+        )
+        self._line += lines
+        self._row += lines
+        return batch
+
+    def _by_csv(self, block: bytes) -> Batch:
+        lines = _Lines(block, self._blocks, self._delimiter)
+        rows: list[list[str]] = []
+        row_numbers: list[int] = []
+        texts: dict[int, str] = {}
+        malformed: list[Malformed] = []
+        blank = 0
+        while lines.pending:
+            record = lines.next_record()
+            line = self._line + record.first
+            if not record.text.strip():
+                blank += 1
+            elif record.problem or len(record.cells) != len(self.header):
+                message = record.problem or _ragged(len(record.cells), len(self.header))
+                malformed.append(Malformed(self._row, line, record.text.replace("\0", "␀"), message))
+            else:
+                rows.append(record.cells)
+                row_numbers.append(self._row)
+                texts[line] = record.text
+            self._row += 1
+        self._line += lines.position
+        return Batch(
+            [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
+            or [pa.array([], pa.string())] * len(self.header),
+            np.array(row_numbers, dtype=np.int64),
+            np.array(list(texts), dtype=np.int64),
+            texts.__getitem__,
+            malformed,
+            blank,
+        )
+
+
+@dataclass(frozen=True)
+class _Record:
+    first: int  # index of its first line
+    text: str
+    cells: list[str]
+    problem: str | None
+
+
+class _Lines:
+    """The physical lines of a block, read record by record; a record that the block's end cuts draws further blocks."""
+
+    def __init__(self, block: bytes, blocks: Iterator[bytes], delimiter: str) -> None:
+        self._blocks = blocks
+        self._delimiter = delimiter
+        self._lines: list[str] = []
+        self._faults: dict[int, str] = {}
+        self.position = 0
+        self._append(block)
+        self._records = self._csv()
+
+    @property
+    def pending(self) -> bool:
+        return self.position < len(self._lines)
+
+    def next_record(self) -> _Record:
+        """A record that csv cannot read (or a quote that is never closed) is its first line alone."""
+        first = self.position
+        problem = None
+        cells: list[str] = []
+        try:
+            cells = next(self._records)
+        except csv.Error as error:
+            problem = f"Not CSV: {error}"
+            self.position = first + 1
+            self._records = self._csv()
+        faults = [self._faults[line] for line in range(first, self.position) if line in self._faults]
+        text = "".join(self._lines[first : self.position]).rstrip("\r\n")
+        return _Record(first, text, cells, faults[0] if faults else problem)
+
+    def rest(self) -> bytes:
+        return "".join(self._lines[self.position :]).encode("utf-8", "surrogateescape")
+
+    def _csv(self) -> Iterator[list[str]]:
+        return csv.reader(self._draw(), delimiter=self._delimiter, strict=True)
+
+    def _draw(self) -> Iterator[str]:
+        while self.pending or self._append(next(self._blocks, b"")):
+            self.position += 1
+            yield self._lines[self.position - 1]
+
+    def _append(self, block: bytes) -> bool:
+        text = block.decode("utf-8", "surrogateescape")
+        lines = io.StringIO(text, newline="\n").readlines()
+        if "\0" in text or not _is_utf8(block):
+            for index, line in enumerate(lines, len(self._lines)):
+                if "\0" in line:
+                    self._faults[index] = "The row contains a NUL byte"
+                elif not _is_utf8(line.encode("utf-8", "surrogateescape")):
+                    self._faults[index] = "The row is not UTF-8; say in the feed which encoding the file has"
+        self._lines += lines
+        return bool(lines)
+
+
+class _LineText:
+    """Text of a physical line of a plain block; the line ends are looked up when the first text is asked for."""
+
+    def __init__(self, block: bytes, first_line: int) -> None:
+        self._block = block
+        self._first_line = first_line
+
+    def __call__(self, line: int) -> str:
+        index = line - self._first_line
+        start = self._ends[index - 1] + 1 if index else 0
+        end = self._ends[index] if index < len(self._ends) else len(self._block)
+        return self._block[start:end].rstrip(b"\r").decode()
+
+    @cached_property
+    def _ends(self) -> npt.NDArray[np.int64]:
+        return np.flatnonzero(np.frombuffer(self._block, dtype=np.uint8) == ord("\n"))
+
+
+def _as_utf8(blocks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    """The same text as UTF-8 without a byte order mark; UTF-8 itself is passed through undecoded."""
+    if codecs.lookup(encoding).name in ("utf-8", "utf-8-sig", "ascii"):
+        first = next(blocks, b"")
+        yield first.removeprefix(codecs.BOM_UTF8)
+        yield from blocks
+        return
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        for block in blocks:
+            yield decoder.decode(block).encode()
+        yield decoder.decode(b"", final=True).encode()
+    except UnicodeDecodeError as error:
+        raise InvalidFile(f"the file is not {encoding}: {error.reason} at byte {error.start} of a block") from error
+
+
+def _whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes, cut after a line end. Raises InvalidFile when a line is longer than a block."""
+    rest = b""
+    for block in blocks:
+        end = block.rfind(b"\n") + 1
+        if end:
+            yield rest + block[:end]
+            rest = block[end:]
+        else:
+            rest += block
+        if len(rest) > BLOCK_BYTES:
+            raise InvalidFile(f"a line is longer than {BLOCK_BYTES} bytes: this is no CSV")
+    if rest:
+        yield rest
+
+
+def _chain(first: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    if first:
+        yield first
+    yield from blocks
+
+
+def _is_plain(block: bytes) -> bool:
+    """No quotes, no NUL, no CR but before LF, valid UTF-8."""
+    return b'"' not in block and b"\0" not in block and block.count(b"\r") == block.count(b"\r\n") and _is_utf8(block)
+
+
+def _is_utf8(block: bytes) -> bool:
+    if block.isascii():
+        return True
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _ragged(found: int, expected: int) -> str:
+    return f"The row has {found} cells where the header has {expected}"

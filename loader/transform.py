@@ -1,0 +1,189 @@
+"""`loader transform`: rebuilds the dates that wait, by dbt, and publishes. The only home of dbt.
+
+One worker at a time across replicas (an advisory lock that its session holds); the others stand by. A run claims all
+that waits at once, so bursts of files coalesce; what it claimed is acknowledged only when every node passed.
+"""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import structlog
+from dbt.cli.main import dbtRunner
+from dbt.contracts.graph.manifest import Manifest
+
+from loader.errors import SettingsError
+from loader.settings import Settings
+from loader.warehouse import Session, Warehouse
+
+log = structlog.get_logger()
+
+# dbt keeps in memory what it learns of a run: the worker ends after so many, and its parent starts a fresh one.
+_RUNS_PER_PROCESS = 500
+
+
+def run(settings: Settings, stop: Event, once: bool = False) -> bool:
+    """Rebuild whatever waits, until `stop` is set; `once`: until nothing waits or a run fails.
+
+    Returns whether the last run succeeded. Raises TransientError when PostgreSQL goes away, SettingsError when dbt
+    cannot read its project or profile.
+    """
+    warehouse = Warehouse(settings.database_url.get_secret_value())
+    listener = warehouse.listen("rebuild_queue")
+    with warehouse.session() as session:
+        if not _take_turn(session, settings, stop):
+            return True
+        project = Project(settings.dbt_project_dir)
+        project.build()
+        log.info("transform_started", project=str(settings.dbt_project_dir))
+        failures = 0
+        for _ in range(_RUNS_PER_PROCESS):
+            succeeded = run_waiting(session, project)
+            while succeeded is None and not once and not stop.is_set():
+                listener.wait(settings.transform_poll_seconds)
+                succeeded = run_waiting(session, project)
+            failures = 0 if succeeded else failures + 1
+            if stop.is_set() or (once and not succeeded):
+                break
+            if failures:
+                stop.wait(min(settings.retry_seconds * 2**failures, settings.retry_max_seconds))
+    return succeeded is not False
+
+
+def run_waiting(session: Session, project: "Project") -> bool | None:
+    """One dbt run for everything that waits: None when nothing does, else whether it was published."""
+    run = session.execute("start_run").one_or_none()
+    session.commit()
+    if not run:
+        return None
+    log.info("dbt_run_started", run_id=run.run_id, dates=run.dates, files=run.files)
+    result = project.build()
+    version = None
+    if result.error is None:
+        session.execute("mark_modelled", run_id=run.run_id)
+        session.execute("acknowledge", run_id=run.run_id)
+        version = session.execute("publish").scalar_one()
+        session.execute("notify_version", mart_version=version)
+    session.execute(
+        "finish_run",
+        run_id=run.run_id,
+        status="failed" if result.error else "succeeded",
+        nodes=json.dumps(result.nodes),
+        error=result.error,
+        mart_version=version,
+    )
+    session.commit()
+    if result.error:
+        log.error("dbt_run_failed", run_id=run.run_id, error=result.error)
+    else:
+        log.info("mart_published", run_id=run.run_id, mart_version=version, dates=run.dates, files=run.files)
+    return result.error is None
+
+
+@dataclass(frozen=True)
+class Result:
+    """`nodes`: node, status, seconds, failures and message of each; `error`: None when all of them passed."""
+
+    nodes: list[dict[str, Any]]
+    error: str | None
+
+
+class Project:
+    """The dbt project, parsed once and again when its files change: a run with the manifest at hand takes a fraction."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._manifest: Manifest | None = None
+        self._fingerprint: dict[Path, int] = {}
+
+    def build(self) -> Result:
+        """Build and test what arrived; first the views and the calendar where the project is new or has changed."""
+        definitions = Result([], None)
+        if self._fingerprint != (fingerprint := self._files()):
+            self._manifest = self._parse()
+            definitions = self._invoke("definitions")
+            if definitions.error:
+                return definitions
+            self._fingerprint = fingerprint
+        arrived = self._invoke("on_arrival")
+        return Result(definitions.nodes + arrived.nodes, arrived.error)
+
+    def _files(self) -> dict[Path, int]:
+        generated = {self._folder / "target", self._folder / "logs"}
+        return {
+            path: path.stat().st_mtime_ns
+            for path in self._folder.rglob("*")
+            if path.is_file() and not generated.intersection(path.parents)
+        }
+
+    def _parse(self) -> Manifest:
+        parsed = dbtRunner().invoke(["--quiet", "parse", *self._options()])
+        if not isinstance(parsed.result, Manifest):
+            raise SettingsError(
+                f"dbt cannot read {self._folder}: {parsed.exception}. Run `dbt parse` there to see more"
+            )
+        return parsed.result
+
+    def _invoke(self, selector: str) -> Result:
+        done = dbtRunner(manifest=self._manifest).invoke(
+            [
+                "--quiet",
+                "--log-level",
+                "none",
+                "--log-level-file",
+                "none",
+                "build",
+                "--selector",
+                selector,
+                *self._options(),
+            ]
+        )
+        if done.result is None:
+            return Result([], f"dbt: {done.exception}")
+        nodes = [
+            {
+                "node": each.node.unique_id,
+                "status": str(each.status),
+                "seconds": round(each.execution_time, 3),
+                "failures": each.failures,
+                "message": each.message,
+            }
+            for each in done.result.results
+        ]
+        broken = [
+            f"{node['node']}: {node['message']}"
+            for node in nodes
+            if node["status"] in ("error", "fail", "runtime error")
+        ]
+        return Result(nodes, None if done.success else "; ".join(broken) or f"dbt: {done.exception}")
+
+    def _options(self) -> list[str]:
+        return ["--project-dir", str(self._folder), "--no-write-json"]
+
+
+def _take_turn(session: Session, settings: Settings, stop: Event) -> bool:
+    """Wait until no other worker is at it. False: stopped before."""
+    while not session.execute("try_transform_lock").scalar_one():
+        session.commit()
+        if stop.wait(settings.transform_poll_seconds):
+            return False
+    session.execute("abandon_runs")
+    session.commit()
+    return True
+
+
+def keep_up(stop: Event) -> None:
+    """Keep a worker process up beside `loader run` until `stop` is set; then let it finish its run."""
+    while not stop.is_set():
+        # Its standard input is a pipe from here: when this process dies, however it dies, the worker reads the end.
+        command = [sys.executable, "-m", "loader", "transform", "--until-stdin-ends"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE) as worker:
+            while worker.poll() is None and not stop.wait(0.2):
+                pass
+        if worker.returncode:
+            log.error("transform_ended", exit_code=worker.returncode)
+            stop.wait(1)

@@ -1,0 +1,273 @@
+"""PostgreSQL: the ledger, the one transaction that loads a file, and the rebuild queue. The only home of SQL.
+
+The statements are in sql/warehouse.sql, by name.
+"""
+
+import csv
+import io
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Self
+
+import psycopg
+import pyarrow as pa
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from psycopg import Connection as DriverConnection
+from psycopg import sql
+from pyarrow import csv as arrow_csv
+from sqlalchemy.engine import URL, Connection, make_url
+
+from loader.errors import SettingsError, TransientError
+from loader.object_store import ObjectVersion
+from loader.validation import COLUMNS, Counts, Rejected, Verdict
+
+_SPOOL_BYTES = 16 * 1024 * 1024
+_LINES = ("file_id", *COLUMNS)
+_REJECTED = ("file_id", "row_number", "source_line", "raw_text", "errors", "revenue_at_risk")
+
+
+def _read_statements() -> dict[str, sa.TextClause]:
+    parts = re.split(r"^-- name: (\w+)\n", (files("loader") / "sql" / "warehouse.sql").read_text(), flags=re.MULTILINE)
+    return {name: sa.text(body) for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+_STATEMENTS = _read_statements()
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    file_id: int
+    status: str
+    attempts: int
+
+    @property
+    def done(self) -> bool:
+        """This version has been dealt with: another event for it changes nothing."""
+        return self.status in ("loaded", "unchanged", "rejected")
+
+
+class Warehouse:
+    """One engine. Every method raises TransientError when PostgreSQL does not answer or gives up a session."""
+
+    def __init__(self, database_url: str) -> None:
+        self._engine = sa.create_engine(_psycopg(database_url), pool_pre_ping=True, json_deserializer=json.loads)
+
+    @contextmanager
+    def session(self) -> Iterator["Session"]:
+        """A connection of its own; what it did and has not committed is undone when it ends."""
+        with _database_errors(), self._engine.connect() as connection:
+            yield Session(connection)
+
+    def rows(self, statement: str, **parameters: Any) -> list[dict[str, Any]]:
+        """The result of a named query."""
+        with self.session() as session:
+            return [dict(row) for row in session.execute(statement, **parameters).mappings()]
+
+    def listen(self, channel: str) -> "Listener":
+        with _database_errors():
+            return Listener(self._engine, channel)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+class Session:
+    """A connection, and the steps of a load in the order in which they happen."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def execute(self, statement: str, **parameters: Any) -> sa.CursorResult[Any]:
+        return self._connection.execute(_STATEMENTS[statement], parameters)
+
+    def commit(self) -> None:
+        self._connection.commit()
+
+    @contextmanager
+    def file_lock(self, bucket: str, key: str) -> Iterator[None]:
+        """Nobody else loads this object meanwhile. Waits for a loader that does."""
+        self.execute("lock_file", bucket=bucket, key=key)
+        self.commit()
+        try:
+            yield
+        finally:
+            if not self._connection.invalidated:
+                self._connection.rollback()
+                self.execute("unlock_file", bucket=bucket, key=key)
+                self.commit()
+
+    def discover(self, version: ObjectVersion, event_at: datetime) -> LedgerEntry:
+        row = self.execute(
+            "discover",
+            bucket=version.bucket,
+            key=version.key,
+            version_id=version.version_id,
+            etag=version.etag,
+            size=version.size,
+            event_at=event_at,
+        ).one()
+        return LedgerEntry(row.file_id, row.status, row.attempts)
+
+    def load(self, version: ObjectVersion, file_id: int) -> "Load":
+        """Begin the transaction of this file; nothing of it is seen by anybody before `commit`."""
+        return Load(self, self._connection, version, file_id)
+
+
+class Load:
+    """The transaction of one file: lines and rejected rows, then either `finish_*`, then the session's `commit`."""
+
+    def __init__(self, session: Session, connection: Connection, version: ObjectVersion, file_id: int) -> None:
+        self._session = session
+        self._version = version
+        self._file_id = file_id
+        self._driver: DriverConnection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
+        self._dates: set[date] = set()
+        self._spool = tempfile.SpooledTemporaryFile(_SPOOL_BYTES, "w+", encoding="utf-8", newline="")  # noqa: SIM115
+        self.counts = Counts()
+        session.execute("clear_rejected_rows", file_id=file_id)
+        self._savepoint = connection.begin_nested()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._spool.close()
+
+    def add(self, verdict: Verdict) -> None:
+        """Copy the accepted lines. Rejected rows wait for `finish_*`: a connection copies into one table at a time."""
+        accepted = verdict.accepted
+        self.counts.add(verdict)
+        self._dates |= verdict.dates
+        rows = csv.writer(self._spool)
+        for each in verdict.rejected:
+            rows.writerow(_rejected_cells(self._file_id, each))
+        if accepted.num_rows:
+            file_ids = pa.array([self._file_id], pa.int64()).take(pa.array([0] * accepted.num_rows, pa.int8()))
+            self._copy("sales_lines", _LINES, _as_csv(accepted.add_column(0, "file_id", file_ids)))
+
+    def finish_loaded(self, sha256: str | None) -> str:
+        """Make this the version that counts, or record that it is the same as the one that does. Returns the status."""
+        where = {"bucket": self._version.bucket, "key": self._version.key, "file_id": self._file_id}
+        earlier = self._session.execute("current_version", **where).one_or_none()
+        if earlier and earlier.sha256 == sha256:
+            self._savepoint.rollback()
+            self.counts = Counts()
+            self._finish("unchanged", sha256, None)
+            return "unchanged"
+        if earlier:
+            self._session.execute(
+                "enqueue_dates_of_earlier_version", file_id=self._file_id, earlier_file_id=earlier.file_id
+            )
+            self._session.execute("delete_lines", file_id=earlier.file_id)
+        self._session.execute("supersede", **where)
+        self._session.execute("enqueue_dates", dates=sorted(self._dates), file_id=self._file_id)
+        self._copy_rejected()
+        self._finish("loaded", sha256, None)
+        self._session.execute("notify_queue")
+        return "loaded"
+
+    def finish_rejected(self, error: str, sha256: str | None) -> str:
+        """Undo the lines, keep the report. Rows that had no fault count as skipped. Returns the status."""
+        self._savepoint.rollback()
+        self.counts.skipped += self.counts.loaded
+        self.counts.loaded = 0
+        self._copy_rejected()
+        self._finish("rejected", sha256, error)
+        return "rejected"
+
+    def _copy_rejected(self) -> None:
+        self._spool.seek(0)
+        if self.counts.rejected:
+            self._copy("rejected_rows", _REJECTED, iter(lambda: self._spool.read(1 << 20), ""))
+
+    def _copy(self, table: str, columns: tuple[str, ...], blocks: Iterator[str] | Iterator[bytes]) -> None:
+        statement = sql.SQL("copy raw.{} ({}) from stdin (format csv)").format(
+            sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+        )
+        with self._driver.cursor().copy(statement) as copy:
+            for block in blocks:
+                copy.write(block)
+
+    def _finish(self, status: str, sha256: str | None, error: str | None) -> None:
+        self._session.execute(
+            "finish",
+            file_id=self._file_id,
+            status=status,
+            error=error,
+            sha256=sha256,
+            rows_read=self.counts.read,
+            rows_loaded=self.counts.loaded,
+            rows_rejected=self.counts.rejected,
+            rows_skipped=self.counts.skipped,
+        )
+
+
+class Listener:
+    """A connection that waits for a NOTIFY on one channel."""
+
+    def __init__(self, engine: sa.Engine, channel: str) -> None:
+        self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        self._driver: DriverConnection[Any] = self._connection.connection.driver_connection  # type: ignore[assignment]
+        self._driver.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
+
+    def wait(self, seconds: float) -> bool:
+        """True when somebody notified, False when the time is over."""
+        with _database_errors():
+            return any(True for _ in self._driver.notifies(timeout=seconds, stop_after=1))
+
+    def close(self) -> None:
+        self._connection.invalidate()  # a pooled connection would go on listening
+        self._connection.close()
+
+
+def migrate(admin_database_url: str) -> str:
+    """Bring the schema to the newest revision; repeatable. Returns that revision.
+
+    Raises TransientError when PostgreSQL does not answer.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(Path(str(files("loader"))) / "migrations"))
+    with _database_errors(), sa.create_engine(_psycopg(admin_database_url)).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        return str(connection.execute(sa.text("select version_num from alembic_version")).scalar_one())
+
+
+def _psycopg(database_url: str) -> URL:
+    try:
+        return make_url(database_url).set(drivername="postgresql+psycopg")
+    except sa.exc.ArgumentError as error:
+        raise SettingsError(
+            "settings: a DATABASE_URL is not of the form postgresql://user:password@host:port/database"
+        ) from error
+
+
+def _as_csv(table: pa.Table) -> Iterator[bytes]:
+    """COPY's CSV: null is nothing, an empty string is quoted."""
+    buffer = io.BytesIO()
+    arrow_csv.write_csv(table, buffer, arrow_csv.WriteOptions(include_header=False))
+    yield buffer.getvalue()
+
+
+def _rejected_cells(file_id: int, row: Rejected) -> tuple[object, ...]:
+    errors = json.dumps(row.errors).replace("\\u0000", "\\u2400")  # PostgreSQL's text has no NUL
+    return file_id, row.row_number, row.source_line, row.raw_text, errors, row.revenue_at_risk
+
+
+@contextmanager
+def _database_errors() -> Iterator[None]:
+    """What a later attempt may not meet again: no connection, a session that was ended, a deadlock, a full disk."""
+    try:
+        yield
+    except (sa.exc.OperationalError, sa.exc.InterfaceError, psycopg.OperationalError, psycopg.InterfaceError) as error:
+        reason = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+        raise TransientError(f"PostgreSQL did not do its part: {str(reason).strip()}") from error

@@ -1,0 +1,88 @@
+"""`loader watch`: announces every object of the bucket that the ledger has not seen.
+
+By set difference of listing and ledger, never by a time watermark: no object is skipped for its age, and a lost message
+is announced again. Beside native notifications it is the reconciler.
+"""
+
+import time
+from datetime import UTC
+from threading import Event
+
+import structlog
+
+from loader.broker import Publisher, ensure_topics
+from loader.errors import TransientError
+from loader.events import FileArrived
+from loader.feeds import Feeds
+from loader.object_store import ObjectStore, ObjectVersion
+from loader.settings import Settings
+from loader.warehouse import Warehouse
+
+log = structlog.get_logger()
+
+
+def run(settings: Settings, stop: Event) -> None:
+    """Look every `watch_seconds` until `stop` is set; trouble is logged and the next look tries again."""
+    watcher = Watcher(settings)
+    log.info("watcher_started", bucket=settings.s3_bucket, prefix=settings.s3_prefix)
+    while not stop.is_set():
+        try:
+            watcher.look()
+        except TransientError as error:
+            log.warning("look_failed", error=str(error))
+        stop.wait(settings.watch_seconds)
+    log.info("watcher_stopped")
+
+
+class Watcher:
+    """Remembers what it announced, so that a long queue is not announced at every look."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._feeds = Feeds(settings.feeds_dir)
+        self._store = ObjectStore(settings)
+        self._warehouse = Warehouse(settings.database_url.get_secret_value())
+        self._publisher = Publisher(settings)
+        self._announced: dict[ObjectVersion, _Announced] = {}
+
+    def look(self) -> int:
+        """One look; returns how many objects were announced. Raises TransientError."""
+        unseen = self.unseen()
+        now = time.monotonic()
+        self._announced = {version: self._announced[version] for version in unseen if version in self._announced}
+        due = [
+            version for version in unseen if version not in self._announced or now >= self._announced[version].again_at
+        ]
+        if not due:
+            return 0
+        ensure_topics(self._settings)
+        self._publisher.announce([_arrival(version) for version in due])
+        for version in due:
+            earlier = self._announced.get(version)
+            self._announced[version] = _Announced(
+                now, earlier.seconds * 2 if earlier else self._settings.watch_again_seconds
+            )
+        log.info("files_announced", files=len(due), unseen=len(unseen))
+        return len(due)
+
+    def unseen(self) -> list[ObjectVersion]:
+        """Objects of the listing whose present version the ledger has not dealt with."""
+        bucket = self._settings.s3_bucket
+        seen = {
+            (row["key"], row["etag"], row["size_bytes"])
+            for row in self._warehouse.rows("seen", bucket=bucket)
+            # A key that no feed knew may have got a feed since.
+            if row["status"] != "ignored" or not self._feeds.for_key(row["key"])
+        }
+        listing = self._store.list(bucket, self._settings.s3_prefix)
+        return [version for version in listing if (version.key, version.etag, version.size) not in seen]
+
+
+class _Announced:
+    def __init__(self, at: float, seconds: float) -> None:
+        self.seconds = seconds
+        self.again_at = at + seconds
+
+
+def _arrival(version: ObjectVersion) -> FileArrived:
+    return FileArrived(version.bucket, version.key, version.modified_at.astimezone(UTC), version.etag, version.size)
