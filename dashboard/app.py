@@ -1,0 +1,84 @@
+"""The entrypoint: navigation, the freshness badge, and what is shown when there is nothing to show."""
+
+import streamlit as st
+from pydantic import ValidationError
+
+from dashboard import live
+from dashboard.queries import Freshness, Problem, Unavailable
+from dashboard.settings import settings
+
+NEXT_STEP = {
+    Problem.DOWN: "The page comes back by itself as soon as it answers. `make demo` starts the local stack; in "
+    "production, check PostgreSQL and `DASHBOARD_DATABASE_URL`.",
+    Problem.NOT_BUILT: "Run `make demo` for a full demonstration, or `loader migrate` and `dbt build` on a database of "
+    "your own. The page fills by itself as soon as they are there.",
+    Problem.DENIED: "Run `loader migrate`, which grants the role `dashboard` the right to read `kpi` and `ops`, and "
+    "check the user that `DASHBOARD_DATABASE_URL` names.",
+    Problem.SLOW: "A query was stopped at the role's time limit. Choose a shorter period, or look at what else keeps "
+    "the database busy.",
+}
+STYLE = """
+<style>
+.stMainBlockContainer {padding-top: 4.25rem; padding-bottom: 3rem; max-width: 1500px}
+[data-testid=stMetric] {min-height: 100%}
+.st-key-live-bar {margin-bottom: -3.4rem; z-index: 1; pointer-events: none}
+.st-key-live-bar > * {pointer-events: auto}
+@media (max-width: 640px) {
+  .stMainBlockContainer {padding-left: 1rem; padding-right: 1rem}
+  .st-key-live-bar {margin-bottom: 0}
+}
+</style>
+"""
+
+
+def main() -> None:
+    """Draw the shell, then the page the viewer is on."""
+    st.set_page_config("Sales dashboard", ":material/monitoring:", layout="wide", initial_sidebar_state="collapsed")
+    st.html(STYLE)
+    page = st.navigation(
+        [
+            st.Page("pages/today.py", title="Today", icon=":material/today:", default=True),
+            st.Page("pages/pipeline.py", title="Pipeline & quality", icon=":material/conversion_path:"),
+        ],
+        position="top",
+    )
+    try:
+        settings()
+    except ValidationError as error:
+        return _explain_settings(error)
+    state = live.observe()
+    live.watch(state)
+    if isinstance(state, Problem):
+        return _explain(state)
+    _warn_of_failed_run(state)
+    try:
+        page.run()
+    except Unavailable as error:
+        _explain(error.problem)
+
+
+def _explain_settings(error: ValidationError) -> None:
+    st.title("Not configured")
+    for fault in error.errors():
+        name = "_".join(["DASHBOARD", *map(str, fault["loc"])]).upper()
+        st.error(f"`{name}`: {fault['msg']}.", icon=":material/settings_alert:")
+    st.markdown(
+        "Set `DASHBOARD_DATABASE_URL` to the PostgreSQL URL of the role `dashboard`, then start the dashboard again. "
+        "`.env.example` lists every setting; `make demo` sets them all."
+    )
+
+
+def _explain(problem: Problem) -> None:
+    st.error(f"**{problem.value}** {NEXT_STEP[problem]}", icon=":material/cloud_off:")
+
+
+def _warn_of_failed_run(state: Freshness) -> None:
+    if state.last_run_status == "failed":
+        st.warning(
+            f"**The last dbt run failed**, so the numbers are those of version {state.mart_version}, published "
+            f"{live.ago(state.published_at)}. The run is repeated by itself; Pipeline & quality says what failed.",
+            icon=":material/warning:",
+        )
+
+
+main()

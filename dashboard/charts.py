@@ -1,0 +1,136 @@
+"""DataFrame to ECharts option. No Streamlit here; text and grid take the colours of the page's theme."""
+
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+
+from dashboard.filters import Span
+from dashboard.measures import Writer
+
+Spec = dict[str, Any]
+
+ACCENT = "#4f6bed"
+MUTED = "#8a93a6"
+UP = "#1a9e6e"
+DOWN = "#d9534f"
+ROW_PIXELS = 34
+MOVER_BASE = Decimal("0.01")  # share of all sales below which a change is noise
+
+
+def trend(daily: pd.DataFrame, past: pd.DataFrame | None, span: Span, past_span: Span, money: Writer) -> Spec:
+    """Net sales per day; the day of the comparison that lies as far into its period is dashed beneath.
+
+    `daily` and `past` have sale_date and net_sales; a date without a row sold nothing.
+    """
+    days = [span.start + timedelta(days=offset) for offset in range(span.days)]
+    frame = pd.DataFrame({"Day": [_day(day, days) for day in days], "Net sales": _filled(daily, days)})
+    columns = [("Net sales", ACCENT, "solid", 2.5, 0.10)]
+    if past is not None:
+        shifted = [past_span.start + timedelta(days=offset) for offset in range(span.days)]
+        values = _filled(past, shifted)
+        # A comparison that is shorter than the period, such as February, ends where it ends.
+        pairs = zip(shifted, values, strict=True)
+        frame["Comparison"] = [value if day <= past_span.end else None for day, value in pairs]
+        columns.append(("Comparison", MUTED, "dashed", 1.5, 0))
+    return {
+        "dataset": {"source": frame},
+        "grid": {"left": 4, "right": 12, "top": 34, "bottom": 4, "containLabel": True},
+        "legend": {"top": 0, "left": 0, "icon": "roundRect", "itemHeight": 3, "itemWidth": 16},
+        "tooltip": {"trigger": "axis", "valueFormatter": _tooltip_format(money)},
+        "xAxis": {"type": "category", "boundaryGap": False, "axisTick": {"show": False}},
+        "yAxis": {"type": "value", "splitNumber": 4},
+        "series": [
+            {
+                "type": "line",
+                "name": name,
+                "encode": {"x": "Day", "y": name},
+                "showSymbol": span.days == 1,
+                "color": color,
+                "lineStyle": {"type": dash, "width": width},
+                "areaStyle": {"opacity": shade},
+            }
+            for name, color, dash, width, shade in columns
+        ],
+    }
+
+
+def leaderboard(names: pd.Series, values: pd.Series, texts: pd.Series) -> Spec:
+    """Horizontal bars, the first row on top, each with its text behind it."""
+    frame = pd.DataFrame({"Name": names, "Value": values.astype(float), "Text": texts})
+    return _bars(frame, [("Value", ACCENT, "right")], high=1.45 * max(frame["Value"].max(), 0) or 1, low=0)
+
+
+def movers(products: pd.DataFrame, rows: int, money: Writer) -> Spec | None:
+    """The products whose net sales changed most, gains and losses on either side of zero; None when none qualifies.
+
+    `products` has product_name, net_sales and net_sales_before. A product counts when it made at least one percent of
+    all sales in either period, so that small numbers do not lead with large percentages.
+    """
+    base = MOVER_BASE * max(sum(products["net_sales"]), sum(products["net_sales_before"]), Decimal(0))
+    large = products[(products["net_sales"] >= base) & (products["net_sales_before"] >= 0)
+                     | (products["net_sales_before"] >= base)]  # fmt: skip
+    change = large["net_sales"] - large["net_sales_before"]
+    order = change.abs().sort_values(ascending=False).index[:rows]
+    large, change = large.loc[order], change.loc[order].sort_values(ascending=False)
+    if change.empty:
+        return None
+    large = large.loc[change.index]
+    text = [money.money(value, signed=True) for value in change]
+    frame = pd.DataFrame({
+        "Name": large["product_name"],
+        "Up": [float(value) if value >= 0 else None for value in change],
+        "Down": [float(value) if value < 0 else None for value in change],
+        "Text": text,
+    })  # fmt: skip
+    reach = 1.7 * (float(change.abs().max()) or 1)
+    return _bars(frame, [("Up", UP, "right"), ("Down", DOWN, "left")], high=reach, low=-reach)
+
+
+def height(spec: Spec) -> int:
+    """Pixels that give every bar of a horizontal chart the same room."""
+    return ROW_PIXELS * len(spec["dataset"]["source"]) + 8
+
+
+def _bars(frame: pd.DataFrame, columns: list[tuple[str, str, str]], *, high: float, low: float) -> Spec:
+    return {
+        "dataset": {"source": frame},
+        "grid": {"left": 4, "right": 4, "top": 0, "bottom": 0, "containLabel": True},
+        "tooltip": {"trigger": "item", "formatter": "{@Name}<br/><b>{@Text}</b>"},
+        "xAxis": {"type": "value", "show": False, "min": low, "max": high},
+        "yAxis": {
+            "type": "category",
+            "inverse": True,
+            "axisTick": {"show": False},
+            "axisLine": {"show": False, "onZero": False},
+            "axisLabel": {"width": 120, "overflow": "truncate"},
+        },
+        "series": [
+            {
+                "type": "bar",
+                "name": column,
+                "stack": "bars",
+                "barWidth": 16,
+                "color": color,
+                "itemStyle": {"borderRadius": 3},
+                "encode": {"x": column, "y": "Name"},
+                "label": {"show": True, "position": side, "formatter": "{@Text}"},
+            }
+            for column, color, side in columns
+        ],
+    }
+
+
+def _filled(daily: pd.DataFrame, days: list[date]) -> list[float]:
+    sold = dict(zip(daily["sale_date"], daily["net_sales"], strict=True))
+    return [float(sold.get(day, 0)) for day in days]
+
+
+def _day(day: date, days: list[date]) -> str:
+    year = f" {day.year}" if days[0].year != days[-1].year else ""
+    return f"{day:%a} {day.day} {day:%b}{year}"
+
+
+def _tooltip_format(money: Writer) -> str:
+    return money.money(Decimal(0)).replace("0", "%,.2f").replace("0", "")

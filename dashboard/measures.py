@@ -1,0 +1,109 @@
+"""The arithmetic and the writing of figures: sums and ratios of sums over daily rows, exact until drawn."""
+
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from enum import Enum
+
+import pandas as pd
+
+from dashboard.settings import NumberStyle
+
+MISSING = "–"
+# Text column of a frame -> symbol; a currency that is not here is written with its code.
+SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹", "BRL": "R$", "KRW": "₩", "PLN": "zł"}
+
+
+class Kind(Enum):
+    """How a figure is written, and how two of them are compared."""
+
+    MONEY = "money"
+    AVERAGE_MONEY = "average money"
+    COUNT = "count"
+    RATIO = "ratio"
+    SHARE = "share"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure of the daily sales mart: a sum, or a sum divided by a sum."""
+
+    label: str
+    kind: Kind
+    numerator: str
+    denominator: str | None = None
+    described_by: str = ""  # column of kpi_daily_sales whose dbt description defines the figure
+
+    def over(self, daily: pd.DataFrame) -> Decimal | None:
+        """The figure over all rows; None where nothing is known or the denominator is zero."""
+        top = daily[self.numerator].dropna()
+        if top.empty:
+            return None
+        total = Decimal(sum(top))
+        if self.denominator is None:
+            return total
+        bottom = Decimal(sum(daily[self.denominator].dropna()))
+        return total / bottom if bottom else None
+
+    def by_day(self, daily: pd.DataFrame) -> list[float]:
+        """The figure of each row, for a sparkline; a day on which it is not defined counts as zero."""
+        return [float(self.over(daily.iloc[[row]]) or 0) for row in range(len(daily))]
+
+
+NET_SALES = Measure("Total sales", Kind.MONEY, "net_sales", described_by="net_sales")
+MEASURES = (
+    NET_SALES,
+    Measure("Orders", Kind.COUNT, "orders", described_by="orders"),
+    Measure("Average transaction", Kind.AVERAGE_MONEY, "net_sales", "orders", described_by="orders"),
+    Measure("Units per order", Kind.RATIO, "units_sold", "orders", described_by="units_sold"),
+    Measure("Margin", Kind.SHARE, "gross_margin", "costed_net_sales", described_by="gross_margin"),
+)
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes figures in one currency and one number style."""
+
+    style: NumberStyle
+    currency: str
+
+    def write(self, value: Decimal | None, kind: Kind) -> str:
+        """The figure as text: `$1,234`, `€56.78`, `1,234`, `2.34`, `41.5 %`; a dash where it is not known."""
+        if value is None:
+            return MISSING
+        match kind:
+            case Kind.MONEY:
+                return self.money(value, cents=abs(value) < 1000)
+            case Kind.AVERAGE_MONEY:
+                return self.money(value, cents=True)
+            case Kind.COUNT:
+                return self.number(value, 0)
+            case Kind.RATIO:
+                return self.number(value, 2)
+            case Kind.SHARE:
+                return f"{self.number(value * 100, 1)}%"
+
+    def change(self, now: Decimal | None, before: Decimal | None, kind: Kind) -> str | None:
+        """The signed difference: percentage points of a share, percent of anything else; None where undefined."""
+        if now is None or before is None:
+            return None
+        if kind is Kind.SHARE:
+            return f"{self._signed((now - before) * 100)} pp"
+        if before <= 0:
+            return None
+        return f"{self._signed((now / before - 1) * 100)}%"
+
+    def money(self, value: Decimal, *, cents: bool = False, signed: bool = False) -> str:
+        """An amount with its currency; rounded half-up to whole units unless the cents matter."""
+        symbol = SYMBOLS.get(self.currency, f"{self.currency} ")
+        sign = "−" if value < 0 else "+" if signed else ""
+        return f"{sign}{symbol}{self.number(abs(value), 2 if cents else 0)}"
+
+    def number(self, value: Decimal, decimals: int) -> str:
+        """A number with grouped digits, rounded half-up."""
+        rounded = Decimal(value).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
+        group, point = self.style[1], self.style[-3]
+        return f"{rounded:,}".translate(str.maketrans(",.", group + point))
+
+    def _signed(self, value: Decimal) -> str:
+        # Streamlit reads the direction of a delta off a leading ASCII sign.
+        return ("-" if value < 0 else "+") + self.number(abs(value), 1)

@@ -1,0 +1,212 @@
+"""Pipeline & quality: every file on its way to the marts, what was rejected and why, and what dbt ran and tested."""
+
+from datetime import datetime
+from decimal import Decimal
+from math import ceil
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
+
+from dashboard import export, queries
+from dashboard.measures import MISSING, Kind, Writer
+from dashboard.queries import Freshness
+from dashboard.settings import settings
+
+FILES_PER_PAGE = 25
+REJECTED_SHOWN = 200
+REJECTED_DOWNLOADED = 100_000
+
+
+def page() -> None:
+    """Draw the page; it follows the ledger, not only the marts."""
+    state = queries.freshness()
+    zone = st.context.timezone or "UTC"
+    st.title("Pipeline & quality", anchor=False)
+    _cards(state, zone)
+    if state.last_run_status == "failed" and state.last_run_error:
+        st.code(state.last_run_error, language=None, wrap_lines=True)
+    with st.container(border=True):
+        _files(state, zone)
+    with st.container(border=True):
+        _rejected(state, zone)
+    left, right = st.columns(2)
+    with left.container(border=True, height="stretch"):
+        _runs(state, zone)
+    with right.container(border=True, height="stretch"):
+        _tests(state, zone)
+
+
+def _cards(state: Freshness, zone: str) -> None:
+    midnight = datetime.now(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
+    quality = queries.quality(state, midnight)
+    # Revenue at risk is of rows that may lack even a currency, so it is written without one.
+    number = Writer(settings().number_style, "")
+    rejected, read = quality["rejected_rows"], quality["rows_read"]
+    share = number.write(Decimal(rejected) / read, Kind.SHARE) if read else MISSING
+    with st.grid(6, min_column_width=185, key="cards"):
+        for label, value, explanation in (
+            ("Files today", number.number(quality["files_since"], 0), "Files that arrived since midnight, your time."),
+            ("Waiting", number.number(Decimal(state.files_waiting), 0), "Files that are not in the marts yet."),
+            (
+                "Arrival to dashboard, p50",
+                _seconds(state.latency_p50_seconds, number),
+                "Half of the last 100 files took no longer from the bucket to published marts.",
+            ),
+            (
+                "Arrival to dashboard, p95",
+                _seconds(state.latency_p95_seconds, number),
+                "19 of 20 of the last 100 files took no longer from the bucket to published marts.",
+            ),
+            (
+                "Rejected rows",
+                f"{number.number(rejected, 0)} · {share}",
+                "Rows that failed validation, of files that count now or were rejected whole; share of rows read.",
+            ),
+            (
+                "Revenue at risk",
+                number.number(quality["revenue_at_risk"], 2),
+                "Quantity × unit price of those rows as far as both can be read, across currencies.",
+            ),
+        ):
+            st.metric(label, value, help=explanation, border=True, height="stretch")
+
+
+def _files(state: Freshness, zone: str) -> None:
+    counts = queries.file_counts(state)
+    st.subheader("Files", anchor=False)
+    if not counts:
+        st.info("No file has arrived yet. `make demo` brings the first ones.", icon=":material/inbox:")
+        return
+    statuses = st.pills(
+        "Status",
+        list(counts),
+        selection_mode="multi",
+        key="status",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    chosen = tuple(sorted(statuses))
+    total = sum(count for status, count in counts.items() if not chosen or status in chosen)
+    pages = max(1, ceil(total / FILES_PER_PAGE))
+    shown = st.session_state.get("files-page", 1)
+    frame = queries.files(state, chosen, FILES_PER_PAGE, (min(shown, pages) - 1) * FILES_PER_PAGE)
+    st.dataframe(
+        frame,
+        hide_index=True,
+        key="files",
+        column_order=(
+            "key", "status", "event_at", "loaded_at", "modelled_at", "arrival_to_mart_seconds", "rows_read",
+            "rows_loaded", "rows_rejected", "rows_skipped", "error", "feed", "events",
+        ),
+        column_config={
+            "key": st.column_config.TextColumn("File", pinned=True, width="medium"),
+            "status": "Status",
+            "event_at": _moment("Arrived", zone),
+            "loaded_at": _moment("Loaded", zone),
+            "modelled_at": _moment("In the marts", zone),
+            "arrival_to_mart_seconds": st.column_config.NumberColumn("Took", format="%.1f s"),
+            "rows_read": st.column_config.NumberColumn("Read", format="localized"),
+            "rows_loaded": st.column_config.NumberColumn("Loaded", format="localized"),
+            "rows_rejected": st.column_config.NumberColumn("Rejected", format="localized"),
+            "rows_skipped": st.column_config.NumberColumn("Skipped", format="localized"),
+            "error": st.column_config.TextColumn("What went wrong", width="large"),
+            "feed": "Feed",
+            "events": st.column_config.NumberColumn("Messages", help="More than one: a duplicate or a replay."),
+        },
+    )  # fmt: skip
+    if pages > 1:
+        st.pagination(pages, key="files-page")
+
+
+def _rejected(state: Freshness, zone: str) -> None:
+    frame = queries.rejected_rows(state, REJECTED_SHOWN)
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.subheader("Rejected rows", anchor=False, width="content")
+        if not frame.empty:
+            st.download_button(
+                "Download CSV",
+                lambda: export.csv_bytes(queries.rejected_rows(state, REJECTED_DOWNLOADED)),
+                "rejected_rows.csv",
+                "text/csv",
+                icon=":material/download:",
+                on_click="ignore",
+            )
+    if frame.empty:
+        st.caption("Every row of every file was accepted.")
+        return
+    if len(frame) == REJECTED_SHOWN:
+        st.caption(f"The newest {REJECTED_SHOWN}; the download has them all.")
+    st.dataframe(
+        frame,
+        hide_index=True,
+        key="rejected",
+        height=320,
+        column_config={
+            "key": st.column_config.TextColumn("File", width="medium"),
+            "source_line": st.column_config.NumberColumn("Line", format="plain", width="small"),
+            "reasons": st.column_config.TextColumn("Why", width="large"),
+            "raw_text": st.column_config.TextColumn("As it stands in the file", width="large"),
+            "revenue_at_risk": st.column_config.NumberColumn("At risk", format="localized"),
+            "feed": "Feed",
+            "file_status": "File is",
+            "rejected_at": _moment("Rejected", zone),
+        },
+    )
+
+
+def _runs(state: Freshness, zone: str) -> None:
+    st.subheader("dbt runs", anchor=False)
+    frame = queries.dbt_runs(state)
+    if frame.empty:
+        st.caption("dbt has not run yet.")
+        return
+    st.dataframe(
+        frame,
+        hide_index=True,
+        key="runs",
+        height=320,
+        column_config={
+            "run_id": st.column_config.NumberColumn("Run", format="plain", width="small"),
+            "status": "Status",
+            "started_at": _moment("Started", zone),
+            "seconds": st.column_config.NumberColumn("Took", format="%.2f s"),
+            "dates": st.column_config.NumberColumn("Dates"),
+            "files": st.column_config.NumberColumn("Files"),
+            "mart_version": st.column_config.NumberColumn("Version", format="plain"),
+            "error": st.column_config.TextColumn("What failed", width="large"),
+        },
+    )
+
+
+def _tests(state: Freshness, zone: str) -> None:
+    frame = queries.test_results(state)
+    st.subheader("dbt tests", anchor=False)
+    if frame.empty:
+        st.caption("No test has run yet.")
+        return
+    st.dataframe(
+        frame,
+        hide_index=True,
+        key="tests",
+        height=320,
+        column_config={
+            "test_name": st.column_config.TextColumn("Test", width="large"),
+            "status": "Status",
+            "failures": st.column_config.NumberColumn("Rows failing", format="localized"),
+            "message": "Message",
+            "run_id": st.column_config.NumberColumn("Run", format="plain"),
+            "tested_at": _moment("Tested", zone),
+        },
+    )
+
+
+def _moment(label: str, zone: str) -> ColumnConfig:
+    return st.column_config.DatetimeColumn(label, format="D MMM, HH:mm:ss", timezone=zone)
+
+
+def _seconds(value: Decimal | None, number: Writer) -> str:
+    return MISSING if value is None else f"{number.number(value, 1)} s"
+
+
+page()

@@ -1,0 +1,207 @@
+"""SQL to DataFrame. Every answer is cached under the mart version it was read at, for all sessions of the process."""
+
+# ruff: noqa: ARG001 -- `version` and `state` are part of the cache key, not of the query
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psycopg.errors
+import streamlit as st
+from sqlalchemy import Engine, TextClause, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from dashboard.settings import settings
+
+SQL = Path(__file__).parent / "sql"
+CONNECT_SECONDS = 3
+FRESHNESS_SECONDS = 1.5  # shorter than the poll of a session, so that all sessions together cost one read per poll
+
+
+class Problem(Enum):
+    """Why nothing can be shown."""
+
+    DOWN = "The database does not answer."
+    NOT_BUILT = "The marts are not built yet."
+    DENIED = "The dashboard's role may not read the marts."
+    SLOW = "The database took too long to answer."
+
+
+class Unavailable(Exception):
+    """A read failed for a reason that the page can explain; the driver's own error is its cause."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.value)
+        self.problem = problem
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """The published state of the marts and of the pipeline that feeds them: one row of ops.ops_freshness."""
+
+    mart_version: int
+    published_at: datetime
+    last_event_at: datetime | None
+    last_loaded_at: datetime | None
+    last_modelled_at: datetime | None
+    files_waiting: int
+    dates_waiting: int
+    last_run_status: str | None
+    last_run_error: str | None
+    latency_p50_seconds: Decimal | None
+    latency_p95_seconds: Decimal | None
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which sales count: one currency, and the regions and channels kept (none named means all)."""
+
+    currency: str
+    regions: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+
+
+@st.cache_data(ttl=FRESHNESS_SECONDS, max_entries=1, show_spinner=False)
+def freshness() -> Freshness:
+    """The state now; raises Unavailable."""
+    return Freshness(**_rows("freshness")[0])
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def descriptions(version: int) -> dict[str, str]:
+    """`relation.column` to its description, which dbt keeps as a comment in PostgreSQL."""
+    return {row["name"]: " ".join(row["description"].split()) for row in _rows("descriptions")}
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def currencies(version: int) -> pd.DataFrame:
+    """currency, first_date, last_date, net_sales: the currency that sold most first."""
+    return _frame("currencies")
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def dimensions(version: int, currency: str) -> dict[str, tuple[str, ...]]:
+    """The regions and channels that have sales in this currency, under the keys `regions` and `channels`."""
+    return {name: tuple(values) for name, values in _rows("dimensions", currency=currency)[0].items()}
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def daily_sales(version: int, scope: Scope, start: date, end: date) -> pd.DataFrame:
+    """One row per date that has lines, with the additive measures of kpi_daily_sales."""
+    return _frame(
+        "daily_sales",
+        currency=scope.currency,
+        regions=list(scope.regions),
+        channels=list(scope.channels),
+        start=start,
+        end=end,
+    )
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def product_sales(version: int, currency: str, start: date, end: date, past: tuple[date, date]) -> pd.DataFrame:
+    """One row per product: net_sales, units_sold and net_sales_before (of the dates `past`)."""
+    return _frame("product_sales", currency=currency, start=start, end=end, past_start=past[0], past_end=past[1])
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def category_sales(version: int, currency: str, start: date, end: date) -> pd.DataFrame:
+    """product_category, net_sales: the category that sold most first."""
+    return _frame("category_sales", currency=currency, start=start, end=end)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def run_rate(version: int, currency: str) -> pd.DataFrame:
+    """The last twelve months, oldest first: month, net_sales, run_rate, previous_month_net_sales."""
+    return _frame("run_rate", currency=currency)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def files(state: Freshness, statuses: tuple[str, ...], limit: int, offset: int = 0) -> pd.DataFrame:
+    """Files by arrival, newest first; no status named means every status."""
+    return _frame("files", statuses=list(statuses), limit=limit, offset=offset)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def file_counts(state: Freshness) -> dict[str, int]:
+    """Status to the number of files in it, the most frequent first."""
+    return {row["status"]: row["files"] for row in _rows("file_counts")}
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def quality(state: Freshness, since: datetime) -> dict[str, Any]:
+    """files_since (arrived since `since`), rejected_rows and revenue_at_risk of the files that count, rows_read."""
+    return _rows("quality", since=since)[0]
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def rejected_rows(state: Freshness, limit: int) -> pd.DataFrame:
+    """Rejected rows, newest file first, in the order of the file."""
+    return _frame("rejected_rows", limit=limit)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def dbt_runs(state: Freshness) -> pd.DataFrame:
+    """The last fifty runs of dbt, newest first."""
+    return _frame("dbt_runs")
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def test_results(state: Freshness) -> pd.DataFrame:
+    """The latest result of every dbt test, failures first."""
+    return _frame("test_results")
+
+
+def _frame(name: str, **parameters: object) -> pd.DataFrame:
+    rows, columns = _read(name, parameters)
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _rows(name: str, **parameters: object) -> list[dict[str, Any]]:
+    rows, columns = _read(name, parameters)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def _read(name: str, parameters: dict[str, object]) -> tuple[list[tuple[Any, ...]], list[str]]:
+    try:
+        with _engine().connect() as connection:
+            result = connection.execute(_statement(name), parameters)
+            return [tuple(row) for row in result], list(result.keys())
+    except DBAPIError as error:
+        raise Unavailable(_problem(error)) from error
+
+
+def _problem(error: DBAPIError) -> Problem:
+    match error.orig:
+        case psycopg.errors.UndefinedTable() | psycopg.errors.InvalidSchemaName() | psycopg.errors.UndefinedColumn():
+            return Problem.NOT_BUILT
+        case psycopg.errors.InsufficientPrivilege():
+            return Problem.DENIED
+        case psycopg.errors.QueryCanceled():
+            return Problem.SLOW
+        case psycopg.OperationalError():
+            return Problem.DOWN
+        case _:
+            raise error
+
+
+@st.cache_resource
+def _engine() -> Engine:
+    url = make_url(settings().database_url.get_secret_value()).set(drivername="postgresql+psycopg")
+    # Autocommit: an open read transaction would make dbt wait when it swaps a table.
+    return create_engine(
+        url,
+        isolation_level="AUTOCOMMIT",
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": CONNECT_SECONDS, "application_name": "dashboard"},
+    )
+
+
+@lru_cache
+def _statement(name: str) -> TextClause:
+    return text((SQL / name).with_suffix(".sql").read_text(encoding="utf-8"))
