@@ -11,3 +11,7 @@
         sum(cancelled_value) as cancelled_value,
         count(*) as lines
 {%- endmacro %}
+
+{% macro distinct_orders() -%}
+        count(distinct (feed, sale_id)) filter (where line_type = 'sale')
+{%- endmacro %}

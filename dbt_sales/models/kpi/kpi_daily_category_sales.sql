@@ -6,7 +6,8 @@
 ) }}
 
 with lines as (
-    select * from {{ ref('fct_sales_lines') }} where {{ is_affected('sale_date') }}
+    select * from {{ ref('fct_sales_lines') }}
+    where {{ is_affected('sale_date') }}
 ),
 
 totals as (
@@ -14,8 +15,8 @@ totals as (
         sale_date,
         product_category,
         currency,
-        count(distinct (feed, sale_id)) filter (where line_type = 'sale') as orders,
-{{ line_measures() }}
+        {{ distinct_orders() }} as orders,
+        {{ line_measures() }}
     from lines
     group by sale_date, product_category, currency
 ),

@@ -11,7 +11,8 @@
 {% set affected = is_affected('sale_date') %}
 
 with lines as (
-    select * from {{ ref('fct_sales_lines') }} where {{ affected }}
+    select * from {{ ref('fct_sales_lines') }}
+    where {{ affected }}
 ),
 
 totals as (
@@ -19,8 +20,8 @@ totals as (
         sale_date,
         product_id,
         currency,
-        count(distinct (feed, sale_id)) filter (where line_type = 'sale') as orders,
-{{ line_measures() }}
+        {{ distinct_orders() }} as orders,
+        {{ line_measures() }}
     from lines
     group by sale_date, product_id, currency
 ),
@@ -34,8 +35,13 @@ names as (
         product_category
     from lines
     order by
-        sale_date, product_id, product_name = 'unknown', product_category = 'unknown',
-        sold_at desc, file_id desc, row_number desc
+        sale_date asc,
+        product_id asc,
+        product_name = 'unknown' asc,
+        product_category = 'unknown' asc,
+        sold_at desc,
+        file_id desc,
+        row_number desc
 ),
 
 final as (

@@ -11,11 +11,13 @@
 {% set affected = is_affected('sale_date') %}
 
 with lines as (
-    select * from {{ ref('fct_sales_lines') }} where {{ affected }}
+    select * from {{ ref('fct_sales_lines') }}
+    where {{ affected }}
 ),
 
 orders as (
-    select * from {{ ref('fct_orders') }} where {{ affected }}
+    select * from {{ ref('fct_orders') }}
+    where {{ affected }}
 ),
 
 line_totals as (
@@ -27,7 +29,7 @@ line_totals as (
         sales_representative,
         currency,
         sum(adjustment_value) as adjustment_value,
-{{ line_measures() }}
+        {{ line_measures() }}
     from lines
     group by sale_date, store_id, sales_region, sales_channel, sales_representative, currency
 ),

@@ -61,7 +61,7 @@ history_weights as (
         greatest(sum(coalesce(days.net_sales, 0)) / count(*), 0) as weight
     from history
     cross join lateral generate_series(history.first_day::timestamp, history.month - interval '1 day', '1 day') as day
-    left join days on history.currency = days.currency and day::date = days.sale_date
+    left join days on history.currency = days.currency and days.sale_date = day::date
     where history.month - history.first_day >= 7
     group by history.currency, history.month, extract(isodow from day)::integer
 ),
@@ -75,13 +75,12 @@ usable as (
     having sum(weight) > 0
 ),
 
-shares as (
+month_days as (
     select
         spans.currency,
         spans.month,
-        sum(case when usable.month is null then 1 else history_weights.weight end)
-            filter (where day::date <= spans.elapsed_until)
-        / sum(case when usable.month is null then 1 else history_weights.weight end) as share_elapsed
+        day::date <= spans.elapsed_until as is_elapsed,
+        case when usable.month is null then 1 else history_weights.weight end as weight
     from spans
     cross join lateral generate_series(spans.month::timestamp, spans.month_end::timestamp, '1 day') as day
     left join usable on spans.currency = usable.currency and spans.month = usable.month
@@ -90,7 +89,15 @@ shares as (
             spans.currency = history_weights.currency
             and spans.month = history_weights.month
             and extract(isodow from day) = history_weights.weekday
-    group by spans.currency, spans.month
+),
+
+shares as (
+    select
+        currency,
+        month,
+        sum(weight) filter (where is_elapsed) / sum(weight) as share_elapsed
+    from month_days
+    group by currency, month
 ),
 
 final as (

@@ -5,7 +5,7 @@ with runs as (
 -- A week covers the nightly tests, and keeps the page fast when thousands of runs have been recorded.
 recent_runs as (
     select * from runs
-    where started_at > (select max(started_at) from runs) - interval '7 days'
+    where started_at > (select max(newest.started_at) from runs as newest) - interval '7 days'
 ),
 
 results as (
@@ -24,7 +24,7 @@ results as (
 latest as (
     select distinct on (test_id) *
     from results
-    order by test_id, run_id desc
+    order by test_id asc, run_id desc
 ),
 
 final as (
