@@ -21,11 +21,11 @@ STYLE = """
 <style>
 .stMainBlockContainer {padding-top: 4.25rem; padding-bottom: 3rem; max-width: 1500px}
 [data-testid=stMetric] {min-height: 100%}
-.st-key-live-bar {margin-bottom: -3.4rem; z-index: 1; pointer-events: none}
+.st-key-live-bar {justify-content: flex-end; margin-bottom: -3.4rem; z-index: 1; pointer-events: none}
 .st-key-live-bar > * {pointer-events: auto}
 @media (max-width: 640px) {
   .stMainBlockContainer {padding-left: 1rem; padding-right: 1rem}
-  .st-key-live-bar {margin-bottom: 0}
+  .st-key-live-bar {justify-content: flex-start; margin-bottom: 0}
 }
 </style>
 """
@@ -45,12 +45,15 @@ def main() -> None:
     try:
         settings()
     except ValidationError as error:
-        return _explain_settings(error)
+        _explain_settings(error)
+        return
     state = live.observe()
+    if isinstance(state, Freshness):
+        _warn_of_failed_run(state)
     live.watch(state)
     if isinstance(state, Problem):
-        return _explain(state)
-    _warn_of_failed_run(state)
+        _explain(state)
+        return
     try:
         page.run()
     except Unavailable as error:
@@ -69,6 +72,7 @@ def _explain_settings(error: ValidationError) -> None:
 
 
 def _explain(problem: Problem) -> None:
+    st.title("Nothing to show right now", anchor=False)
     st.error(f"**{problem.value}** {NEXT_STEP[problem]}", icon=":material/cloud_off:")
 
 

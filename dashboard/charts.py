@@ -39,7 +39,12 @@ def trend(daily: pd.DataFrame, past: pd.DataFrame | None, span: Span, past_span:
         "grid": {"left": 4, "right": 12, "top": 34, "bottom": 4, "containLabel": True},
         "legend": {"top": 0, "left": 0, "icon": "roundRect", "itemHeight": 3, "itemWidth": 16},
         "tooltip": {"trigger": "axis", "valueFormatter": _tooltip_format(money)},
-        "xAxis": {"type": "category", "boundaryGap": False, "axisTick": {"show": False}},
+        "xAxis": {
+            "type": "category",
+            "boundaryGap": False,
+            "axisTick": {"show": False},
+            "axisLabel": {"alignMaxLabel": "right"},
+        },
         "yAxis": {"type": "value", "splitNumber": 4},
         "series": [
             {
@@ -56,10 +61,10 @@ def trend(daily: pd.DataFrame, past: pd.DataFrame | None, span: Span, past_span:
     }
 
 
-def leaderboard(names: pd.Series, values: pd.Series, texts: pd.Series) -> Spec:
-    """Horizontal bars, the first row on top, each with its text behind it."""
+def leaderboard(names: pd.Series, values: pd.Series, texts: pd.Series, *, room: float = 1.5) -> Spec:
+    """Horizontal bars, the first row on top, each with its text behind it; the axis is `room` longest bars long."""
     frame = pd.DataFrame({"Name": names, "Value": values.astype(float), "Text": texts})
-    return _bars(frame, [("Value", ACCENT, "right")], high=1.45 * max(frame["Value"].max(), 0) or 1, low=0)
+    return _bars(frame, [("Value", ACCENT, "right")], high=room * max(frame["Value"].max(), 0) or 1, low=0)
 
 
 def movers(products: pd.DataFrame, rows: int, money: Writer) -> Spec | None:
@@ -84,7 +89,7 @@ def movers(products: pd.DataFrame, rows: int, money: Writer) -> Spec | None:
         "Down": [float(value) if value < 0 else None for value in change],
         "Text": text,
     })  # fmt: skip
-    reach = 1.7 * (float(change.abs().max()) or 1)
+    reach = 2.1 * (float(change.abs().max()) or 1)
     return _bars(frame, [("Up", UP, "right"), ("Down", DOWN, "left")], high=reach, low=-reach)
 
 

@@ -111,19 +111,19 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
 
     with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
         period = st.segmented_control(
-            "Period", PERIODS, default=PERIOD, required=True, key="period", bind="query-params"
+            "Period", PERIODS, default=PERIOD, required=True, key="period", bind="query-params", wrap=True
         )
-        basis = st.selectbox("Compare with", BASES, key="compare", bind="query-params", width=170)
+        basis = st.selectbox("Compare with", BASES, key="compare", bind="query-params", width=160)
         currency = offered[0]
         if len(offered) > 1:
-            currency = st.selectbox("Currency", offered, key="currency", bind="query-params", width=110)
+            currency = st.selectbox("Currency", offered, key="currency", bind="query-params", width=100)
         limit = limits[currency]
         choices = queries.dimensions(version, currency)
         regions = st.multiselect(
-            "Region", choices["regions"], key="region", bind="query-params", placeholder="All regions", width=220
+            "Region", choices["regions"], key="region", bind="query-params", placeholder="All regions", width=185
         )
         channels = st.multiselect(
-            "Channel", choices["channels"], key="channel", bind="query-params", placeholder="All channels", width=220
+            "Channel", choices["channels"], key="channel", bind="query-params", placeholder="All channels", width=185
         )
         custom = limit.widened(TREND_DAYS)
         if period == "Custom":

@@ -24,7 +24,8 @@ def watch(shown: State) -> None:
     """Draw the freshness badge with its Live switch, and rerun the app as soon as the state is no longer `shown`."""
     with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", key="live-bar"):
         live = st.toggle("Live", value=True, key="live", help="Follow new data as it arrives.")
-        st.fragment(_poll, run_every=POLL_SECONDS if live else None)(shown, live)
+        with st.container(width="content"):
+            st.fragment(_poll, run_every=POLL_SECONDS if live else None)(shown, live)
 
 
 def _poll(shown: State, live: bool) -> None:

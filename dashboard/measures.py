@@ -9,7 +9,8 @@ import pandas as pd
 from dashboard.settings import NumberStyle
 
 MISSING = "–"
-# Text column of a frame -> symbol; a currency that is not here is written with its code.
+BRIEF_FROM = 10_000
+# A currency that is not here is written with its code.
 SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹", "BRL": "R$", "KRW": "₩", "PLN": "zł"}
 
 
@@ -82,6 +83,14 @@ class Writer:
             case Kind.SHARE:
                 return f"{self.number(value * 100, 1)}%"
 
+    def brief(self, value: Decimal | None, kind: Kind) -> str:
+        """The figure as text, thousands and millions shortened: `$969K`, `$1.09M`; for a place beside the figure."""
+        if value is None or kind not in (Kind.MONEY, Kind.COUNT) or abs(value) < BRIEF_FROM:
+            return self.write(value, kind)
+        size, letter, decimals = (1_000_000, "M", 2) if abs(value) >= 1_000_000 else (1000, "K", 0)
+        text = f"{self.number(abs(value) / size, decimals)}{letter}"
+        return f"{'−' if value < 0 else ''}{self._symbol() if kind is Kind.MONEY else ''}{text}"
+
     def change(self, now: Decimal | None, before: Decimal | None, kind: Kind) -> str | None:
         """The signed difference: percentage points of a share, percent of anything else; None where undefined."""
         if now is None or before is None:
@@ -94,15 +103,17 @@ class Writer:
 
     def money(self, value: Decimal, *, cents: bool = False, signed: bool = False) -> str:
         """An amount with its currency; rounded half-up to whole units unless the cents matter."""
-        symbol = SYMBOLS.get(self.currency, f"{self.currency} ")
         sign = "−" if value < 0 else "+" if signed else ""
-        return f"{sign}{symbol}{self.number(abs(value), 2 if cents else 0)}"
+        return f"{sign}{self._symbol()}{self.number(abs(value), 2 if cents else 0)}"
 
     def number(self, value: Decimal, decimals: int) -> str:
         """A number with grouped digits, rounded half-up."""
         rounded = Decimal(value).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
         group, point = self.style[1], self.style[-3]
         return f"{rounded:,}".translate(str.maketrans(",.", group + point))
+
+    def _symbol(self) -> str:
+        return SYMBOLS.get(self.currency, f"{self.currency} ")
 
     def _signed(self, value: Decimal) -> str:
         # Streamlit reads the direction of a delta off a leading ASCII sign.

@@ -44,17 +44,17 @@ def _cards(state: Freshness, zone: str) -> None:
     number = Writer(settings().number_style, "")
     rejected, read = quality["rejected_rows"], quality["rows_read"]
     share = number.write(Decimal(rejected) / read, Kind.SHARE) if read else MISSING
-    with st.grid(6, min_column_width=185, key="cards"):
+    with st.grid(6, min_column_width=150, key="cards"):
         for label, value, explanation in (
             ("Files today", number.number(quality["files_since"], 0), "Files that arrived since midnight, your time."),
             ("Waiting", number.number(Decimal(state.files_waiting), 0), "Files that are not in the marts yet."),
             (
-                "Arrival to dashboard, p50",
+                "Latency p50",
                 _seconds(state.latency_p50_seconds, number),
                 "Half of the last 100 files took no longer from the bucket to published marts.",
             ),
             (
-                "Arrival to dashboard, p95",
+                "Latency p95",
                 _seconds(state.latency_p95_seconds, number),
                 "19 of 20 of the last 100 files took no longer from the bucket to published marts.",
             ),
@@ -94,6 +94,7 @@ def _files(state: Freshness, zone: str) -> None:
     st.dataframe(
         frame,
         hide_index=True,
+        placeholder=MISSING,
         key="files",
         column_order=(
             "key", "status", "event_at", "loaded_at", "modelled_at", "arrival_to_mart_seconds", "rows_read",
@@ -140,11 +141,12 @@ def _rejected(state: Freshness, zone: str) -> None:
     st.dataframe(
         frame,
         hide_index=True,
+        placeholder=MISSING,
         key="rejected",
         height=320,
         column_config={
             "key": st.column_config.TextColumn("File", width="medium"),
-            "source_line": st.column_config.NumberColumn("Line", format="plain", width="small"),
+            "source_line": st.column_config.NumberColumn("Line", format="%d", width="small"),
             "reasons": st.column_config.TextColumn("Why", width="large"),
             "raw_text": st.column_config.TextColumn("As it stands in the file", width="large"),
             "revenue_at_risk": st.column_config.NumberColumn("At risk", format="localized"),
@@ -164,16 +166,16 @@ def _runs(state: Freshness, zone: str) -> None:
     st.dataframe(
         frame,
         hide_index=True,
+        placeholder=MISSING,
         key="runs",
-        height=320,
         column_config={
-            "run_id": st.column_config.NumberColumn("Run", format="plain", width="small"),
+            "run_id": st.column_config.NumberColumn("Run", format="%d", width="small"),
             "status": "Status",
             "started_at": _moment("Started", zone),
             "seconds": st.column_config.NumberColumn("Took", format="%.2f s"),
             "dates": st.column_config.NumberColumn("Dates"),
             "files": st.column_config.NumberColumn("Files"),
-            "mart_version": st.column_config.NumberColumn("Version", format="plain"),
+            "mart_version": st.column_config.NumberColumn("Version", format="%d"),
             "error": st.column_config.TextColumn("What failed", width="large"),
         },
     )
@@ -188,14 +190,14 @@ def _tests(state: Freshness, zone: str) -> None:
     st.dataframe(
         frame,
         hide_index=True,
+        placeholder=MISSING,
         key="tests",
-        height=320,
         column_config={
             "test_name": st.column_config.TextColumn("Test", width="large"),
             "status": "Status",
             "failures": st.column_config.NumberColumn("Rows failing", format="localized"),
             "message": "Message",
-            "run_id": st.column_config.NumberColumn("Run", format="plain"),
+            "run_id": st.column_config.NumberColumn("Run", format="%d"),
             "tested_at": _moment("Tested", zone),
         },
     )

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboard import charts, filters, queries
 from dashboard.filters import TREND_DAYS, View
-from dashboard.measures import MEASURES, Kind, Writer
+from dashboard.measures import MEASURES, MISSING, Kind, Writer
 from dashboard.queries import Freshness
 from dashboard.settings import settings
 
@@ -31,8 +31,7 @@ def page() -> None:
     if within.empty:
         _no_row(view)
         return
-    past = _daily(state, view, view.past)
-    _cards(state, view, daily, within, past, writer)
+    _cards(state, view, daily, within, writer)
     left, right = st.columns([2, 1])
     with left.container(border=True, height="stretch"):
         _trend(state, view, daily, writer)
@@ -59,11 +58,10 @@ def _daily(state: Freshness, view: View, span: filters.Span) -> pd.DataFrame:
     return queries.daily_sales(state.mart_version, view.scope, span.start, span.end)
 
 
-def _cards(
-    state: Freshness, view: View, daily: pd.DataFrame, within: pd.DataFrame, past: pd.DataFrame, writer: Writer
-) -> None:
+def _cards(state: Freshness, view: View, daily: pd.DataFrame, within: pd.DataFrame, writer: Writer) -> None:
+    past = _daily(state, view, view.past)
     meaning = queries.descriptions(state.mart_version)
-    with st.grid(6, min_column_width=185, key="cards"):
+    with st.grid(6, min_column_width=150, key="cards"):
         for measure in MEASURES:
             now = measure.over(within)
             before = measure.over(past) if view.comparable else None
@@ -74,7 +72,7 @@ def _cards(
                 change or "no comparison",
                 delta_color="normal" if change else "off",
                 delta_arrow="auto" if change else "off",
-                delta_description=f"vs {writer.write(before, measure.kind)}" if change else None,
+                delta_description=f"vs {writer.brief(before, measure.kind)}" if change else None,
                 help=_with_comparison(meaning.get(f"kpi_daily_sales.{measure.described_by}", ""), view),
                 chart_data=measure.by_day(daily),
                 chart_type="area",
@@ -97,7 +95,7 @@ def _run_rate(state: Freshness, view: View, meaning: dict[str, str], writer: Wri
         change or "no comparison",
         delta_color="normal" if change else "off",
         delta_arrow="auto" if change else "off",
-        delta_description=f"vs {writer.write(last_month, Kind.MONEY)}" if change else None,
+        delta_description=f"vs {writer.brief(last_month, Kind.MONEY)}" if change else None,
         help=meaning.get("kpi_monthly_run_rate.run_rate", "")
         + " Compared with the whole month before; always of all regions and channels.",
         chart_data=course,
@@ -135,7 +133,7 @@ def _categories(state: Freshness, view: View, writer: Writer) -> None:
         [f"{writer.money(value)} · {writer.write(value / total, Kind.SHARE)}" for value in frame["net_sales"]],
         index=frame.index,
     )
-    spec = charts.leaderboard(frame["product_category"], frame["net_sales"], texts)
+    spec = charts.leaderboard(frame["product_category"], frame["net_sales"], texts, room=2.1)
     st.echarts_chart(spec, height=charts.height(spec), key="categories", alt="Net sales by product category")
 
 
@@ -178,6 +176,7 @@ def _recent_files(state: Freshness) -> None:
         st.dataframe(
             frame,
             hide_index=True,
+            placeholder=MISSING,
             key="recent",
             column_order=("key", "status", "event_at", "rows_loaded", "rows_rejected", "arrival_to_mart_seconds"),
             column_config={
