@@ -5,10 +5,12 @@ Kafka is the trigger and S3 the truth: all that is here may be lost, and the wat
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from loader.errors import TransientError
 from loader.events import FileArrived, encode
@@ -121,13 +123,15 @@ class Subscription:
 
     def _stay(self) -> None:
         if message := self.next(0):  # of a partition that was assigned meanwhile: give it back
-            self._consumer.seek(TopicPartition(message.topic(), message.partition(), message.offset()))
+            self._consumer.seek(_position(message))
             self._consumer.pause(self._consumer.assignment())
 
     def commit(self, message: Message) -> None:
         """The message is done. When the partition has gone to another replica, that one sees it again: harmless."""
         try:
-            self._consumer.commit(message, asynchronous=False)
+            position = _position(message)
+            position.offset += 1
+            self._consumer.commit(offsets=[position], asynchronous=False)
         except KafkaException as error:
             log.warning("offset_not_committed", offset=message.offset(), error=str(error))
 
@@ -135,5 +139,9 @@ class Subscription:
         self._consumer.close()
 
 
-def _connection(settings: Settings) -> dict[str, str | int | bool]:
+def _position(message: Message) -> TopicPartition:
+    return TopicPartition(str(message.topic()), int(message.partition() or 0), int(message.offset() or 0))
+
+
+def _connection(settings: Settings) -> dict[str, Any]:
     return {"bootstrap.servers": settings.kafka_bootstrap_servers, "log_level": 0}

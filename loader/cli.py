@@ -105,9 +105,7 @@ def load(
 @app.command()
 def check(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A local CSV file.")],
-    feed: Annotated[
-        str | None, typer.Option(help="Feed to check against; default: the one whose `match` fits FILE.")
-    ] = None,
+    feed: Annotated[str | None, typer.Option(help="Feed to check against; default: the one that matches FILE.")] = None,
     feeds_dir: Annotated[Path | None, typer.Option(envvar="FEEDS_DIR", help="Folder with feeds of your own.")] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -108,12 +108,12 @@ class Worker:
 
 
 def log_outcome(outcome: Outcome) -> None:
-    counts = vars(outcome.counts) if outcome.counts else {}
+    details: dict[str, object] = dict(vars(outcome.counts)) if outcome.counts else {}
+    if outcome.error:
+        details["error"] = outcome.error
     event = "file_duplicate" if outcome.duplicate else f"file_{outcome.status}"
     report = log.warning if outcome.error else log.info
-    report(
-        event, file_id=outcome.file_id, key=outcome.key, **counts, **({"error": outcome.error} if outcome.error else {})
-    )
+    report(event, file_id=outcome.file_id, key=outcome.key, **details)
 
 
 def _log_retry(state: RetryCallState) -> None:

@@ -3,18 +3,7 @@
 import os
 import signal
 
-STEPS = (
-    "received",
-    "locked",
-    "discovered",
-    "claimed",
-    "copying",
-    "copied",
-    "finished",
-    "committed",
-    "unlocked",
-    "offset",
-)
+STEPS = ("received", "locked", "discovered", "claimed", "copying", "copied", "finished", "committed", "offset")
 
 armed: str | None = None
 

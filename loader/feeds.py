@@ -185,7 +185,7 @@ class Feed(_Contract):
     def _time(self, text: str, with_zone: bool) -> str:
         for form in self.format.dates:
             try:
-                parsed = datetime.strptime(text, form)
+                parsed = datetime.strptime(text, form)  # noqa: DTZ007  # the feed's zone is given below
             except ValueError:
                 continue
             if not with_zone:

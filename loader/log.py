@@ -1,4 +1,4 @@
-"""Structured logging: one event name per thing that happens, ids as fields; for people on a terminal, JSON elsewhere."""
+"""Structured logging: one event name per thing that happens, ids as fields; for people or as JSON."""
 
 import logging
 import sys

@@ -156,8 +156,10 @@ class Reader:
             self._row += 1
         self._line += lines.position
         return Batch(
-            [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
-            or [pa.array([], pa.string())] * len(self.header),
+            [
+                pa.array(column, pa.string())
+                for column in (zip(*rows, strict=True) if rows else [()] * len(self.header))
+            ],
             np.array(row_numbers, dtype=np.int64),
             np.array(list(texts), dtype=np.int64),
             texts.__getitem__,

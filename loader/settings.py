@@ -53,7 +53,7 @@ class Settings(BaseSettings):
         Raises SettingsError, one line that names each missing or wrong variable.
         """
         try:
-            return cls()  # type: ignore[call-arg]  # the fields come from the environment
+            return cls()
         except ValidationError as error:
             problems = "; ".join(f"{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors())
             raise SettingsError(

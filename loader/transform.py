@@ -13,6 +13,7 @@ from threading import Event
 from typing import Any
 
 import structlog
+from dbt.artifacts.schemas.run import RunExecutionResult
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 
@@ -24,6 +25,7 @@ log = structlog.get_logger()
 
 # dbt keeps in memory what it learns of a run: the worker ends after so many, and its parent starts a fresh one.
 _RUNS_PER_PROCESS = 500
+_BROKEN = ("error", "fail", "runtime error")
 
 
 def run(settings: Settings, stop: Event, once: bool = False) -> bool:
@@ -93,7 +95,7 @@ class Result:
 
 
 class Project:
-    """The dbt project, parsed once and again when its files change: a run with the manifest at hand takes a fraction."""
+    """The dbt project, parsed once and again when its files change: a run with the manifest at hand is fast."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -123,26 +125,13 @@ class Project:
     def _parse(self) -> Manifest:
         parsed = dbtRunner().invoke(["--quiet", "parse", *self._options()])
         if not isinstance(parsed.result, Manifest):
-            raise SettingsError(
-                f"dbt cannot read {self._folder}: {parsed.exception}. Run `dbt parse` there to see more"
-            )
+            raise SettingsError(f"dbt cannot read {self._folder}: {parsed.exception}. `dbt parse` there says more")
         return parsed.result
 
     def _invoke(self, selector: str) -> Result:
-        done = dbtRunner(manifest=self._manifest).invoke(
-            [
-                "--quiet",
-                "--log-level",
-                "none",
-                "--log-level-file",
-                "none",
-                "build",
-                "--selector",
-                selector,
-                *self._options(),
-            ]
-        )
-        if done.result is None:
+        quiet = ["--quiet", "--log-level", "none", "--log-level-file", "none"]
+        done = dbtRunner(manifest=self._manifest).invoke([*quiet, "build", "--selector", selector, *self._options()])
+        if not isinstance(done.result, RunExecutionResult):
             return Result([], f"dbt: {done.exception}")
         nodes = [
             {
@@ -154,11 +143,7 @@ class Project:
             }
             for each in done.result.results
         ]
-        broken = [
-            f"{node['node']}: {node['message']}"
-            for node in nodes
-            if node["status"] in ("error", "fail", "runtime error")
-        ]
+        broken = [f"{node['node']}: {node['message']}" for node in nodes if node["status"] in _BROKEN]
         return Result(nodes, None if done.success else "; ".join(broken) or f"dbt: {done.exception}")
 
     def _options(self) -> list[str]:

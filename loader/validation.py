@@ -213,7 +213,7 @@ class _FieldDecider:
     def __init__(self, feed: "Feed", name: str) -> None:
         self._feed = feed
         self._name = name
-        self._adapter = TypeAdapter(list[_TYPES[name]])
+        self._adapter: TypeAdapter[list[Any]] = TypeAdapter(list[_TYPES[name]])  # type: ignore[valid-type]
         self._patterns = [rule.when[name] for rule in feed.line_type if name in rule.when]
         self._decided: dict[str, _Decision] = {}
 
@@ -372,7 +372,7 @@ class Validator:
                 suspect |= np.abs(np.abs(number["stated_cost"]) - np.abs(cost)) > slack
             if "stated_profit" in number:
                 suspect |= np.abs(np.abs(number["stated_profit"]) - np.abs(total - cost)) > 2 * slack
-        return suspect
+        return np.asarray(suspect, dtype=bool)
 
     def _refusal(self, batch: "Batch", index: int) -> Rejected | None:
         """All errors of one row, by the whole model; None when the model accepts it."""
@@ -399,7 +399,7 @@ class Validator:
         rows = int(keep.sum())
         absent = pa.nulls(rows, pa.string())
         columns = {name: fields[name].canonical(keep) if name in fields else absent for name in FIELDS}
-        by_rule = pa.array(np.where(line_types == "", None, line_types)[keep], pa.string())
+        by_rule = pa.array([text or None for text in line_types[keep]], pa.string())
         columns["line_type"] = pc.coalesce(by_rule, columns["line_type"], "sale")
         columns["currency"] = pc.fill_null(columns["currency"], SalesLine.model_fields["currency"].default)
         sale_dates = pc.utf8_slice_codeunits(columns["sold_at"], 0, 10)

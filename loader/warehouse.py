@@ -51,7 +51,7 @@ class LedgerEntry:
 
     @property
     def done(self) -> bool:
-        """This version has been dealt with: another event for it changes nothing."""
+        """Whether this version has been dealt with, so that another event for it changes nothing."""
         return self.status in ("loaded", "unchanged", "rejected")
 
 

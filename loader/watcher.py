@@ -5,6 +5,7 @@ is announced again. Beside native notifications it is the reconciler.
 """
 
 import time
+from dataclasses import dataclass
 from datetime import UTC
 from threading import Event
 
@@ -50,18 +51,15 @@ class Watcher:
         unseen = self.unseen()
         now = time.monotonic()
         self._announced = {version: self._announced[version] for version in unseen if version in self._announced}
-        due = [
-            version for version in unseen if version not in self._announced or now >= self._announced[version].again_at
-        ]
+        due = [each for each in unseen if each not in self._announced or now >= self._announced[each].again_at]
         if not due:
             return 0
         ensure_topics(self._settings)
         self._publisher.announce([_arrival(version) for version in due])
         for version in due:
             earlier = self._announced.get(version)
-            self._announced[version] = _Announced(
-                now, earlier.seconds * 2 if earlier else self._settings.watch_again_seconds
-            )
+            seconds = earlier.seconds * 2 if earlier else self._settings.watch_again_seconds
+            self._announced[version] = _Announced(seconds, now + seconds)
         log.info("files_announced", files=len(due), unseen=len(unseen))
         return len(due)
 
@@ -78,10 +76,10 @@ class Watcher:
         return [version for version in listing if (version.key, version.etag, version.size) not in seen]
 
 
+@dataclass(frozen=True)
 class _Announced:
-    def __init__(self, at: float, seconds: float) -> None:
-        self.seconds = seconds
-        self.again_at = at + seconds
+    seconds: float  # to wait before it is announced again; doubles each time
+    again_at: float
 
 
 def _arrival(version: ObjectVersion) -> FileArrived:

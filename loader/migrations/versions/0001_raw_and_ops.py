@@ -10,4 +10,6 @@ down_revision = None
 
 def upgrade() -> None:
     # Through the driver: a script of several statements, in which % is no placeholder.
-    op.get_bind().connection.driver_connection.execute(Path(__file__).with_suffix(".sql").read_text())
+    driver = op.get_bind().connection.driver_connection
+    assert driver
+    driver.execute(Path(__file__).with_suffix(".sql").read_text())

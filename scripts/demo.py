@@ -1,0 +1,200 @@
+"""`make demo`: the main job on real servers, from an empty folder to reconciled KPIs and a live dashboard."""
+
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from loader.errors import LoaderError
+from loader.object_store import ObjectStore
+from loader.settings import Settings
+from loader.warehouse import Warehouse, migrate
+from scripts.csv_generator import Summary, sheet, upload, write_manifest
+from scripts.stack import REPOSITORY, STACK, StackError
+
+DAYS = 92
+SEED = 7
+ROWS_PER_DAY = 400
+BAD_RATIO = 0.01
+PATIENCE_SECONDS = 240
+MANIFEST = REPOSITORY / ".stack" / "manifest.json"
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+class DemoError(Exception):
+    """The demo did not reach its end; the message says what failed and where to look."""
+
+
+def main() -> None:
+    """Run every step; all of them may be run again.
+
+    Raises DemoError, StackError or LoaderError when a file did not load, model or reconcile.
+    """
+    step("servers", "PostgreSQL, S3 and a Kafka-protocol broker, from wheels")
+    env = STACK.up()
+    os.environ.update(env)
+    settings = Settings.read()
+    migrate(env["ADMIN_DATABASE_URL"])
+    for process in ("loader", "watcher", "dashboard"):
+        STACK.start(process)
+    step("sheets", f"{DAYS} days of sales into s3://{settings.s3_bucket}/CSV/")
+    manifest = drop_sheets(settings)
+    step("load", "each arrival triggers the loader through Kafka; dbt rebuilds and tests the dates it touches")
+    warehouse = Warehouse(settings.database_url.get_secret_value())
+    wait_until_modelled(warehouse, manifest)
+    step("check", "the marts against the sheets")
+    engine = sa.create_engine(env["DASHBOARD_DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://"))
+    with engine.connect() as connection:
+        show_kpis(connection)
+        reconcile(connection, warehouse, manifest)
+    dashboard = f"http://127.0.0.1:{env['STACK_DASHBOARD_PORT']}"
+    wait_for_page(f"{dashboard}/_stcore/health")
+    console.print(f"dashboard   {dashboard}", style="bold")
+    console.print(
+        f"S3          {env['S3_ENDPOINT_URL']}   Kafka {env['KAFKA_BOOTSTRAP_SERVERS']}   .stack/env has the rest"
+    )
+    console.print("next        make live · make status · make docs · make test · make down")
+
+
+def step(name: str, what: str) -> None:
+    console.print(f"[bold cyan]{name:<10}[/bold cyan]  {what}")
+
+
+def drop_sheets(settings: Settings) -> dict[str, Summary]:
+    """Put the days' sheets into the bucket, those that are there already excepted; returns the whole manifest."""
+    today = datetime.now(UTC).date()
+    days = (today - timedelta(back) for back in range(DAYS - 1, -1, -1))
+    sheets = [sheet(SEED, day, ROWS_PER_DAY, BAD_RATIO) for day in days]
+    write_manifest(MANIFEST, sheets)
+    put = upload(sheets, ObjectStore(settings), settings.s3_bucket)
+    console.print(f"{'':<10}  {put} dropped, {len(sheets) - put} were there")
+    manifest: dict[str, Summary] = json.loads(MANIFEST.read_text())
+    return manifest
+
+
+def wait_until_modelled(warehouse: Warehouse, manifest: Mapping[str, Summary]) -> None:
+    """Show the ledger move until every sheet of the manifest is in the marts."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    columns = TextColumn("{task.description:<10} "), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console) as progress:
+        loading = progress.add_task("loaded", total=len(manifest))
+        modelling = progress.add_task("modelled", total=len(manifest))
+        while True:
+            rows = [
+                row for row in warehouse.rows("files", status=None, key=None, limit=100_000) if row["key"] in manifest
+            ]
+            if bad := [row for row in rows if row["status"] in ("rejected", "failed", "ignored")]:
+                raise DemoError(f"{bad[0]['key']} is {bad[0]['status']}: {bad[0]['error']}; `make logs` shows more")
+            loaded = [row for row in rows if row["status"] == "loaded"]
+            modelled = [row for row in loaded if row["modelled_at"]]
+            progress.update(loading, completed=len(loaded))
+            progress.update(modelling, completed=len(modelled))
+            if len(modelled) == len(manifest):
+                return
+            if time.monotonic() > deadline:
+                (state,) = warehouse.rows("status")
+                raise DemoError(
+                    f"after {PATIENCE_SECONDS} s {len(loaded)} of {len(manifest)} sheets are loaded, {len(modelled)}"
+                    f" modelled; last dbt run: {state['last_dbt_run']}; `make status` and `make logs` show more"
+                )
+            time.sleep(0.2)
+
+
+def show_kpis(connection: sa.Connection) -> None:
+    """Print the five KPIs that this project began with."""
+    total = one(
+        connection,
+        """select sum(net_sales) as net, sum(orders) as orders, sum(net_sales) / sum(orders) as average,
+                  min(sale_date) as first, max(sale_date) as last
+           from kpi.kpi_daily_sales""",
+    )
+    products = many(
+        connection,
+        """select product_name as name, sum(units_sold) as units, sum(net_sales) as net
+           from kpi.kpi_daily_product_sales group by product_name order by net desc, name limit 5""",
+    )
+    categories = many(
+        connection,
+        """select product_category as name, sum(net_sales) as net
+           from kpi.kpi_daily_category_sales group by product_category order by net desc, name""",
+    )
+    months = many(
+        connection,
+        """select to_char(date_trunc('month', sale_date), 'YYYY-MM') as name, sum(net_sales) as net
+           from kpi.kpi_daily_sales group by 1 order by 1""",
+    )
+    kpis = {
+        "Total sales": f"{total['net']:,.2f} USD in {total['orders']:,} orders, {total['first']} to {total['last']}",
+        "Average transaction value": f"{total['average']:,.2f} USD",
+        "Top-selling products": ", ".join(f"{row['name']} {row['net']:,.0f}" for row in products),
+        "Sales by category": ", ".join(f"{row['name']} {row['net'] / total['net']:.0%}" for row in categories),
+        "Sales trend": " → ".join(f"{row['name']} {row['net']:,.0f}" for row in months),
+    }
+    for name, value in kpis.items():
+        console.print(f"  {name:<26}{value}")
+
+
+def reconcile(connection: sa.Connection, warehouse: Warehouse, manifest: Mapping[str, Summary]) -> None:
+    """Compare the marts with the generator's manifest, per date and to the cent.
+
+    Raises DemoError that names the first date that differs.
+    """
+    expected: dict[str, Decimal] = {}
+    for summary in manifest.values():
+        day = summary["sale_date"]
+        expected[day] = expected.get(day, Decimal(0)) + Decimal(summary["net_sales"])
+    found = {
+        str(row["sale_date"]): row["net"]
+        for row in many(connection, "select sale_date, sum(net_sales) as net from kpi.kpi_daily_sales group by 1")
+    }
+    for day in sorted(expected.keys() | found.keys()):
+        if expected.get(day) != found.get(day):
+            raise DemoError(f"{day}: the sheets say {expected.get(day)}, the mart says {found.get(day)}")
+    loaded = sum(row["rows_loaded"] for row in warehouse.rows("files", status="loaded", key=None, limit=100_000))
+    rows = sum(summary["rows"] for summary in manifest.values())
+    if loaded != rows:
+        raise DemoError(f"the sheets have {rows} good rows, the ledger says {loaded} were loaded")
+    net, sheets = sum(found.values()), sum(expected.values())
+    result = f"{len(manifest)} files, {rows:,} rows, net sales {net:,.2f} = {sheets:,.2f}"
+    console.print(f"[bold green]reconciled:[/bold green] {result}")
+
+
+def wait_for_page(url: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()  # noqa: S310  # the stack's own address
+        except urllib.error.URLError as error:
+            if time.monotonic() > deadline:
+                raise DemoError(
+                    f"the dashboard does not answer at {url}: {error}; see .stack/logs/dashboard.log"
+                ) from error
+            time.sleep(0.2)
+        else:
+            return
+
+
+def many(connection: sa.Connection, query: str) -> list[dict[str, Any]]:
+    return [dict(row) for row in connection.execute(sa.text(query)).mappings()]
+
+
+def one(connection: sa.Connection, query: str) -> dict[str, Any]:
+    (row,) = many(connection, query)
+    return row
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (DemoError, StackError, LoaderError) as error:
+        raise SystemExit(f"demo: {error}") from error
