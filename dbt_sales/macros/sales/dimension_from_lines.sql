@@ -14,28 +14,39 @@ with members as (
     {%- endif %}
 ),
 
-final as (
+{# A range of one key, in the order of the index on key and date: with equality the planner may walk the index on the
+   date alone, through the whole history of a member that is new or rare. -#}
+spans as (
     select
         members.{{ key }},
-        {%- for attribute in attributes %}
-        last_line.{{ attribute }},
-        {%- endfor %}
         first_line.sale_date as first_line_date,
         last_line.sale_date as last_line_date
     from members
+    {%- for name, direction in [('first_line', 'asc'), ('last_line', 'desc')] %}
     cross join lateral (
         select line.sale_date
         from {{ ref('fct_sales_lines') }} as line
-        where line.{{ key }} = members.{{ key }}
-        order by line.sale_date
+        where line.{{ key }} between members.{{ key }} and members.{{ key }}
+        order by line.{{ key }} {{ direction }}, line.sale_date {{ direction }}
         limit 1
-    ) as first_line
+    ) as {{ name }}
+    {%- endfor %}
+),
+
+final as (
+    select
+        spans.{{ key }},
+        {%- for attribute in attributes %}
+        last_line.{{ attribute }},
+        {%- endfor %}
+        spans.first_line_date,
+        spans.last_line_date
+    from spans
     cross join lateral (
         select line.*
         from {{ ref('fct_sales_lines') }} as line
-        where line.{{ key }} = members.{{ key }}
+        where line.{{ key }} = spans.{{ key }} and line.sale_date = spans.last_line_date
         order by
-            line.sale_date desc,
             {%- for attribute in attributes %}
             line.{{ attribute }} = 'unknown',
             {%- endfor %}
