@@ -38,12 +38,11 @@ def trend(daily: pd.DataFrame, past: pd.DataFrame | None, span: Span, past_span:
         "dataset": {"source": frame},
         "grid": {"left": 4, "right": 12, "top": 34, "bottom": 4, "containLabel": True},
         "legend": {"top": 0, "left": 0, "icon": "roundRect", "itemHeight": 3, "itemWidth": 16},
-        "tooltip": {"trigger": "axis", "valueFormatter": _tooltip_format(money)},
+        "tooltip": {"trigger": "axis", "valueFormatter": tooltip_format(money)},
         "xAxis": {
             "type": "category",
             "boundaryGap": False,
             "axisTick": {"show": False},
-            "axisLabel": {"alignMaxLabel": "right"},
         },
         "yAxis": {"type": "value", "splitNumber": 4},
         "series": [
@@ -93,6 +92,11 @@ def movers(products: pd.DataFrame, rows: int, money: Writer) -> Spec | None:
     return _bars(frame, [("Up", UP, "right"), ("Down", DOWN, "left")], high=reach, low=-reach)
 
 
+def tooltip_format(money: Writer) -> str:
+    """The format of amounts in a tooltip, in Streamlit's printf dialect: `$%,.2f`."""
+    return f"{money.symbol.replace('%', '%%')}%,.2f"
+
+
 def height(spec: Spec) -> int:
     """Pixels that give every bar of a horizontal chart the same room."""
     return ROW_PIXELS * len(spec["dataset"]["source"]) + 8
@@ -135,7 +139,3 @@ def _filled(daily: pd.DataFrame, days: list[date]) -> list[float]:
 def _day(day: date, days: list[date]) -> str:
     year = f" {day.year}" if days[0].year != days[-1].year else ""
     return f"{day:%a} {day.day} {day:%b}{year}"
-
-
-def _tooltip_format(money: Writer) -> str:
-    return money.money(Decimal(0)).replace("0", "%,.2f").replace("0", "")

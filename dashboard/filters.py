@@ -107,7 +107,7 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
     offered = list(currencies["currency"])
     limits = {row["currency"]: Span(row["first_date"], row["last_date"]) for row in currencies.to_dict("records")}
     asked = {name: st.query_params.get_all(name) for name in ("period", "compare", "currency", "region", "channel")}
-    asked_dates = st.query_params.get_all("dates")
+    asked_dates = st.query_params.get_all("dates") if "Custom" in asked["period"] else []
 
     with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
         period = st.segmented_control(
@@ -125,11 +125,12 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
         channels = st.multiselect(
             "Channel", choices["channels"], key="channel", bind="query-params", placeholder="All channels", width=185
         )
-        custom = limit.widened(TREND_DAYS)
+        latest = Span(limit.end, limit.end).widened(TREND_DAYS)
+        custom = Span(max(latest.start, limit.start), limit.end)
         if period == "Custom":
             picked = st.date_input(
                 "Dates",
-                value=(max(custom.start, limit.start), limit.end),
+                value=(custom.start, custom.end),
                 min_value=limit.start,
                 max_value=limit.end,
                 key="dates",
@@ -137,7 +138,7 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
                 width=230,
             )
             # While the second date has not been picked yet, the first stands alone.
-            custom = Span(picked[0], picked[-1]) if isinstance(picked, tuple) and picked else limit
+            custom = Span(picked[0], picked[-1]) if isinstance(picked, tuple) and picked else custom
 
     allowed = {"period": PERIODS, "compare": BASES, "currency": offered, "region": choices["regions"],
                "channel": choices["channels"]}  # fmt: skip

@@ -67,6 +67,11 @@ class Writer:
     style: NumberStyle
     currency: str
 
+    @property
+    def symbol(self) -> str:
+        """What stands before an amount: `$`, or a code and a space."""
+        return SYMBOLS.get(self.currency, f"{self.currency} ")
+
     def write(self, value: Decimal | None, kind: Kind) -> str:
         """The figure as text: `$1,234`, `€56.78`, `1,234`, `2.34`, `41.5 %`; a dash where it is not known."""
         if value is None:
@@ -89,7 +94,7 @@ class Writer:
             return self.write(value, kind)
         size, letter, decimals = (1_000_000, "M", 2) if abs(value) >= 1_000_000 else (1000, "K", 0)
         text = f"{self.number(abs(value) / size, decimals)}{letter}"
-        return f"{'−' if value < 0 else ''}{self._symbol() if kind is Kind.MONEY else ''}{text}"
+        return f"{'−' if value < 0 else ''}{self.symbol if kind is Kind.MONEY else ''}{text}"
 
     def change(self, now: Decimal | None, before: Decimal | None, kind: Kind) -> str | None:
         """The signed difference: percentage points of a share, percent of anything else; None where undefined."""
@@ -104,16 +109,13 @@ class Writer:
     def money(self, value: Decimal, *, cents: bool = False, signed: bool = False) -> str:
         """An amount with its currency; rounded half-up to whole units unless the cents matter."""
         sign = "−" if value < 0 else "+" if signed else ""
-        return f"{sign}{self._symbol()}{self.number(abs(value), 2 if cents else 0)}"
+        return f"{sign}{self.symbol}{self.number(abs(value), 2 if cents else 0)}"
 
     def number(self, value: Decimal, decimals: int) -> str:
         """A number with grouped digits, rounded half-up."""
         rounded = Decimal(value).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
         group, point = self.style[1], self.style[-3]
         return f"{rounded:,}".translate(str.maketrans(",.", group + point))
-
-    def _symbol(self) -> str:
-        return SYMBOLS.get(self.currency, f"{self.currency} ")
 
     def _signed(self, value: Decimal) -> str:
         # Streamlit reads the direction of a delta off a leading ASCII sign.

@@ -190,7 +190,7 @@ def _problem(error: DBAPIError) -> Problem:
             raise error
 
 
-@st.cache_resource
+@st.cache_resource(on_release=Engine.dispose)
 def _engine() -> Engine:
     url = make_url(settings().database_url.get_secret_value()).set(drivername="postgresql+psycopg")
     # Autocommit: an open read transaction would make dbt wait when it swaps a table.

@@ -116,6 +116,7 @@ def _trend(state: Freshness, view: View, daily: pd.DataFrame, writer: Writer) ->
     span = view.span.widened(TREND_DAYS)
     past_span = view.past if span == view.span else span.back(view.span.end - view.past.end)
     fair = past_span.start >= view.since
+    span = filters.Span(max(span.start, view.since), span.end)
     st.subheader("Sales trend", anchor=False)
     st.caption(f"Net sales per day{f', dashed: {past_span}' if fair else ''}")
     past = _daily(state, view, past_span) if fair else None

@@ -1,0 +1,96 @@
+"""A running dashboard and a browser for it, over a warehouse that has been built and holds sales."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+START_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """A database with marts: the URL the dashboard gets, and a superuser's for changing and checking it."""
+
+    dashboard_url: str
+    admin_url: str
+
+    def sql(self, statement: str, *parameters: object) -> list[tuple[object, ...]]:
+        """Run one statement as the superuser and return its rows."""
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            cursor = connection.execute(statement.encode(), parameters)
+            return cursor.fetchall() if cursor.description else []
+
+    def server_sql(self, statement: str, *parameters: object) -> None:
+        """Run one statement outside of the database, where it may be closed or created."""
+        with psycopg.connect(self.admin_url, dbname="postgres", autocommit=True) as connection:
+            connection.execute(statement.encode(), parameters)
+
+
+@pytest.fixture(scope="session")
+def warehouse() -> Warehouse:
+    if not {"DASHBOARD_DATABASE_URL", "ADMIN_DATABASE_URL"} <= os.environ.keys():
+        pytest.skip("needs DASHBOARD_DATABASE_URL and ADMIN_DATABASE_URL of a warehouse with marts")
+    return Warehouse(os.environ["DASHBOARD_DATABASE_URL"], os.environ["ADMIN_DATABASE_URL"])
+
+
+@pytest.fixture(scope="session")
+def dashboard(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a dashboard over the warehouse."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.address", "127.0.0.1"]
+    command += ["--server.port", str(port), "--server.headless", "true", "--server.fileWatcherType", "none"]
+    log = tmp_path_factory.mktemp("dashboard") / "streamlit.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=REPOSITORY,
+            env={**os.environ, "DASHBOARD_DATABASE_URL": warehouse.dashboard_url},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            until(lambda: _answers(f"http://127.0.0.1:{port}/_stcore/health"), log)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(START_SECONDS)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+def until(condition: Callable[[], bool], log: Path) -> None:
+    """Wait for a condition; past the deadline, fail with the end of the log."""
+    deadline = time.monotonic() + START_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, log.read_text()[-2000:]
+        time.sleep(0.1)
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=1) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

@@ -1,0 +1,219 @@
+"""The dashboard over real marts: figures against SQL, and what a browser shows."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from playwright.sync_api import Browser, Locator, Page, expect
+from streamlit.testing.v1 import AppTest
+
+from dashboard.settings import settings
+from tests.e2e.conftest import REPOSITORY, Warehouse
+
+APP = REPOSITORY / "dashboard" / "app.py"
+PAGES = ("/", "/pipeline")
+expect.set_options(timeout=20_000)
+READY = "[data-testid=stApp][data-test-script-state=notRunning]"
+DEADLINE = 20_000
+NET_SALES_28_DAYS = """
+    with main as (
+        select currency, max(sale_date) as last_date from kpi.kpi_daily_sales
+        group by currency order by sum(net_sales) desc limit 1
+    )
+    select to_char(round(sum(net_sales)), 'FM999,999,999,990'), to_char(sum(orders), 'FM999,999,999,990'),
+        to_char(round(sum(net_sales) / sum(orders), 2), 'FM999,999,990.00'),
+        to_char(round(100 * sum(gross_margin) / sum(costed_net_sales), 1), 'FM990.0')
+    from kpi.kpi_daily_sales inner join main using (currency)
+    where sale_date > last_date - 28
+"""
+ADDED_SALE = """
+    insert into kpi.kpi_daily_sales
+    select sale_date, 'test-added', sales_region, sales_channel, sales_representative, currency,
+        123456, 0, 0, 123456, 0, 0, 0, null, null, 0, 0, 0, 0, 1
+    from kpi.kpi_daily_sales
+    where currency = (select currency from kpi.kpi_daily_sales group by currency order by sum(net_sales) desc limit 1)
+    order by sale_date desc limit 1
+"""
+PUBLISH = "update ops.mart_version set mart_version = mart_version + 1, published_at = now()"
+
+
+@pytest.fixture
+def app(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+    monkeypatch.setenv("DASHBOARD_DATABASE_URL", warehouse.dashboard_url)
+    _forget()
+    yield AppTest.from_file(APP, default_timeout=30)
+    _forget()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1360, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(DEADLINE)
+    yield context.new_page()
+    context.close()
+
+
+def test_cards_equal_the_marts(app: AppTest, warehouse: Warehouse) -> None:
+    cards = _cards(app.run())
+    net_sales, orders, average, margin = warehouse.sql(NET_SALES_28_DAYS)[0]
+    assert cards["Total sales"].endswith(str(net_sales))
+    assert cards["Orders"] == orders
+    assert cards["Average transaction"].endswith(str(average))
+    assert cards["Margin"] == f"{margin}%"
+
+
+def test_card_help_is_the_dbt_description(app: AppTest, warehouse: Warehouse) -> None:
+    help_texts = {card.label: card.help for card in app.run().metric}
+    [(description,)] = warehouse.sql(
+        "select col_description(attrelid, attnum) from pg_attribute "
+        "where attrelid = 'kpi.kpi_daily_sales'::regclass and attname = 'net_sales'"
+    )
+    assert help_texts["Total sales"].startswith(" ".join(str(description).split()))
+
+
+def test_region_filter_equals_the_marts(app: AppTest, warehouse: Warehouse) -> None:
+    app.run()
+    region = app.multiselect(key="region").options[0]
+    cards = _cards(app.multiselect(key="region").set_value([region]).run())
+    [(orders,)] = warehouse.sql(
+        "select to_char(sum(orders), 'FM999,999,990') from kpi.kpi_daily_sales inner join ("
+        "select currency, max(sale_date) as last_date from kpi.kpi_daily_sales "
+        "group by currency order by sum(net_sales) desc limit 1) as main using (currency) "
+        "where sale_date > last_date - 28 and sales_region = %s",
+        region,
+    )
+    assert cards["Orders"] == orders
+
+
+def test_impossible_link_falls_back_and_says_so(app: AppTest) -> None:
+    app.query_params["period"] = "'; drop table kpi.kpi_daily_sales; --"
+    app.query_params["region"] = "<script>alert(1)</script>"
+    app.run()
+    assert not app.exception
+    assert "period and a region" in app.warning[0].value
+    assert "script" not in app.warning[0].value
+    assert app.multiselect(key="region").value == []
+
+
+def test_pipeline_cards_equal_the_ledger(app: AppTest, warehouse: Warehouse) -> None:
+    app.run()
+    cards = _cards(app.switch_page("pages/pipeline.py").run())
+    assert not app.exception
+    [(rejected, waiting)] = warehouse.sql(
+        "select (select to_char(count(*), 'FM999,999,990') from ops.ops_rejected_rows "
+        "where file_status in ('loaded', 'rejected')), (select files_waiting::text from ops.ops_freshness)"
+    )
+    assert cards["Rejected rows"].split(" · ")[0] == rejected
+    assert cards["Waiting"] == waiting
+
+
+def test_missing_setting_is_named(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DASHBOARD_DATABASE_URL")
+    _forget()
+    app.run()
+    assert not app.exception
+    assert "DASHBOARD_DATABASE_URL" in app.error[0].value
+
+
+def test_database_without_marts_says_what_to_do(
+    app: AppTest, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse.server_sql("create database dashboard_without_marts")
+    try:
+        base, _ = warehouse.dashboard_url.rsplit("/", 1)
+        monkeypatch.setenv("DASHBOARD_DATABASE_URL", f"{base}/dashboard_without_marts")
+        _forget()
+        app.run()
+        assert not app.exception
+        assert "not built yet" in app.error[0].value
+    finally:
+        warehouse.server_sql("drop database dashboard_without_marts with (force)")
+
+
+@pytest.mark.parametrize("width", [1360, 390])
+@pytest.mark.parametrize("path", PAGES)
+def test_page_renders_whole_and_without_exception(page: Page, dashboard: str, path: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(dashboard + path)
+    expect(page.get_by_test_id("stMetric")).to_have_count(6)
+    expect(page.locator(READY)).to_be_visible()
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= width
+
+
+def test_published_version_changes_a_card_without_reload(page: Page, dashboard: str, warehouse: Warehouse) -> None:
+    page.goto(dashboard)
+    card = _metric(page, "Total sales")
+    before = card.inner_text()
+    page.evaluate("window.notReloaded = true")
+    try:
+        warehouse.sql(ADDED_SALE)
+        warehouse.sql(PUBLISH)
+        expect(card).not_to_have_text(before, use_inner_text=True)
+        expect(card).to_contain_text(str(warehouse.sql(NET_SALES_28_DAYS)[0][0]))
+        assert page.evaluate("window.notReloaded")
+    finally:
+        warehouse.sql("delete from kpi.kpi_daily_sales where store_id = 'test-added'")
+        warehouse.sql(PUBLISH)
+    expect(card).to_have_text(before, use_inner_text=True)
+
+
+def test_link_reopens_the_view(page: Page, dashboard: str) -> None:
+    page.goto(dashboard)
+    page.get_by_role("radio", name="7D", exact=True).click()
+    page.get_by_role("combobox", name=re.compile("Region")).click()
+    page.get_by_role("option").nth(1).click()
+    page.wait_for_url(re.compile(r"period=7D.*region=|region=.*period=7D"))
+    expect(page.locator(READY)).to_be_visible()
+    expect(page.get_by_text("all regions and channels").first).to_be_visible()
+    title, card = page.locator("h1").inner_text(), _metric(page, "Total sales").inner_text()
+    other = page.context.new_page()
+    other.goto(page.url)
+    expect(other.locator("h1")).to_have_text(title)
+    expect(_metric(other, "Total sales")).to_have_text(card, use_inner_text=True)
+
+
+def test_download_holds_every_rejected_row(page: Page, dashboard: str, warehouse: Warehouse, tmp_path: Path) -> None:
+    page.goto(f"{dashboard}/pipeline")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download CSV").click()
+    download.value.save_as(tmp_path / "rejected.csv")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "rejected.csv").read_text("utf-8-sig"))))
+    assert len(rows) == warehouse.sql("select count(*) from ops.ops_rejected_rows")[0][0]
+    assert all(row["reasons"] for row in rows)
+
+
+def test_page_recovers_when_the_database_is_back(page: Page, dashboard: str, warehouse: Warehouse) -> None:
+    name = warehouse.admin_url.rsplit("/", 1)[1]
+    page.goto(dashboard)
+    expect(page.get_by_test_id("stMetric")).to_have_count(6)
+    try:
+        warehouse.server_sql(f'alter database "{name}" allow_connections false')
+        warehouse.server_sql("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", name)
+        expect(page.get_by_test_id("stAlert")).to_contain_text("database does not answer")
+        expect(page.get_by_test_id("stException")).to_have_count(0)
+    finally:
+        warehouse.server_sql(f'alter database "{name}" allow_connections true')
+    expect(page.get_by_test_id("stMetric")).to_have_count(6)
+    expect(page.get_by_test_id("stAlert")).to_have_count(0)
+
+
+def _metric(page: Page, label: str) -> Locator:
+    metric = page.get_by_test_id("stMetric").filter(has_text=label)
+    expect(metric).to_be_visible()
+    return metric
+
+
+def _cards(app: AppTest) -> dict[str, str]:
+    assert not app.exception
+    return {card.label: card.value for card in app.metric}
+
+
+def _forget() -> None:
+    settings.cache_clear()
+    st.cache_data.clear()
+    st.cache_resource.clear()

@@ -1,0 +1,120 @@
+"""What the dashboard computes before it draws: periods, comparisons, figures, chart options and the CSV."""
+
+from datetime import date
+from decimal import Decimal
+
+import pandas as pd
+import pytest
+
+from dashboard import charts, export
+from dashboard.filters import Span, comparison, impossible, impossible_dates, period_span
+from dashboard.measures import MEASURES, NET_SALES, Kind, Writer
+
+DOLLARS = Writer("1,234.56", "USD")
+
+
+def _span(start: str, end: str) -> Span:
+    return Span(date.fromisoformat(start), date.fromisoformat(end))
+
+
+@pytest.mark.parametrize(
+    ("period", "last", "basis", "now", "before"),
+    [
+        ("Today", "2026-11-23", "Previous period", ("2026-11-23", "2026-11-23"), ("2026-11-16", "2026-11-16")),
+        ("7D", "2026-11-23", "Previous period", ("2026-11-17", "2026-11-23"), ("2026-11-10", "2026-11-16")),
+        ("28D", "2026-11-23", "Last year", ("2026-10-27", "2026-11-23"), ("2025-10-28", "2025-11-24")),
+        ("MTD", "2026-03-31", "Previous period", ("2026-03-01", "2026-03-31"), ("2026-02-01", "2026-02-28")),
+        ("MTD", "2026-01-15", "Previous period", ("2026-01-01", "2026-01-15"), ("2025-12-01", "2025-12-15")),
+        ("QTD", "2026-05-02", "Previous period", ("2026-04-01", "2026-05-02"), ("2026-01-01", "2026-02-01")),
+        ("YTD", "2025-12-31", "Previous period", ("2025-01-01", "2025-12-31"), ("2024-01-01", "2024-12-30")),
+        ("Custom", "2026-05-02", "Previous period", ("2026-04-02", "2026-04-11"), ("2026-03-23", "2026-04-01")),
+    ],
+)
+def test_period_is_compared_fairly(
+    period: str, last: str, basis: str, now: tuple[str, str], before: tuple[str, str]
+) -> None:
+    span = period_span(period, date.fromisoformat(last), _span("2026-04-02", "2026-04-11"))
+    assert span == _span(*now)
+    assert comparison(period, span, basis) == _span(*before)
+
+
+def test_last_year_meets_the_same_weekday() -> None:
+    span = _span("2026-11-23", "2026-11-23")
+    assert comparison("Today", span, "Last year").start.weekday() == span.start.weekday()
+
+
+def test_values_that_are_not_offered_are_named() -> None:
+    asked = {"period": ["7D"], "region": ["Europe", "'; drop table x"], "channel": []}
+    allowed = {"period": ["7D"], "region": ["Europe"], "channel": ["Store"]}
+    assert impossible(asked, allowed) == ["region"]
+    limit = _span("2026-01-01", "2026-02-01")
+    assert impossible_dates(["2026-01-05", "2026-01-06"], limit) == []
+    assert impossible_dates(["2026-02-30"], limit) == ["date"]
+    assert impossible_dates(["2025-12-31"], limit) == ["date"]
+
+
+def test_ratio_is_a_ratio_of_sums() -> None:
+    daily = pd.DataFrame({"net_sales": [Decimal("10.00"), Decimal("90.00")], "orders": [Decimal(1), Decimal(3)]})
+    average = next(measure for measure in MEASURES if measure.label == "Average transaction")
+    assert average.over(daily) == Decimal(25)
+
+
+def test_figure_without_known_values_is_missing() -> None:
+    margin = next(measure for measure in MEASURES if measure.label == "Margin")
+    daily = pd.DataFrame({"gross_margin": [None, None], "costed_net_sales": [Decimal(0), Decimal(0)]}, dtype=object)
+    assert margin.over(daily) is None
+    assert DOLLARS.write(None, Kind.SHARE) == "–"
+    assert NET_SALES.over(pd.DataFrame({"net_sales": []}, dtype=object)) is None
+
+
+@pytest.mark.parametrize(
+    ("writer", "value", "kind", "text"),
+    [
+        (DOLLARS, "1234567.50", Kind.MONEY, "$1,234,568"),
+        (DOLLARS, "999.994", Kind.MONEY, "$999.99"),
+        (DOLLARS, "-12.345", Kind.AVERAGE_MONEY, "−$12.35"),
+        (DOLLARS, "0.41449", Kind.SHARE, "41.4%"),
+        (Writer("1.234,56", "EUR"), "1234.5", Kind.AVERAGE_MONEY, "€1.234,50"),
+        (Writer("1 234,56", "CHF"), "1234.5", Kind.AVERAGE_MONEY, "CHF 1 234,50"),
+    ],
+)
+def test_figures_are_written_in_currency_and_style(writer: Writer, value: str, kind: Kind, text: str) -> None:
+    assert writer.write(Decimal(value), kind) == text
+
+
+def test_change_is_percent_or_points_and_never_against_nothing() -> None:
+    assert DOLLARS.change(Decimal(110), Decimal(100), Kind.MONEY) == "+10.0%"
+    assert DOLLARS.change(Decimal("0.40"), Decimal("0.413"), Kind.SHARE) == "-1.3 pp"
+    assert DOLLARS.change(Decimal(110), Decimal(0), Kind.MONEY) is None
+    assert DOLLARS.change(Decimal(110), None, Kind.MONEY) is None
+
+
+def test_trend_fills_days_without_sales_and_aligns_the_comparison() -> None:
+    sales = pd.DataFrame({"sale_date": [date(2026, 3, 1), date(2026, 3, 3)], "net_sales": [Decimal(5), Decimal(7)]})
+    past = pd.DataFrame({"sale_date": [date(2026, 2, 28)], "net_sales": [Decimal(9)]})
+    spec = charts.trend(sales, past, _span("2026-03-01", "2026-03-03"), _span("2026-02-27", "2026-02-28"), DOLLARS)
+    frame = spec["dataset"]["source"]
+    assert list(frame["Net sales"]) == [5, 0, 7]
+    assert list(frame["Comparison"].dropna()) == [0, 9]
+
+
+def test_movers_need_a_minimum_of_sales() -> None:
+    products = pd.DataFrame({
+        "product_name": ["large", "small", "gone"],
+        "net_sales": [Decimal(900), Decimal(5), Decimal(0)],
+        "net_sales_before": [Decimal(800), Decimal("0.01"), Decimal(200)],
+    })  # fmt: skip
+    spec = charts.movers(products, 8, DOLLARS)
+    assert spec is not None
+    assert list(spec["dataset"]["source"]["Name"]) == ["large", "gone"]
+    assert list(spec["dataset"]["source"]["Text"]) == ["+$100", "−$200"]
+
+
+def test_tooltip_format_follows_the_currency() -> None:
+    assert charts.tooltip_format(DOLLARS) == "$%,.2f"
+    assert charts.tooltip_format(Writer("1,234.56", "CHF")) == "CHF %,.2f"
+
+
+def test_export_defuses_formulas_but_keeps_numbers() -> None:
+    frame = pd.DataFrame({"text": ["=1+1", "@x", "\tx", "plain"], "number": [-1, 2, 3, 4]})
+    assert export.csv_bytes(frame).decode("utf-8-sig").splitlines()[1:] == ["'=1+1,-1", "'@x,2", "'\tx,3", "plain,4"]
