@@ -35,10 +35,11 @@ def main() -> None:
     """Draw the shell, then the page the viewer is on."""
     st.set_page_config("Sales dashboard", ":material/monitoring:", layout="wide", initial_sidebar_state="collapsed")
     st.html(STYLE)
+    # Not `pages/`: Streamlit serves files of a folder of that name without this shell until it has run once.
     page = st.navigation(
         [
-            st.Page("pages/today.py", title="Today", icon=":material/today:", default=True),
-            st.Page("pages/pipeline.py", title="Pipeline & quality", icon=":material/conversion_path:"),
+            st.Page("views/today.py", title="Today", icon=":material/today:", default=True),
+            st.Page("views/pipeline.py", title="Pipeline & quality", icon=":material/conversion_path:"),
         ],
         position="top",
     )

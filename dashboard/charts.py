@@ -36,7 +36,7 @@ def trend(daily: pd.DataFrame, past: pd.DataFrame | None, span: Span, past_span:
         columns.append(("Comparison", MUTED, "dashed", 1.5, 0))
     return {
         "dataset": {"source": frame},
-        "grid": {"left": 4, "right": 12, "top": 34, "bottom": 4, "containLabel": True},
+        "grid": {"left": 4, "right": 42, "top": 34, "bottom": 4, "containLabel": True},
         "legend": {"top": 0, "left": 0, "icon": "roundRect", "itemHeight": 3, "itemWidth": 16},
         "tooltip": {"trigger": "axis", "valueFormatter": tooltip_format(money)},
         "xAxis": {

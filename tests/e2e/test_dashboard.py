@@ -15,7 +15,7 @@ from dashboard.settings import settings
 from tests.e2e.conftest import REPOSITORY, Warehouse
 
 APP = REPOSITORY / "dashboard" / "app.py"
-PAGES = ("/", "/pipeline")
+PAGES = ("/pipeline", "/")  # not the default page first: a fresh server must give it the shell too
 expect.set_options(timeout=20_000)
 READY = "[data-testid=stApp][data-test-script-state=notRunning]"
 DEADLINE = 20_000
@@ -101,7 +101,7 @@ def test_impossible_link_falls_back_and_says_so(app: AppTest) -> None:
 
 def test_pipeline_cards_equal_the_ledger(app: AppTest, warehouse: Warehouse) -> None:
     app.run()
-    cards = _cards(app.switch_page("pages/pipeline.py").run())
+    cards = _cards(app.switch_page("views/pipeline.py").run())
     assert not app.exception
     [(rejected, waiting)] = warehouse.sql(
         "select (select to_char(count(*), 'FM999,999,990') from ops.ops_rejected_rows "
@@ -141,6 +141,7 @@ def test_page_renders_whole_and_without_exception(page: Page, dashboard: str, pa
     page.goto(dashboard + path)
     expect(page.get_by_test_id("stMetric")).to_have_count(6)
     expect(page.locator(READY)).to_be_visible()
+    expect(page.locator(".st-key-live-bar")).to_be_visible()
     expect(page.get_by_test_id("stException")).to_have_count(0)
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= width
 
