@@ -7,9 +7,10 @@ Format: https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-conte
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 from urllib.parse import quote_plus, unquote_plus
 
-from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, ValidationError
 
 from loader.errors import InvalidEvent
 
@@ -27,11 +28,18 @@ class FileArrived:
 
 
 class _Bucket(BaseModel):
-    name: str = Field(min_length=1)
+    name: str = Field(pattern=r"^[^\x00]+$")
+
+
+def _decoded(key: str) -> str:
+    key = unquote_plus(key)
+    if "\0" in key:
+        raise ValueError("a key with a NUL byte cannot be kept in the ledger")
+    return key
 
 
 class _Object(BaseModel):
-    key: str = Field(min_length=1)
+    key: Annotated[str, Field(min_length=1), AfterValidator(_decoded)]
     size: int | None = None
     etag: str | None = Field(default=None, alias="eTag")
     version_id: str | None = Field(default=None, alias="versionId")
@@ -59,7 +67,7 @@ def parse(message: bytes) -> list[FileArrived]:
     """
     try:
         body = json.loads(message)
-    except ValueError as error:  # covers bad JSON and bad UTF-8
+    except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, nested without end
         raise InvalidEvent(f"the message is not JSON: {error}") from error
     if isinstance(body, dict) and body.get("Event") == "s3:TestEvent" and "Records" not in body:
         return []
@@ -72,7 +80,7 @@ def parse(message: bytes) -> list[FileArrived]:
     return [
         FileArrived(
             bucket=record.s3.bucket.name,
-            key=unquote_plus(record.s3.object.key),
+            key=record.s3.object.key,
             event_at=record.event_time,
             etag=record.s3.object.etag,
             size=record.s3.object.size,

@@ -7,7 +7,7 @@ numbers, None for an empty token). Whether that text is acceptable is for pydant
 
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import cached_property
 from importlib.resources import files
@@ -38,6 +38,23 @@ def _known_encoding(name: str) -> str:
     return name
 
 
+def _usable_delimiter(character: str) -> str:
+    if not (character.isascii() and character not in '"\r\n\0'):
+        raise ValueError(f"{character!r} is not a delimiter such as ',' or ';': ASCII, no quote, no line end")
+    return character
+
+
+def _whole_date(form: str) -> str:
+    sample = datetime(2024, 12, 31, 23, 59, 58, tzinfo=UTC)
+    try:
+        parsed = datetime.strptime(sample.strftime(form), form)  # noqa: DTZ007  # only its date is looked at
+    except (ValueError, re.error) as error:
+        raise ValueError(f"{form!r} is not a date format such as %Y-%m-%d: {error}") from error
+    if parsed.date() != sample.date():
+        raise ValueError(f"{form!r} does not give year, month and day, as %Y-%m-%d does")
+    return form
+
+
 def _known_field(name: str) -> str:
     if name not in FIELDS:
         raise ValueError(f"{name!r} is not a canonical field: those are {', '.join(FIELDS)}")
@@ -47,6 +64,14 @@ def _known_field(name: str) -> str:
 FieldName = Annotated[str, AfterValidator(_known_field)]
 
 
+# Put before a text that is not as the feed writes it, or it could pass for canonical and mean something else: 1.234
+# where the decimal sign is a comma, 2024-05-06 where the sheet writes %Y-%d-%m.
+_UNREADABLE = "unreadable: "
+_CURRENCY = r"[$€£¥]|R\$"
+_ZERO = re.compile(rf"(?:{_CURRENCY})\s*-")  # accounting formats write nothing as a dash
+_GROUPS = {" ": "[ \u00a0\u202f]", "'": "['\u2019]"}  # spreadsheets group with characters that look like these
+
+
 class _Contract(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -54,11 +79,11 @@ class _Contract(BaseModel):
 class Format(_Contract):
     """How the file's text is written."""
 
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    delimiter: Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_usable_delimiter)] = ","
     encoding: Annotated[str, AfterValidator(_known_encoding)] = "utf-8"
     decimal: Literal[".", ","] = "."
     thousands: Literal[",", ".", " ", "'"] | None = None
-    dates: tuple[str, ...] = ("%Y-%m-%d",)
+    dates: Annotated[tuple[Annotated[str, AfterValidator(_whole_date)], ...], Field(min_length=1)] = ("%Y-%m-%d",)
     timezone: Annotated[str, AfterValidator(_known_timezone)] = "UTC"
     nulls: frozenset[str] = frozenset({""})
 
@@ -146,7 +171,7 @@ class Feed(_Contract):
     def cell(self, field: str, text: str) -> str | None:
         """Canonical text of one cell, or None where the feed calls it empty.
 
-        What cannot be read as the field's kind comes back as it is, for pydantic to refuse with the original text.
+        What cannot be read as the feed writes the field's kind comes back marked, for pydantic to refuse.
         """
         column = self.columns[field]
         text = text.strip()
@@ -169,13 +194,13 @@ class Feed(_Contract):
         return None
 
     def _number(self, text: str, percent: bool) -> str:
+        if _ZERO.fullmatch(text):
+            return "0"
         match = self._number_pattern.fullmatch(text)
         if not match:
-            return text
-        whole = match["whole"]
-        if self.format.thousands:
-            whole = whole.replace(self.format.thousands, "")
-        sign = "-" if match["minus"] or (match["open"] and match["close"]) else ""
+            return _UNREADABLE + text
+        whole = re.sub(r"\D", "", match["whole"])
+        sign = "-" if match["sign"] == "-" or match["open"] else ""
         fraction = match["fraction"] or ""
         if percent:
             digits = whole.rjust(3, "0")
@@ -186,29 +211,28 @@ class Feed(_Contract):
         for form in self.format.dates:
             try:
                 parsed = datetime.strptime(text, form)  # noqa: DTZ007  # the feed's zone is given below
-            except ValueError:
+                if not with_zone:
+                    return parsed.date().isoformat()
+                zone = ZoneInfo(self.format.timezone)
+                local = parsed.astimezone(zone) if parsed.tzinfo else parsed.replace(tzinfo=zone)
+                return local.isoformat()
+            except (ValueError, OverflowError):  # of another format, or beyond the calendar in the feed's zone
                 continue
-            if not with_zone:
-                return parsed.date().isoformat()
-            zone = ZoneInfo(self.format.timezone)
-            local = parsed.astimezone(zone) if parsed.tzinfo else parsed.replace(tzinfo=zone)
-            return local.isoformat()
-        return text
+        return _UNREADABLE + text
 
     @cached_property
     def _number_pattern(self) -> re.Pattern[str]:
-        """Optional parentheses or minus, optional currency sign, grouped digits, fraction.
+        """Optional currency sign, parentheses or a leading sign, grouped digits, fraction.
 
         Grouping is checked (three digits at the end, two or three before: lakhs), so that 1.5 never reads as 15.
         """
-        decimal = re.escape(self.format.decimal)
         whole = r"\d+"
         if self.format.thousands:
-            group = re.escape(self.format.thousands)
+            group = _GROUPS.get(self.format.thousands, re.escape(self.format.thousands))
             whole = rf"(?:\d{{1,3}}(?:{group}\d{{2,3}})*{group}\d{{3}}|\d+)"
-        sign = r"(?:[$€£¥]|R\$)?\s*"
         return re.compile(
-            rf"(?P<open>\()?{sign}(?P<minus>-)?\s*{sign}(?P<whole>{whole})(?:{decimal}(?P<fraction>\d*))?\s*(?P<close>\))?",
+            rf"(?:(?P<currency>{_CURRENCY})\s*)?(?:(?P<open>\()|(?P<sign>[-+]))?\s*(?(currency)|(?:(?:{_CURRENCY})\s*)?)"
+            rf"(?P<whole>{whole})(?:{re.escape(self.format.decimal)}(?P<fraction>\d*))?\s*(?(open)\))",
             re.ASCII,
         )
 
@@ -248,10 +272,10 @@ def read_feed(path: Path) -> Feed:
     try:
         data: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
         return Feed.model_validate(data)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"feed {path}: not readable as YAML: {error}") from error
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(str(part) for part in each['loc']) or 'feed'}: {each['msg']}" for each in error.errors()
         )
         raise SettingsError(f"feed {path}: {problems}. docs/adding-a-feed.md explains each key") from error
+    except (yaml.YAMLError, ValueError, OSError) as error:  # ValueError: bad UTF-8, or a date that does not exist
+        raise SettingsError(f"feed {path}: not readable as YAML: {error}") from error

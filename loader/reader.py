@@ -112,7 +112,7 @@ class Reader:
             # Single-threaded and in one block, else a ragged row has no number.
             arrow_csv.ReadOptions(column_names=names, use_threads=False, block_size=len(block) + 1),
             arrow_csv.ParseOptions(
-                self._delimiter, quote_char=False, ignore_empty_lines=False, invalid_row_handler=skip
+                delimiter=self._delimiter, quote_char=False, ignore_empty_lines=False, invalid_row_handler=skip
             ),
             arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, check_utf8=False
@@ -148,7 +148,7 @@ class Reader:
                 blank += 1
             elif record.problem or len(record.cells) != len(self.header):
                 message = record.problem or _ragged(len(record.cells), len(self.header))
-                malformed.append(Malformed(self._row, line, record.text.replace("\0", "␀"), message))
+                malformed.append(Malformed(self._row, line, _printable(record.text), message))
             else:
                 rows.append(record.cells)
                 row_numbers.append(self._row)
@@ -300,6 +300,11 @@ def _is_utf8(block: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _printable(text: str) -> str:
+    """The text without what PostgreSQL cannot keep: bytes that are no UTF-8 become escapes, and NUL its symbol."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").replace("\0", "␀")
 
 
 def _ragged(found: int, expected: int) -> str:

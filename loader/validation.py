@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_type_hints
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 LineType = Literal["sale", "return", "cancellation", "adjustment"]
 
 CENT = Decimal("0.01")
+_WIDE = Context(prec=60)  # two numbers of 20 digits give 40, more than the default context can round to cents
 # Distinct values remembered per column across batches; a column with more is mostly unique, and memory is the limit.
 REMEMBERED = 200_000
 
@@ -144,7 +145,7 @@ def _sign(number: Decimal) -> int:
 
 
 def _cents(amount: Decimal) -> Decimal:
-    return amount.quantize(CENT, ROUND_HALF_UP)
+    return amount.quantize(CENT, ROUND_HALF_UP, _WIDE)
 
 
 _NUMBER: TypeAdapter[Decimal] = TypeAdapter(Number)
@@ -289,7 +290,12 @@ class Validator:
         self._header = header
         self._sources = _match_header(feed, header)
         used = set(self._sources.values())
-        self._unknown = [index for index in range(len(header)) if index not in used]
+        # By position, the key in `extra`: a header that stands twice is numbered, or JSON would keep one of its cells.
+        self._unknown = {
+            index: name if name not in header[:index] else f"{name} ({header[: index + 1].count(name)})"
+            for index, name in enumerate(header)
+            if index not in used
+        }
         self._deciders = {name: _FieldDecider(feed, name) for name in feed.columns}
 
     def validate(self, batch: "Batch") -> Verdict:
@@ -364,10 +370,12 @@ class Validator:
             total = total - total * np.nan_to_num(number["discount_rate"])
         if "discount_amount" in number:
             total = total - np.nan_to_num(number["discount_amount"]) * np.where(total < 0, -1, 1)
+            suspect |= np.abs(total) > 1e9
         if "stated_total" in number:
             suspect |= np.abs(np.abs(number["stated_total"]) - np.abs(total)) > slack
         if "unit_cost" in number:
             cost = quantity * number["unit_cost"]
+            suspect |= np.abs(cost) > 1e9
             if "stated_cost" in number:
                 suspect |= np.abs(np.abs(number["stated_cost"]) - np.abs(cost)) > slack
             if "stated_profit" in number:
@@ -377,8 +385,8 @@ class Validator:
     def _refusal(self, batch: "Batch", index: int) -> Rejected | None:
         """All errors of one row, by the whole model; None when the model accepts it."""
         texts = {
-            name: self._feed.columns[name].value or batch.columns[self._sources[name]][index].as_py()
-            for name in self._deciders
+            name: batch.columns[self._sources[name]][index].as_py() if column.value is None else column.value
+            for name, column in self._feed.columns.items()
         }
         try:
             validate_row(self._feed, texts)
@@ -419,10 +427,10 @@ class Validator:
         if not self._unknown:
             return pa.nulls(int(keep.sum()), pa.string())
         parts = []
-        for index in self._unknown:
+        for index, name in self._unknown.items():
             encoded = batch.columns[index].dictionary_encode()
-            name = json.dumps(self._header[index])
-            texts = [f"{name}: {json.dumps(text.strip() or None)}" for text in encoded.dictionary.to_pylist()]
+            cells = (json.dumps(text.strip() or None) for text in encoded.dictionary.to_pylist())
+            texts = [f"{json.dumps(name)}: {cell}" for cell in cells]
             parts.append(pa.array(texts, pa.string()).take(encoded.indices.filter(pa.array(keep))))
         return pc.binary_join_element_wise("{", pc.binary_join_element_wise(*parts, ", "), "}", "")
 
