@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
@@ -58,7 +59,7 @@ def test_the_raw_table_allows_null_where_the_sale_line_does() -> None:
 
 
 def test_the_raw_table_allows_the_line_types_of_the_sale_line() -> None:
-    assert set(re.findall(r"'(\w+)'", raw_columns("sales_lines")["line_type"])) == set(LineType.__args__)
+    assert set(re.findall(r"'(\w+)'", raw_columns("sales_lines")["line_type"])) == set(get_args(LineType))
 
 
 @pytest.mark.parametrize("table", ["sales_lines", "rejected_rows"])

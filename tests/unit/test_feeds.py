@@ -1,9 +1,10 @@
 """A feed turns the text of a cell into canonical text, or says where the feed file itself is wrong."""
 
 import re
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 import yaml
@@ -17,8 +18,8 @@ from loader.validation import Day, Number, SalesLine
 
 COLUMNS = {"sale_id": "Sale", "sold_at": "Sold", "product_id": "Product", "quantity": "Quantity", "unit_price": "Price"}
 NUMBER: TypeAdapter[Decimal] = TypeAdapter(Number)
-DAY = TypeAdapter(Day)
-SOLD_AT = TypeAdapter(SalesLine.__annotations__["sold_at"])
+DAY: TypeAdapter[date] = TypeAdapter(Day)
+SOLD_AT: TypeAdapter[datetime] = TypeAdapter(get_type_hints(SalesLine, include_extras=True)["sold_at"])
 
 
 def contract(**changes: Any) -> dict[str, Any]:

@@ -106,4 +106,4 @@ def test_a_secret_does_not_show_where_another_variable_is_wrong(monkeypatch: pyt
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        Settings.read().s3_bucket = "elsewhere"
+        Settings.read().s3_bucket = "elsewhere"  # type: ignore[misc]

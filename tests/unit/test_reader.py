@@ -1,0 +1,301 @@
+"""Every record of a file is accounted for, with its physical line and its text, whichever way its block is parsed."""
+
+import hashlib
+import io
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loader import reader
+from loader.errors import InvalidFile
+from loader.reader import Batch, Reader
+
+DELIMITERS = st.sampled_from([",", ";", "\t", "|"])
+
+
+@dataclass(frozen=True)
+class Row:
+    number: int
+    line: int
+    text: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All batches of a file. An empty line counts as blank, also where it came as a row of empty cells."""
+
+    rows: list[Row]
+    malformed: list[tuple[int, int, str, str]]
+    blank: int
+
+    @property
+    def cells(self) -> list[tuple[str, ...]]:
+        return [row.cells for row in self.rows]
+
+
+def reading(batches: list[Batch]) -> Reading:
+    rows = []
+    for batch in batches:
+        cells = zip(*(column.to_pylist() for column in batch.columns), strict=True)
+        places = zip(batch.row_numbers.tolist(), batch.source_lines.tolist(), cells, strict=True)
+        rows += [Row(number, line, batch.text_at(line), row) for number, line, row in places]
+    malformed = [
+        (each.row_number, each.source_line, each.raw_text, each.message)
+        for batch in batches
+        for each in batch.malformed
+    ]
+    total = sum(batch.rows_read for batch in batches)
+    data = [row for row in rows if row.text.strip()]
+    return Reading(data, malformed, total - len(data) - len(malformed))
+
+
+def read(content: bytes, delimiter: str = ",", encoding: str = "utf-8", block_bytes: int | None = None) -> Reading:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "BLOCK_BYTES", block_bytes or reader.BLOCK_BYTES)
+        return reading(list(Reader(io.BytesIO(content), delimiter, encoding).batches()))
+
+
+def longest_line(content: bytes) -> int:
+    return max(len(line) + 1 for line in content.split(b"\n"))
+
+
+def quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"'
+
+
+PLAIN = st.text(st.sampled_from("aB1 .é売-"), max_size=4)
+ANY_CELL = st.one_of(
+    PLAIN,
+    PLAIN.map(quoted),
+    st.text(st.sampled_from('a1 ,;\t|"\n\ré'), max_size=6).map(quoted),
+    st.just(quoted("x\r\ny")),
+)
+LINE_END = st.sampled_from(["\n", "\r\n"])
+
+
+@st.composite
+def well_formed(draw: st.DrawFn) -> tuple[str, str, list[list[str]], list[str]]:
+    """Delimiter, line end, and lines before, as (record or blank) in writing order."""
+    delimiter = draw(DELIMITERS)
+    width = draw(st.integers(2, 4))
+    row = st.lists(ANY_CELL, min_size=width, max_size=width)
+    ragged = st.lists(ANY_CELL.filter(str.strip), min_size=1, max_size=width + 2).filter(
+        lambda cells: len(cells) != width
+    )
+    blank = st.sampled_from([[""], [" "]])
+    records = draw(st.lists(st.one_of(row, row, row, ragged, blank), max_size=12))
+    return delimiter, draw(LINE_END), records, [f"h{index}" for index in range(width)]
+
+
+@given(well_formed(), st.booleans(), st.integers(0, 2), st.integers(0, 40))
+def test_every_record_is_read_with_its_physical_line_and_its_text(
+    sheet: tuple[str, str, list[list[str]], list[str]], final_newline: bool, empty_lines: int, slack: int
+) -> None:
+    delimiter, end, records, header = sheet
+    text = end * empty_lines + delimiter.join(header) + end
+    rows, malformed, blank = [], [], 0
+    for number, written in enumerate(records, 1):
+        raw = delimiter.join(written)
+        line = text.count("\n") + 1
+        cells = tuple(cell[1:-1].replace('""', '"') if cell.startswith('"') else cell for cell in written)
+        if not raw.strip():
+            blank += 1
+        elif len(cells) == len(header):
+            rows.append(Row(number, line, raw, cells))
+        else:
+            message = f"The row has {len(cells)} cells where the header has {len(header)}"
+            malformed.append((number, line, raw, message))
+        text += raw + end
+    if not final_newline and records and records[-1] != [""]:
+        text = text.removesuffix(end)
+    content = text.encode()
+    expected = Reading(rows, malformed, blank)
+    assert read(content, delimiter) == expected
+    assert read(content, delimiter, block_bytes=longest_line(content) + slack) == expected
+
+
+BYTES = st.lists(
+    st.sampled_from(
+        [b"1", b"2,3", b",", b",", b'"', b'"', b'""', b"\n", b"\n", b"\r\n", b"\r", b"\0", b" ", b"\xff", "é".encode()]
+    ),
+    max_size=40,
+).map(b"".join)
+
+
+def printable(content: bytes) -> str:
+    return content.decode("utf-8", "backslashreplace").replace("\0", "␀")
+
+
+@given(BYTES, st.integers(0, 20))
+def test_no_byte_of_any_file_is_lost(body: bytes, slack: int) -> None:
+    content = b"a,b\n" + body
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "BLOCK_BYTES", max(longest_line(content), 4) + slack)
+        source = Reader(io.BytesIO(content), ",", "utf-8")
+        found = reading(list(source.batches()))
+    assert source.sha256 == hashlib.sha256(content).hexdigest()
+
+    records = [(row.number, row.line, row.text) for row in found.rows]
+    records += [(number, line, text) for number, line, text, _ in found.malformed]
+    records.sort()
+    assert len({number for number, _, _ in records}) == len(records)
+    assert all(1 <= number <= len(records) + found.blank for number, _, _ in records)
+
+    lines = [printable(line) for line in content.split(b"\n")]
+    covered = {1}
+    for _, first, text in records:
+        own = range(first, first + text.count("\n") + 1)
+        assert text == "\n".join(lines[line - 1] for line in own).rstrip("\r\n")
+        assert covered.isdisjoint(own)
+        covered.update(own)
+    assert [line for number, line in enumerate(lines, 1) if number not in covered and line.strip()] == []
+
+
+@given(
+    DELIMITERS,
+    st.integers(1, 4),
+    st.lists(st.tuples(st.text(st.sampled_from("a1 ,;\t|.-'é売\x0b\x85\u2028"), max_size=12), LINE_END), min_size=1),
+    st.booleans(),
+)
+def test_a_plain_block_reads_the_same_by_arrow_and_by_csv(
+    delimiter: str, width: int, lines: list[tuple[str, str]], final_newline: bool
+) -> None:
+    block = "".join(text + end for text, end in lines).encode()
+    if not final_newline and lines[-1][0]:
+        block = block.rstrip(b"\r\n")
+    assert reader._is_plain(block)
+    header = delimiter.join(f"h{index}" for index in range(width)).encode() + b"\n"
+    by_arrow, by_csv = (Reader(io.BytesIO(header), delimiter, "utf-8") for _ in range(2))
+    assert reading([by_arrow._by_arrow(block)]) == reading([by_csv._by_csv(block)])
+    # Where the next block starts is the same too.
+    tail = delimiter.join("x" * width).encode()
+    assert reading([by_arrow._by_arrow(tail)]) == reading([by_csv._by_csv(tail)])
+
+
+@pytest.mark.parametrize("block", [b'a,"b"\n', b"a,\0\n", b"a\rb,c\n", b"a,b\r", b"a,\xff\n", b"a,\xed\xa0\x80\n"])
+def test_what_arrow_would_read_otherwise_is_not_plain(block: bytes) -> None:
+    assert not reader._is_plain(block)
+
+
+@pytest.mark.parametrize("block_bytes", [None, 8])
+def test_a_quote_that_is_never_closed_costs_one_row(block_bytes: int | None) -> None:
+    found = read(b'a,b\n1,2\n3,"4\n5,6\n7,8\n', block_bytes=block_bytes)
+    assert found.cells == [("1", "2"), ("5", "6"), ("7", "8")]
+    assert found.malformed == [(2, 3, '3,"4', "Not CSV: unexpected end of data")]
+    assert [row.line for row in found.rows] == [2, 4, 5]
+
+
+def test_a_stray_quote_costs_one_row() -> None:
+    found = read(b'a,b\n"1"x,2\n3,4\n5,inch 6" wide\n')
+    assert found.cells == [("3", "4"), ("5", 'inch 6" wide')]
+    assert [(number, line, text) for number, line, text, _ in found.malformed] == [(1, 2, '"1"x,2')]
+
+
+def test_a_line_number_is_physical_also_after_a_cell_with_newlines() -> None:
+    found = read(b'a,b\n1,"first\nsecond\r\nthird"\n2,x\n')
+    assert found.rows == [
+        Row(1, 2, '1,"first\nsecond\r\nthird"', ("1", "first\nsecond\r\nthird")),
+        Row(2, 5, "2,x", ("2", "x")),
+    ]
+
+
+def test_a_row_with_too_few_or_too_many_cells_shifts_nothing() -> None:
+    found = read(b"a,b\n1\n2,x\n3,y,z\n")
+    assert found.cells == [("2", "x")]
+    assert found.malformed == [
+        (1, 2, "1", "The row has 1 cells where the header has 2"),
+        (3, 4, "3,y,z", "The row has 3 cells where the header has 2"),
+    ]
+
+
+def test_a_row_with_a_nul_or_bytes_of_another_encoding_is_kept_as_text_that_can_be_stored() -> None:
+    found = read(b"a,b\n1,x\0y\n2,caf\xe9\n3,caf\xc3\xa9\n")
+    assert found.cells == [("3", "café")]
+    assert found.malformed == [
+        (1, 2, "1,x␀y", "The row contains a NUL byte"),
+        (2, 3, "2,caf\\xe9", "The row is not UTF-8; say in the feed which encoding the file has"),
+    ]
+    assert [text.encode() for _, _, text, _ in found.malformed] == [b"1,x\xe2\x90\x80y", b"2,caf\\xe9"]
+
+
+def test_blank_lines_are_counted_wherever_they_stand() -> None:
+    found = read(b"\n\na,b\n\n1,2\n \n\r\n3,4\n\n")
+    assert (found.cells, found.blank) == ([("1", "2"), ("3", "4")], 4)
+    assert [(row.number, row.line) for row in found.rows] == [(2, 5), (5, 8)]
+
+
+@pytest.mark.parametrize(
+    ("written_in", "named"),
+    [
+        ("utf-8", "utf-8"),
+        ("utf-8-sig", "utf-8"),
+        ("utf-8-sig", "utf-8-sig"),
+        ("utf-8", "UTF8"),
+        ("cp1252", "cp1252"),
+        ("latin-1", "latin-1"),
+        ("cp850", "cp850"),
+        ("utf-16", "utf-16"),
+        ("utf-16-le", "utf-16-le"),
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_file_is_read_in_the_encoding_that_the_feed_names(written_in: str, named: str, end: str) -> None:
+    text = end.join(["naïve,b", "é,ñ", 'Ü,"ß', '"'])
+    source = Reader(io.BytesIO(text.encode(written_in)), ",", named)
+    assert source.header == ["naïve", "b"]
+    assert reading(list(source.batches())).cells == [("é", "ñ"), ("Ü", f"ß{end}")]
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [(b"a,b\n1,\x81\n", "cp1252"), (b"a\0,\0b\0\n\0x", "utf-16-le"), (b"a,b\n\xff\n", "shift-jis")],
+)
+def test_bytes_that_do_not_fit_the_named_encoding_reject_the_file(content: bytes, encoding: str) -> None:
+    with pytest.raises(InvalidFile, match=f"^the file is not {encoding}: "):
+        read(content, encoding=encoding)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\r\n  \n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
+def test_a_file_without_a_header_is_rejected(content: bytes) -> None:
+    with pytest.raises(InvalidFile, match="the file is empty: it has no header"):
+        Reader(io.BytesIO(content), ",", "utf-8")
+
+
+@pytest.mark.parametrize("content", [b"a,b", b"a,b\n", b"\na,b\r\n"])
+def test_a_header_alone_is_a_file_without_rows(content: bytes) -> None:
+    assert read(content) == Reading([], [], 0)
+
+
+def test_a_header_may_be_padded_quoted_and_broken_over_lines() -> None:
+    source = Reader(io.BytesIO(b'  Sale ID ,"Unit\n Price","a,b",,\n1,2,3,4,5\n'), ",", "utf-8")
+    assert source.header == ["Sale ID", "Unit Price", "a,b", "", ""]
+    assert [(row.number, row.line) for row in reading(list(source.batches())).rows] == [(1, 3)]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'\n"a,b\n1,2\n', "line 2: the header is not readable: Not CSV: unexpected end of data"),
+        (b"a,\0\n1,2\n", "line 1: the header is not readable: The row contains a NUL byte"),
+        (b"a,caf\xe9\n1,2\n", "line 1: the header is not readable: The row is not UTF-8"),
+        (b"a,b\r1,2\r3,4", "line 1: the header is not readable: Not CSV: "),
+    ],
+)
+def test_an_unreadable_header_rejects_the_file_and_names_the_line(content: bytes, said: str) -> None:
+    with pytest.raises(InvalidFile, match=f"^{said}"):
+        Reader(io.BytesIO(content), ",", "utf-8")
+
+
+def test_a_line_without_end_rejects_the_file_before_it_fills_the_memory() -> None:
+    with pytest.raises(InvalidFile, match="a line is longer than 16 bytes: this is no CSV"):
+        read(b"a,b\n" + b"x" * 100, block_bytes=16)
+
+
+def test_the_checksum_is_of_the_bytes_as_stored() -> None:
+    content = "\ufeffa,b\r\n1,é\r\n".encode("utf-16")
+    source = Reader(io.BytesIO(content), ",", "utf-16")
+    list(source.batches())
+    assert source.sha256 == hashlib.sha256(content).hexdigest()
