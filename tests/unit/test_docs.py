@@ -130,10 +130,9 @@ def test_the_example_environment_has_every_setting_and_no_other() -> None:
 
 
 def test_every_setting_of_the_example_environment_says_what_it_is_for() -> None:
-    for paragraph in ENV_EXAMPLE.split("\n\n"):
-        lines = paragraph.splitlines()
-        if any(re.match(r"#?[A-Z0-9_]+=", line) for line in lines):
-            assert re.match(r"# \w", lines[0]) or (lines[0].startswith("# ---") and re.match(r"# \w", lines[1])), lines
+    lines = ENV_EXAMPLE.splitlines()
+    above = {line: lines[index - 1] for index, line in enumerate(lines) if re.match(r"#?[A-Z][A-Z0-9_]*=", line)}
+    assert not [line for line, comment in above.items() if not re.match(r"# \w", comment)]
 
 
 def test_no_secret_of_the_example_environment_has_a_value() -> None:
