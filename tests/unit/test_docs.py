@@ -1,6 +1,9 @@
 """What the documentation names exists, and what exists is named: commands, options, settings, files, tests, links."""
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -180,3 +183,34 @@ def test_every_relative_link_resolves(page: Path) -> None:
         file = (page.parent / path).resolve() if path else page
         assert file.exists(), f"{target} leads nowhere"
         assert not anchor or anchor in anchors(file), f"{target}: no such heading"
+
+
+def test_the_walk_through_gives_the_output_that_it_shows(tmp_path: Path) -> None:
+    blocks = FENCE.findall((REPOSITORY / "docs/adding-a-feed.md").read_text())
+    sheet, feed = blocks[:2]
+    command, _, shown = next(block for block in blocks if block.startswith("$ loader check")).partition("\n")
+    file = tmp_path / command.split()[3]
+    file.parent.mkdir()
+    file.write_text(sheet)
+    contract = tmp_path / "feeds" / "garden.yml"
+    contract.parent.mkdir()
+    contract.write_text(feed)
+
+    def check() -> subprocess.CompletedProcess[str]:
+        run = [sys.executable, "-m", *command.removeprefix("$ ").split()]
+        env = os.environ | {"COLUMNS": "118", "PYTHONPATH": str(REPOSITORY)}
+        return subprocess.run(run, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+
+    first = check()
+    assert (first.returncode, first.stdout) == (1, shown)
+    contract.write_text(feed + next(block for block in blocks if block.startswith("rejects:")))
+    second = check()
+    assert (second.returncode, second.stdout.splitlines()[-1]) == (0, "the file would be loaded")
+    contract.write_text(feed.replace("Europe/Berlin", "Europe/Berln"))
+    wrong = check()
+    assert wrong.returncode == 2
+    assert wrong.stderr in blocks
+    contract.write_text(feed)
+    file.write_text(sheet.replace("Pieces", "Qty pieces", 1))
+    renamed = check()
+    assert " ".join(renamed.stdout.splitlines()[1:]).split() in [block.split() for block in blocks]
