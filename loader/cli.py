@@ -4,6 +4,7 @@ import json
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
@@ -95,7 +96,8 @@ def load(
     """Load one object now, without Kafka; a version that was rejected before is tried again."""
     settings = _start()
     arrival = FileArrived(settings.s3_bucket, key, datetime.now(UTC))
-    outcome = Pipeline(settings).load_file(arrival, again=True)
+    with Pipeline(settings) as pipeline:
+        outcome = pipeline.load_file(arrival, again=True)
     counts = vars(outcome.counts) if outcome.counts else {}
     _show([{"file_id": outcome.file_id, "status": outcome.status, **counts, "error": outcome.error}], as_json)
     if outcome.status in ("rejected", "ignored"):
@@ -148,7 +150,7 @@ def files(
     as_json: AsJson = False,
 ) -> None:
     """The ledger: every file version ever seen, and what became of it."""
-    rows = _warehouse().rows("files", status=status, key=key, limit=limit)
+    rows = _rows("files", status=status, key=key, limit=limit)
     _show(rows, as_json, hide=("event_at", "received_at", "superseded_by", "events", "attempts"))
 
 
@@ -160,7 +162,7 @@ def rejects(
     as_json: AsJson = False,
 ) -> None:
     """Rows that were not loaded: where they stand, what they say, and everything that is wrong with them."""
-    rows = _warehouse().rows("rejects", file_id=file_id, key=key, limit=limit)
+    rows = _rows("rejects", file_id=file_id, key=key, limit=limit)
     if not as_json:
         for row in rows:
             row["errors"] = "\n".join(f"{each['field'] or 'row'}: {each['message']}" for each in row["errors"])
@@ -170,7 +172,7 @@ def rejects(
 @app.command()
 def status(as_json: AsJson = False) -> None:
     """Where everything stands: files by state, dates that wait, the published version, the last dbt run."""
-    (row,) = _warehouse().rows("status")
+    (row,) = _rows("status")
     if as_json:
         print(json.dumps(row, default=_plain))
         return
@@ -210,8 +212,9 @@ def _set_at_end_of_stdin(stop: Event) -> None:
     stop.set()
 
 
-def _warehouse() -> Warehouse:
-    return Warehouse(Settings.read().database_url.get_secret_value())
+def _rows(statement: str, **parameters: object) -> list[dict[str, Any]]:
+    with closing(Warehouse(Settings.read().database_url.get_secret_value())) as warehouse:
+        return warehouse.rows(statement, **parameters)
 
 
 def _show(rows: Sequence[dict[str, Any]], as_json: bool, hide: Sequence[str] = ()) -> None:

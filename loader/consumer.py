@@ -1,6 +1,7 @@
 """`loader run`: messages from the topic, files into the warehouse, and only then the offset."""
 
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from threading import Event
 
 import structlog
@@ -12,7 +13,7 @@ from tenacity import (
     sleep_using_event,
     stop_after_attempt,
     stop_when_event_set,
-    wait_exponential_jitter,
+    wait_random_exponential,
 )
 
 from loader import failpoints
@@ -32,13 +33,11 @@ def run(settings: Settings, stop: Event) -> None:
 
     Raises TransientError when PostgreSQL or the broker stays away: the offset is uncommitted, a restart begins again.
     """
-    pipeline = Pipeline(settings)
-    retrying(settings, stop)(ensure_topics, settings)
-    worker = Worker(settings, pipeline, Publisher(settings), stop)
-    subscription = Subscription(settings)
-    log.info("loader_started", topic=settings.kafka_topic, group=settings.kafka_group)
-    try:
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="load") as executor:
+    with Pipeline(settings) as pipeline, ThreadPoolExecutor(max_workers=1, thread_name_prefix="load") as executor:
+        retrying(settings, stop)(ensure_topics, settings)
+        worker = Worker(settings, pipeline, Publisher(settings), stop)
+        with closing(Subscription(settings)) as subscription:
+            log.info("loader_started", topic=settings.kafka_topic, group=settings.kafka_group)
             while not stop.is_set():
                 if not (message := subscription.next(_POLL_SECONDS)):
                     continue
@@ -51,9 +50,6 @@ def run(settings: Settings, stop: Event) -> None:
                 if work.result():
                     subscription.commit(message)
                     failpoints.reach("offset")
-    finally:
-        subscription.close()
-        pipeline.warehouse.close()
     log.info("loader_stopped")
 
 
@@ -61,7 +57,7 @@ def retrying(settings: Settings, stop: Event) -> Retrying:
     """Capped exponential backoff with jitter for TransientError; gives up at once when `stop` is set."""
     return Retrying(
         retry=retry_if_exception_type(TransientError),
-        wait=wait_exponential_jitter(initial=settings.retry_seconds, max=settings.retry_max_seconds),
+        wait=wait_random_exponential(multiplier=settings.retry_seconds, max=settings.retry_max_seconds),
         stop=stop_after_attempt(settings.max_attempts) | stop_when_event_set(stop),
         sleep=sleep_using_event(stop),
         before_sleep=_log_retry,

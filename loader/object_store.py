@@ -91,6 +91,15 @@ class ObjectStore:
                         etag = entry["ETag"].strip('"')
                         yield ObjectVersion(bucket, entry["Key"], etag, entry["Size"], entry["LastModified"])
 
+    def close(self) -> None:
+        self._client.close()
+
+    def create_bucket(self, bucket: str) -> None:
+        """Create the bucket where it is missing."""
+        with _s3_errors(bucket, ""):
+            if bucket not in (each["Name"] for each in self._client.list_buckets()["Buckets"]):
+                self._client.create_bucket(Bucket=bucket)
+
     def put(self, bucket: str, key: str, content: bytes) -> None:
         with _s3_errors(bucket, key):
             self._client.put_object(Bucket=bucket, Key=key, Body=content)

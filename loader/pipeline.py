@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from loader import failpoints
 from loader.errors import InvalidFile, ObjectGone
@@ -35,6 +36,13 @@ class Pipeline:
         self.feeds = Feeds(settings.feeds_dir)
         self.store = ObjectStore(settings)
         self.warehouse = Warehouse(settings.database_url.get_secret_value())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.store.close()
+        self.warehouse.close()
 
     def load_file(self, arrival: FileArrived, again: bool = False) -> Outcome:
         """Load the object as it is now, exactly once; `again` also loads a version that was rejected before.

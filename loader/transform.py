@@ -7,6 +7,7 @@ that waits at once, so bursts of files coalesce; what it claimed is acknowledged
 import json
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -34,9 +35,11 @@ def run(settings: Settings, stop: Event, once: bool = False) -> bool:
     Returns whether the last run succeeded. Raises TransientError when PostgreSQL goes away, SettingsError when dbt
     cannot read its project or profile.
     """
-    warehouse = Warehouse(settings.database_url.get_secret_value())
-    listener = warehouse.listen("rebuild_queue")
-    with warehouse.session() as session:
+    with (
+        closing(Warehouse(settings.database_url.get_secret_value())) as warehouse,
+        closing(warehouse.listen("rebuild_queue")) as listener,
+        warehouse.session() as session,
+    ):
         if not _take_turn(session, settings, stop):
             return True
         project = Project(settings.dbt_project_dir)

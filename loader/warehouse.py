@@ -236,7 +236,8 @@ def migrate(admin_database_url: str) -> str:
     """
     config = Config()
     config.set_main_option("script_location", str(Path(str(files("loader"))) / "migrations"))
-    with _database_errors(), sa.create_engine(_psycopg(admin_database_url)).begin() as connection:
+    engine = sa.create_engine(_psycopg(admin_database_url), poolclass=sa.NullPool)
+    with _database_errors(), engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         return str(connection.execute(sa.text("select version_num from alembic_version")).scalar_one())

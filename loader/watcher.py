@@ -5,6 +5,7 @@ is announced again. Beside native notifications it is the reconciler.
 """
 
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC
 from threading import Event
@@ -24,14 +25,14 @@ log = structlog.get_logger()
 
 def run(settings: Settings, stop: Event) -> None:
     """Look every `watch_seconds` until `stop` is set; trouble is logged and the next look tries again."""
-    watcher = Watcher(settings)
-    log.info("watcher_started", bucket=settings.s3_bucket, prefix=settings.s3_prefix)
-    while not stop.is_set():
-        try:
-            watcher.look()
-        except TransientError as error:
-            log.warning("look_failed", error=str(error))
-        stop.wait(settings.watch_seconds)
+    with closing(Watcher(settings)) as watcher:
+        log.info("watcher_started", bucket=settings.s3_bucket, prefix=settings.s3_prefix)
+        while not stop.is_set():
+            try:
+                watcher.look()
+            except TransientError as error:
+                log.warning("look_failed", error=str(error))
+            stop.wait(settings.watch_seconds)
     log.info("watcher_stopped")
 
 
@@ -62,6 +63,10 @@ class Watcher:
             self._announced[version] = _Announced(seconds, now + seconds)
         log.info("files_announced", files=len(due), unseen=len(unseen))
         return len(due)
+
+    def close(self) -> None:
+        self._store.close()
+        self._warehouse.close()
 
     def unseen(self) -> list[ObjectVersion]:
         """Objects of the listing whose present version the ledger has not dealt with."""

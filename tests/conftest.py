@@ -1,0 +1,175 @@
+"""The real local stack, started once per session; for each test a cloned database, a bucket and topics of its own."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event
+from time import monotonic
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from loader.events import FileArrived
+from loader.object_store import ObjectStore
+from loader.settings import Settings
+from loader.warehouse import migrate
+from scripts.stack import REPOSITORY, Stack
+
+DEADLINE_SECONDS = 60
+
+
+def eventually(what: str, condition: Callable[[], Any], seconds: float = DEADLINE_SECONDS) -> Any:
+    """The condition's first true value; fails when none comes before the deadline."""
+    deadline = monotonic() + seconds
+    while not (value := condition()):
+        assert monotonic() < deadline, f"waited {seconds} s for {what}"
+        Event().wait(0.05)
+    return value
+
+
+@dataclass(frozen=True)
+class World:
+    """One test's own part of the stack: database, bucket, topics, and the environment that names them."""
+
+    env: dict[str, str]
+    stack: Stack
+
+    @property
+    def settings(self) -> Settings:
+        return Settings.read()
+
+    @property
+    def bucket(self) -> str:
+        return self.env["S3_BUCKET"]
+
+    def drop(self, key: str, content: bytes) -> FileArrived:
+        """Put an object; returns the arrival that a notification would announce."""
+        with closing(ObjectStore(self.settings)) as store:
+            store.put(self.bucket, key, content)
+        return FileArrived(self.bucket, key, datetime.now(UTC))
+
+    def rows(self, query: str, *parameters: object) -> list[dict[str, Any]]:
+        with psycopg.connect(self.env["ADMIN_DATABASE_URL"], row_factory=dict_row, autocommit=True) as connection:
+            return connection.execute(query, parameters).fetchall()
+
+    def run(self, query: str) -> None:
+        with psycopg.connect(self.env["ADMIN_DATABASE_URL"], autocommit=True) as connection:
+            connection.execute(query)
+
+    def value(self, query: str, *parameters: object) -> Any:
+        (row,) = self.rows(query, *parameters)
+        (value,) = row.values()
+        return value
+
+    def loader(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the loader to its end."""
+        command = [sys.executable, "-m", "loader", *arguments]
+        return subprocess.run(command, env=self.env, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+
+    def dbt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run dbt in its project, as a person would."""
+        command = [f"{Path(sys.executable).parent}/dbt", *arguments]
+        return subprocess.run(
+            command, env=self.env, cwd=REPOSITORY / "dbt_sales", capture_output=True, text=True, check=False
+        )
+
+    def transform(self) -> None:
+        """Model everything that waits."""
+        done = self.loader("transform", "--once")
+        assert done.returncode == 0, done.stderr
+
+    @contextmanager
+    def process(self, *arguments: str, module: str = "loader") -> Iterator[subprocess.Popen[bytes]]:
+        """A process of the project in the background, ended by SIGTERM."""
+        with subprocess.Popen([sys.executable, "-m", module, *arguments], env=self.env, cwd=REPOSITORY) as process:
+            try:
+                yield process
+            finally:
+                process.send_signal(signal.SIGTERM)
+                process.wait(DEADLINE_SECONDS)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """PostgreSQL, S3 and a Kafka-protocol broker."""
+    stack = Stack(tmp_path_factory.mktemp("stack"), lasting=False)
+    stack.up()
+    yield stack
+    stack.down()
+    shutil.rmtree((stack.folder / "postgres").resolve(), ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def template(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Name of a database with the migrated schema and every model built, with no row in it."""
+    env = stack.env()
+    with maintenance(env) as connection:
+        connection.execute("create database template_sales")
+    migrate(at_database(env["ADMIN_DATABASE_URL"], "template_sales"))
+    dbt = [f"{Path(sys.executable).parent}/dbt", "build", "--exclude-resource-type", "unit_test"]
+    target = str(tmp_path_factory.mktemp("dbt"))
+    settings = {"PGDATABASE": "template_sales", "DBT_TARGET_PATH": target, "DBT_LOG_PATH": target}
+    done = subprocess.run(
+        dbt, cwd=REPOSITORY / "dbt_sales", env=os.environ | env | settings, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    return "template_sales"
+
+
+@pytest.fixture
+def world(stack: Stack, template: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A database cloned from the template, an empty bucket and unused topics."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    env = stack.env()
+    with maintenance(env) as connection:
+        connection.execute(
+            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template))
+        )
+        connection.execute(sql.SQL("grant create on database {} to transformer").format(sql.Identifier(name)))
+    env |= {
+        url: at_database(env[url], name) for url in ("ADMIN_DATABASE_URL", "DATABASE_URL", "DASHBOARD_DATABASE_URL")
+    }
+    env |= {
+        "PGDATABASE": name,
+        "S3_BUCKET": name,
+        "KAFKA_TOPIC": f"{name}.files",
+        "KAFKA_DEAD_LETTER_TOPIC": f"{name}.dead-letter",
+        "KAFKA_GROUP": name,
+        "KAFKA_SESSION_TIMEOUT_MS": "2000",
+        "WATCH_SECONDS": "0.2",
+        "WATCH_AGAIN_SECONDS": "2",
+        "RETRY_SECONDS": "0.1",
+        "RETRY_MAX_SECONDS": "0.5",
+        "TRANSFORM_POLL_SECONDS": "0.2",
+        "DBT_TARGET_PATH": str(tmp_path / "dbt"),
+        "DBT_LOG_PATH": str(tmp_path / "dbt"),
+    }
+    for variable, value in env.items():
+        monkeypatch.setenv(variable, value)
+    world = World(dict(os.environ), stack)
+    with closing(ObjectStore(world.settings)) as store:
+        store.create_bucket(name)
+    yield world
+    with maintenance(env) as connection:
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@contextmanager
+def maintenance(env: dict[str, str]) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(at_database(env["ADMIN_DATABASE_URL"], "postgres"), autocommit=True) as connection:
+        yield connection
+
+
+def at_database(url: str, name: str) -> str:
+    return f"{url.rpartition('/')[0]}/{name}"

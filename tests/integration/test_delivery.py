@@ -1,0 +1,220 @@
+"""From the topic to the ledger: every event, lost, doubled, malformed or replayed, ends in the same rows."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import date
+from decimal import Decimal
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, Message, Producer
+
+from loader import consumer, failpoints
+from loader.broker import ensure_topics
+from loader.events import encode
+from loader.watcher import Watcher
+from scripts.csv_generator import sheet
+from tests.conftest import World, eventually
+
+SHEETS = [sheet(7, date(2026, 3, day), rows=40, bad_ratio=0.05) for day in range(1, 13)]
+SHEET = SHEETS[0]
+
+
+@contextmanager
+def running_loader(world: World) -> Iterator[None]:
+    """The consumer loop in a thread; pytest reports what it raises."""
+    stop = Event()
+    thread = Thread(target=consumer.run, args=[world.settings, stop])
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def publish(world: World, *messages: bytes) -> None:
+    ensure_topics(world.settings)
+    producer = Producer({"bootstrap.servers": world.settings.kafka_bootstrap_servers})
+    for message in messages:
+        producer.produce(world.settings.kafka_topic, message)
+    assert producer.flush(30) == 0
+
+
+def consume(world: World, topic: str, messages: int) -> list[Message]:
+    settings = {"group.id": "test", "auto.offset.reset": "earliest", "session.timeout.ms": 2000}
+    with closing(Consumer({"bootstrap.servers": world.settings.kafka_bootstrap_servers, **settings})) as reader:
+        reader.subscribe([topic])
+        found: list[Message] = []
+
+        def enough() -> bool:
+            found.extend(reader.consume(1, 0.5))
+            return len(found) >= messages
+
+        eventually(f"{messages} messages on {topic}", enough)
+    return found
+
+
+def ledger(world: World) -> list[dict[str, Any]]:
+    """What must be the same whatever happened on the way: not the times, nor how often it was tried."""
+    columns = "key, status, rows_read, rows_loaded, rows_rejected, sha256, error"
+    return world.rows(f"select {columns} from raw.files order by key, file_id")
+
+
+def lines(world: World) -> list[dict[str, Any]]:
+    return world.rows(
+        "select key, line.* from raw.sales_lines as line join raw.files using (file_id) order by key, row_number"
+    )
+
+
+def events(world: World) -> int:
+    return int(world.value("select coalesce(sum(events), 0) from raw.files"))
+
+
+def loaded(world: World, files: int) -> bool:
+    return bool(world.value("select count(*) = %s from raw.files where status = 'loaded'", files))
+
+
+def test_every_arrival_is_loaded_once_however_often_it_is_announced(world: World) -> None:
+    arrivals = [world.drop(each.key, each.content) for each in SHEETS]
+    publish(world, *(encode(arrival) for arrival in arrivals * 3))
+    with running_loader(world):
+        eventually("all events", lambda: events(world) == 3 * len(SHEETS))
+    assert [row["status"] for row in ledger(world)] == ["loaded"] * len(SHEETS)
+    assert world.value("select count(*) from raw.sales_lines") == sum(each.summary["rows"] for each in SHEETS)
+
+
+def test_a_replay_from_the_first_offset_changes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish(world, *(encode(world.drop(each.key, each.content)) for each in SHEETS[:4]))
+    with running_loader(world):
+        eventually("the first pass", lambda: loaded(world, 4))
+    before = ledger(world), lines(world)
+    monkeypatch.setenv("KAFKA_GROUP", f"{world.env['KAFKA_GROUP']}-again")
+    with running_loader(world):
+        eventually("the replay", lambda: events(world) == 8)
+    assert (ledger(world), lines(world)) == before
+
+
+def test_two_replicas_share_a_topic_and_load_each_file_once(world: World) -> None:
+    arrivals = [world.drop(each.key, each.content) for each in SHEETS]
+    with running_loader(world), running_loader(world):
+        publish(world, *(encode(arrival) for arrival in arrivals * 2))
+        eventually("all events", lambda: events(world) == 2 * len(SHEETS))
+    assert world.value("select count(*) from raw.sales_lines") == sum(each.summary["rows"] for each in SHEETS)
+    assert world.value("select max(attempts) from raw.files") == 1
+
+
+def test_a_malformed_message_goes_to_the_dead_letters_with_its_reason(world: World) -> None:
+    arrival = world.drop(SHEET.key, SHEET.content)
+    malformed = [b"{not json", b'{"Records": [{"eventName": "ObjectCreated:Put"}]}']
+    publish(world, *malformed, encode(arrival))
+    with running_loader(world):
+        eventually("the good one", lambda: loaded(world, 1))
+        letters = consume(world, world.settings.kafka_dead_letter_topic, 2)
+    for letter in letters:
+        headers = dict(letter.headers() or [])
+        assert headers["reason"] == b"InvalidEvent"
+        assert headers["topic"] == world.settings.kafka_topic.encode()
+        assert {"error", "partition", "offset", "attempts"} <= headers.keys()
+    assert sorted(letter.value() or b"" for letter in letters) == sorted(malformed)
+
+
+def test_an_object_that_never_comes_back_is_dead_lettered_and_the_others_go_on(world: World) -> None:
+    gone = encode(world.drop("CSV/sales_data_20260101.csv", b"")).replace(b"20260101", b"20251231")
+    publish(world, gone, encode(world.drop(SHEET.key, SHEET.content)))
+    with running_loader(world):
+        eventually("the other file", lambda: loaded(world, 1))
+        (letter,) = consume(world, world.settings.kafka_dead_letter_topic, 1)
+    assert dict(letter.headers() or [])["reason"] == b"ObjectGone"
+
+
+def test_the_watcher_announces_exactly_what_the_ledger_has_not_seen(world: World) -> None:
+    for each in SHEETS[:3]:
+        world.drop(each.key, each.content)
+    world.loader("load", SHEETS[0].key)
+    world.drop("CSV/notes.txt", b"no sheet")
+    world.loader("load", "CSV/notes.txt")
+    with closing(Watcher(world.settings)) as watcher:
+        assert [version.key for version in watcher.unseen()] == [SHEETS[1].key, SHEETS[2].key]
+        assert watcher.look() == 2
+        assert watcher.look() == 0
+    announced = consume(world, world.settings.kafka_topic, 2)
+    keys = {json.loads(message.value() or b"")["Records"][0]["s3"]["object"]["key"] for message in announced}
+    assert keys == {SHEETS[1].key, SHEETS[2].key}
+
+
+def test_the_watcher_announces_again_what_nobody_loads(world: World) -> None:
+    world.drop(SHEET.key, SHEET.content)
+    with closing(Watcher(world.settings)) as watcher:
+        assert watcher.look() == 1
+        eventually("the second announcement", lambda: watcher.look() == 1)
+
+
+def test_the_watcher_sees_a_new_version_of_a_loaded_file(world: World) -> None:
+    world.drop(SHEET.key, SHEET.content)
+    world.loader("load", SHEET.key)
+    with closing(Watcher(world.settings)) as watcher:
+        assert watcher.unseen() == []
+        world.drop(SHEET.key, SHEETS[1].content)
+        assert [version.key for version in watcher.unseen()] == [SHEET.key]
+
+
+def test_a_broker_that_forgets_everything_loses_no_file(world: World) -> None:
+    with world.process("watch"), world.process("run", "--no-transform"):
+        world.drop(SHEETS[0].key, SHEETS[0].content)
+        eventually("the first file", lambda: loaded(world, 1))
+        world.stack.stop("kafka")
+        world.drop(SHEETS[1].key, SHEETS[1].content)
+        world.stack.up()
+        world.drop(SHEETS[2].key, SHEETS[2].content)
+        eventually("the others", lambda: loaded(world, 3), seconds=120)
+    assert world.value("select count(*) from raw.sales_lines") == sum(each.summary["rows"] for each in SHEETS[:3])
+
+
+@pytest.mark.parametrize("step", failpoints.STEPS)
+def test_a_loader_killed_at_any_step_and_restarted_ends_in_the_same_rows(world: World, step: str) -> None:
+    second = SHEETS[1].content
+    with running_loader(world):
+        publish(world, encode(world.drop(SHEET.key, SHEET.content)))
+        eventually("the earlier version", lambda: loaded(world, 1))
+    publish(world, encode(world.drop(SHEET.key, second)))
+    with world.process(step, "run", "--no-transform", module="tests.integration.crashing_loader") as crashing:
+        assert crashing.wait(60) == -9
+    with running_loader(world):
+        recovered = "select count(*) = 1 from raw.files where status = 'superseded'"
+        eventually("the recovery", lambda: world.value(recovered))
+        publish(world, encode(world.drop(SHEETS[2].key, SHEETS[2].content)))
+        eventually("what came after", lambda: loaded(world, 2))
+    summary = SHEETS[1].summary
+    assert [(row["key"], row["status"]) for row in ledger(world)] == [
+        (SHEET.key, "superseded"),
+        (SHEET.key, "loaded"),
+        (SHEETS[2].key, "loaded"),
+    ]
+    (current,) = world.rows("select * from raw.files where key = %s and status = 'loaded'", SHEET.key)
+    assert (current["rows_loaded"], current["rows_rejected"]) == (summary["rows"], len(summary["bad_lines"]))
+    assert [line["row_number"] for line in lines(world) if line["key"] == SHEET.key] == [
+        row for row in range(1, current["rows_read"] + 1) if row not in _rejected(world, current["file_id"])
+    ]
+    assert net_sales(world, current["file_id"]) == Decimal(summary["net_sales"])
+    query = "select distinct sale_date from raw.rebuild_queue where file_id = %s order by 1"
+    queued = world.rows(query, current["file_id"])
+    assert [row["sale_date"] for row in queued] == [date(2026, 3, 1), date(2026, 3, 2)]
+
+
+def _rejected(world: World, file_id: int) -> set[int]:
+    rows = world.rows("select row_number from raw.rejected_rows where file_id = %s", file_id)
+    return {row["row_number"] for row in rows}
+
+
+def net_sales(world: World, file_id: int) -> Decimal:
+    return Decimal(
+        world.value(
+            """select sum(case line_type when 'sale' then 1 when 'return' then -1 else 0 end * (
+                   round(abs(quantity) * unit_price, 2) - round(abs(quantity) * unit_price * discount_rate, 2)))
+               from raw.sales_lines where file_id = %s""",
+            file_id,
+        )
+    )

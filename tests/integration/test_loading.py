@@ -1,0 +1,226 @@
+"""One file, one transaction, exactly once: against real PostgreSQL and S3."""
+
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from loader.errors import ObjectGone, TransientError
+from loader.pipeline import Pipeline
+from scripts.csv_generator import sheet
+from tests.conftest import World
+
+DAY = date(2026, 3, 2)
+SHEET = sheet(7, DAY, rows=60)
+BAD_SHEET = sheet(7, DAY, rows=300, bad_ratio=0.1)
+HEADER, *LINES = SHEET.content.decode().splitlines()
+
+CONSERVED = "select bool_and(rows_read = rows_loaded + rows_rejected + rows_skipped) from raw.files"
+
+
+@pytest.fixture
+def pipeline(world: World) -> Iterator[Pipeline]:
+    with Pipeline(world.settings) as pipeline:
+        yield pipeline
+
+
+def net_sales_in_raw(world: World) -> dict[date, Decimal]:
+    """Net sales per date straight from the accepted lines, rounded to cents at the line."""
+    query = """
+        with valued as (
+            select sale_date, line_type, round(abs(quantity) * unit_price, 2) as gross,
+                round(abs(quantity) * unit_price * coalesce(discount_rate, 0), 2) as discount
+            from raw.sales_lines
+        )
+        select sale_date,
+            sum(case line_type when 'sale' then 1 when 'return' then -1 else 0 end * (gross - discount)) as net
+        from valued group by sale_date
+    """
+    return {row["sale_date"]: row["net"] for row in world.rows(query)}
+
+
+def csv(*lines: str) -> bytes:
+    return "\n".join([HEADER, *lines, ""]).encode()
+
+
+def test_every_row_of_a_sheet_is_landed_or_kept_with_its_faults(world: World, pipeline: Pipeline) -> None:
+    outcome = pipeline.load_file(world.drop(BAD_SHEET.key, BAD_SHEET.content))
+    assert outcome.status == "loaded"
+    summary = BAD_SHEET.summary
+    (file,) = world.rows("select * from raw.files")
+    assert (file["rows_loaded"], file["rows_rejected"]) == (summary["rows"], len(summary["bad_lines"]))
+    assert file["rows_read"] == summary["rows"] + len(summary["bad_lines"])
+    assert world.value("select count(*) from raw.sales_lines") == summary["rows"]
+    assert net_sales_in_raw(world) == {DAY: Decimal(summary["net_sales"])}
+    rejected = world.rows("select source_line, raw_text, errors from raw.rejected_rows order by source_line")
+    assert [row["source_line"] for row in rejected] == summary["bad_lines"]
+    physical = BAD_SHEET.content.decode().split("\n")
+    assert all(row["raw_text"].split("\n")[0] == physical[row["source_line"] - 1].rstrip("\r") for row in rejected)
+    assert all(row["errors"] for row in rejected)
+
+
+@pytest.mark.parametrize("kind", sorted(BAD_SHEET.summary["bad_rows"]))
+def test_the_sheet_has_bad_rows_of_every_kind(kind: str) -> None:
+    assert BAD_SHEET.summary["bad_rows"][kind] > 0
+
+
+def test_a_duplicate_event_changes_nothing(world: World, pipeline: Pipeline) -> None:
+    arrival = world.drop(SHEET.key, SHEET.content)
+    pipeline.load_file(arrival)
+    before = world.rows("select ctid, * from raw.sales_lines order by row_number")
+    again = pipeline.load_file(arrival)
+    assert again.duplicate
+    assert world.rows("select ctid, * from raw.sales_lines order by row_number") == before
+    assert world.rows("select status, events, attempts from raw.files") == [
+        {"status": "loaded", "events": 2, "attempts": 1}
+    ]
+
+
+def test_a_reupload_supersedes_the_earlier_version(world: World, pipeline: Pipeline) -> None:
+    pipeline.load_file(world.drop(SHEET.key, csv(*LINES)))
+    pipeline.load_file(world.drop(SHEET.key, csv(*LINES[:10])))
+    files = world.rows("select file_id, status, superseded_by, rows_loaded from raw.files order by file_id")
+    assert [file["status"] for file in files] == ["superseded", "loaded"]
+    assert files[0]["superseded_by"] == files[1]["file_id"]
+    assert world.value("select count(*) from raw.sales_lines") == files[1]["rows_loaded"] == 10
+
+
+def test_a_removed_date_is_queued_for_rebuild_with_the_new_version(world: World, pipeline: Pipeline) -> None:
+    other_day = [line.replace("2026-03-02", "2026-03-05", 1) for line in LINES[:3]]
+    pipeline.load_file(world.drop(SHEET.key, csv(*LINES[:5], *other_day)))
+    world.run("delete from raw.rebuild_queue")
+    latest = pipeline.load_file(world.drop(SHEET.key, csv(*LINES[:5])))
+    queued = world.rows("select sale_date, file_id from raw.rebuild_queue order by sale_date")
+    assert queued == [
+        {"sale_date": date(2026, 3, 2), "file_id": latest.file_id},
+        {"sale_date": date(2026, 3, 5), "file_id": latest.file_id},
+    ]
+
+
+def test_going_back_to_an_earlier_version_loads_it_again(world: World, pipeline: Pipeline) -> None:
+    for content in (csv(*LINES[:8]), csv(*LINES[:4]), csv(*LINES[:8])):
+        pipeline.load_file(world.drop(SHEET.key, content))
+    assert world.rows("select status, attempts, rows_loaded from raw.files order by file_id") == [
+        {"status": "loaded", "attempts": 2, "rows_loaded": 8},
+        {"status": "superseded", "attempts": 1, "rows_loaded": 4},
+    ]
+    assert world.value("select count(*) from raw.sales_lines") == 8
+
+
+def test_a_broken_reupload_leaves_the_good_version_in_force(world: World, pipeline: Pipeline) -> None:
+    pipeline.load_file(world.drop(SHEET.key, SHEET.content))
+    outcome = pipeline.load_file(world.drop(SHEET.key, b"not,the,header\n1,2,3\n"))
+    assert outcome.status == "rejected"
+    assert net_sales_in_raw(world) == {DAY: Decimal(SHEET.summary["net_sales"])}
+
+
+def test_an_empty_file_is_rejected(world: World, pipeline: Pipeline) -> None:
+    outcome = pipeline.load_file(world.drop(SHEET.key, b""))
+    assert outcome.status == "rejected"
+    assert "empty" in (world.value("select error from raw.files") or "")
+
+
+def test_a_header_without_rows_is_a_day_without_sales(world: World, pipeline: Pipeline) -> None:
+    outcome = pipeline.load_file(world.drop(SHEET.key, csv()))
+    assert outcome.status == "loaded"
+    assert world.rows("select rows_read, modelled_at is not null as modelled from raw.files") == [
+        {"rows_read": 0, "modelled": True}
+    ]
+
+
+def test_a_renamed_column_is_named_with_its_likely_new_name(world: World, pipeline: Pipeline) -> None:
+    renamed = SHEET.content.replace(b"Quantity Sold", b"Qty Sold", 1)
+    outcome = pipeline.load_file(world.drop(SHEET.key, renamed))
+    assert outcome.status == "rejected"
+    assert "'Quantity Sold' for quantity is missing (renamed to 'Qty Sold'?)" in (outcome.error or "")
+
+
+def test_too_many_bad_rows_reject_the_file_and_keep_the_report(world: World, pipeline: Pipeline) -> None:
+    broken = [line.replace("2026-03-02", "2026-02-30", 1) for line in LINES[:30]]
+    outcome = pipeline.load_file(world.drop(SHEET.key, csv(*broken, *LINES[30:60])))
+    assert outcome.status == "rejected"
+    assert world.value("select count(*) from raw.sales_lines") == 0
+    assert [row["source_line"] for row in world.rows("select source_line from raw.rejected_rows order by 1")] == list(
+        range(2, 32)
+    )
+    assert world.value("select count(*) from raw.rebuild_queue") == 0
+    assert world.value(CONSERVED)
+
+
+def test_a_key_that_no_feed_knows_is_recorded_as_ignored_once(world: World, pipeline: Pipeline) -> None:
+    arrival = world.drop("elsewhere/notes.csv", b"a,b\n1,2\n")
+    assert [pipeline.load_file(arrival).status for _ in range(2)] == ["ignored", "ignored"]
+    (file,) = world.rows("select status, error from raw.files")
+    assert file["status"] == "ignored"
+    assert "FEEDS_DIR" in file["error"]
+
+
+def test_an_object_that_is_gone_is_said_to_be_gone(world: World, pipeline: Pipeline) -> None:
+    arrival = world.drop(SHEET.key, SHEET.content)
+    pipeline.store._client.delete_object(Bucket=world.bucket, Key=SHEET.key)
+    with pytest.raises(ObjectGone, match="is gone"):
+        pipeline.load_file(arrival)
+    assert world.rows("select * from raw.files") == []
+
+
+def test_an_object_that_changes_while_it_is_read_is_not_loaded_half(
+    world: World, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrival = world.drop(SHEET.key, csv(*LINES[:8]))
+    opened = pipeline.store.open
+
+    def replaced_after_opening(version: object) -> object:
+        stream = opened(version)  # type: ignore[arg-type]
+        world.drop(SHEET.key, csv(*LINES[:4]))
+        return stream
+
+    monkeypatch.setattr(pipeline.store, "open", replaced_after_opening)
+    with pytest.raises(ObjectGone):
+        pipeline.load_file(arrival)
+    assert world.value("select count(*) from raw.sales_lines") == 0
+    monkeypatch.undo()
+    for variable, value in world.env.items():
+        monkeypatch.setenv(variable, value)
+    assert pipeline.load_file(arrival).counts.loaded == 4  # type: ignore[union-attr]
+    assert world.value("select count(*) from raw.files where status = 'loaded'") == 1
+
+
+def test_a_database_that_ends_the_session_undoes_the_file(world: World, pipeline: Pipeline) -> None:
+    arrival = world.drop(SHEET.key, SHEET.content)
+    world.run(
+        """create function raw.fail() returns trigger language plpgsql as
+           $$ begin perform pg_terminate_backend(pg_backend_pid()); return new; end $$;
+           create trigger fail before update on raw.files for each row when (new.status = 'loaded')
+           execute function raw.fail();
+           grant execute on function pg_terminate_backend(integer, bigint) to loader"""
+    )
+    with pytest.raises(TransientError):
+        pipeline.load_file(arrival)
+    assert world.value("select count(*) from raw.sales_lines") == 0
+    world.run("drop trigger fail on raw.files")
+    assert pipeline.load_file(arrival).status == "loaded"
+    assert net_sales_in_raw(world) == {DAY: Decimal(SHEET.summary["net_sales"])}
+
+
+def test_the_database_refuses_a_ledger_row_that_loses_rows(world: World) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation, match="files_conservation"):
+        world.run(
+            "insert into raw.files (bucket, key, etag, size_bytes, event_at, rows_read, rows_loaded)"
+            " values ('b', 'k', 'e', 1, now(), 3, 2)"
+        )
+
+
+def test_the_database_refuses_two_current_versions_of_an_object(world: World) -> None:
+    insert = (
+        "insert into raw.files (bucket, key, etag, size_bytes, event_at, status)"
+        " values ('b', 'k', '{}', 1, now(), 'loaded')"
+    )
+    world.run(insert.format("first"))
+    with pytest.raises(psycopg.errors.UniqueViolation, match="files_one_current_version"):
+        world.run(insert.format("second"))
+
+
+ONLINE_RETAIL = Path(__file__).parents[2].parent / "shared" / "data" / "online_retail_2010-12-01.csv"

@@ -1,0 +1,168 @@
+"""From the ledger to the marts: what dbt publishes equals the accepted rows, also after corrections and failures."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+
+from scripts.csv_generator import sheet
+from tests.conftest import World, eventually
+
+SHEETS = [sheet(7, date(2026, 3, day), rows=60, bad_ratio=0.03) for day in range(1, 6)]
+HEADER, *LINES = SHEETS[0].content.decode().splitlines()
+
+NET_BY_DATE = "select sale_date, sum(net_sales) as net from kpi.kpi_daily_sales group by 1 order by 1"
+
+
+def net_by_date(world: World) -> dict[date, Decimal]:
+    return {row["sale_date"]: row["net"] for row in world.rows(NET_BY_DATE)}
+
+
+def mart_version(world: World) -> int:
+    return int(world.value("select mart_version from ops.mart_version"))
+
+
+def load(world: World, key: str, content: bytes) -> None:
+    world.drop(key, content)
+    done = world.loader("load", key)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def marts(world: World) -> dict[str, list[dict[str, Any]]]:
+    """Every row of every core and kpi table, in an order of its own."""
+    tables = world.rows("select schemaname, tablename from pg_tables where schemaname in ('core', 'kpi') order by 1, 2")
+    names = [f"{table['schemaname']}.{table['tablename']}" for table in tables]
+    assert {"core.fct_sales_lines", "kpi.kpi_daily_sales", "kpi.kpi_daily_product_sales"} <= set(names)
+    return {name: world.rows(f"select * from {name} as mart order by mart::text") for name in names}
+
+
+def test_the_marts_equal_the_sheets_to_the_cent(world: World) -> None:
+    for each in SHEETS:
+        load(world, each.key, each.content)
+    world.transform()
+    expected = {date.fromisoformat(each.summary["sale_date"]): each.summary for each in SHEETS}
+    rows = world.rows(
+        """select sale_date, sum(gross_sales) as gross_sales, sum(discounts) as discounts, sum(returns) as returns,
+               sum(net_sales) as net_sales, sum(orders) as orders, sum(units_sold) as units_sold,
+               sum(cancelled_value) as cancelled_value
+           from kpi.kpi_daily_sales group by sale_date"""
+    )
+    assert {row["sale_date"] for row in rows} == expected.keys()
+    for row in rows:
+        summary = expected[row["sale_date"]]
+        for money in ("gross_sales", "discounts", "returns", "net_sales", "cancelled_value"):
+            assert row[money] == Decimal(str(summary[money])), money
+        assert (row["orders"], row["units_sold"]) == (summary["orders"], summary["units_sold"])
+    by_product = "select sale_date, sum(net_sales) as net from kpi.kpi_daily_product_sales group by 1 order by 1"
+    assert world.rows(by_product) == world.rows(NET_BY_DATE)
+    assert world.value("select bool_and(modelled_at >= loaded_at) from raw.files")
+    assert world.value("select count(*) from raw.rebuild_queue") == 0
+
+
+def test_the_marts_follow_a_correction_and_equal_a_full_refresh(world: World) -> None:
+    """A first version with two dates; the second lacks one of them, and a customer; the third is a broken file."""
+    key = SHEETS[0].key
+    other_date = [line.replace("2026-03-01", "2026-02-27", 1) for line in LINES[:6]]
+    load(world, key, "\n".join([HEADER, *LINES, *other_date, ""]).encode())
+    load(world, SHEETS[1].key, SHEETS[1].content)
+    world.transform()
+    assert date(2026, 2, 27) in net_by_date(world)
+    load(world, key, "\n".join([HEADER, *LINES[:20], ""]).encode())
+    world.drop(key, b"broken")
+    assert world.loader("load", key).returncode == 1
+    world.transform()
+    assert list(net_by_date(world)) == [date(2026, 3, 1), date(2026, 3, 2)]
+    after_correction = marts(world)
+    done = world.dbt("build", "--full-refresh", "--exclude-resource-type", "unit_test")
+    assert done.returncode == 0, done.stdout
+    assert marts(world) == after_correction
+
+
+def test_a_failed_dbt_run_publishes_nothing_and_is_made_up_for(world: World) -> None:
+    load(world, SHEETS[0].key, SHEETS[0].content)
+    world.transform()
+    version, published = mart_version(world), net_by_date(world)
+    load(world, SHEETS[1].key, SHEETS[1].content)
+    world.run("revoke select on raw.sales_lines from transformer")
+    assert world.loader("transform", "--once").returncode == 1
+    assert (mart_version(world), net_by_date(world)) == (version, published)
+    assert world.value("select count(*) from raw.rebuild_queue") == 1
+    (run,) = world.rows("select status, error from raw.dbt_runs order by run_id desc limit 1")
+    assert run["status"] == "failed"
+    assert "permission denied" in run["error"]
+    freshness = world.rows("select last_run_status, files_waiting from ops.ops_freshness")
+    assert freshness == [{"last_run_status": "failed", "files_waiting": 1}]
+    world.run("grant select on raw.sales_lines to transformer")
+    world.transform()
+    assert mart_version(world) == version + 1
+    assert len(net_by_date(world)) == 2
+    assert world.value("select count(*) from raw.rebuild_queue") == 0
+
+
+def test_a_burst_of_files_is_one_run(world: World) -> None:
+    for each in SHEETS:
+        load(world, each.key, each.content)
+    world.transform()
+    assert world.rows("select dates, files, status from raw.dbt_runs") == [
+        {"dates": 5, "files": 5, "status": "succeeded"}
+    ]
+
+
+def test_a_worker_that_died_leaves_its_work_to_the_next(world: World) -> None:
+    load(world, SHEETS[0].key, SHEETS[0].content)
+    world.run("insert into raw.dbt_runs (dates, files) values (1, 1)")
+    world.run("update raw.rebuild_queue set run_id = (select max(run_id) from raw.dbt_runs)")
+    world.transform()
+    assert world.rows("select status from raw.dbt_runs order by run_id") == [
+        {"status": "failed"},
+        {"status": "succeeded"},
+    ]
+    assert net_by_date(world) == {date(2026, 3, 1): Decimal(SHEETS[0].summary["net_sales"])}
+
+
+def test_a_dropped_sheet_is_in_the_marts_and_subscribers_are_told(world: World) -> None:
+    with (
+        psycopg.connect(world.env["DASHBOARD_DATABASE_URL"], autocommit=True) as listener,
+        world.process("watch"),
+        world.process("run"),
+    ):
+        listener.execute("listen mart_version")
+        world.drop(SHEETS[0].key, SHEETS[0].content)
+        (notice,) = list(listener.notifies(timeout=60, stop_after=1))
+        assert int(notice.payload) == mart_version(world)
+        assert net_by_date(world) == {date(2026, 3, 1): Decimal(SHEETS[0].summary["net_sales"])}
+        world.drop(SHEETS[1].key, SHEETS[1].content)
+        eventually("the second sheet", lambda: len(net_by_date(world)) == 2)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select * from raw.sales_lines",
+        "select * from raw.files",
+        "select * from core.fct_sales_lines",
+        "update ops.mart_version set mart_version = 0",
+        "create table kpi.mine (a int)",
+    ],
+)
+def test_the_dashboard_role_reads_marts_and_nothing_else(world: World, statement: str) -> None:
+    with psycopg.connect(world.env["DASHBOARD_DATABASE_URL"], autocommit=True) as connection:
+        assert connection.execute("select count(*) from kpi.kpi_daily_sales").fetchone() == (0,)
+        with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)):
+            connection.execute(statement)  # type: ignore[call-overload]
+
+
+def test_dbt_works_from_the_shell(world: World) -> None:
+    load(world, SHEETS[0].key, SHEETS[0].content)
+    for command in (["run"], ["test"], ["docs", "generate", "--static"], ["source", "freshness"]):
+        done = world.dbt("--warn-error", *command)
+        assert done.returncode == 0, done.stdout
+    assert net_by_date(world) == {date(2026, 3, 1): Decimal(SHEETS[0].summary["net_sales"])}
+
+
+def test_the_project_parses_without_a_deprecation(world: World) -> None:
+    done = world.dbt("--warn-error", "parse", "--show-all-deprecations", "--no-partial-parse")
+    assert done.returncode == 0, done.stdout
+    assert "deprecat" not in done.stdout.lower()
