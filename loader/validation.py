@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 LineType = Literal["sale", "return", "cancellation", "adjustment"]
 
 CENT = Decimal("0.01")
-_WIDE = Context(prec=60)  # two numbers of 20 digits give 40, more than the default context can round to cents
+_WIDE = Context(prec=60)  # 14 digits before the point twice give 28, which the default context cannot round to cents
 # Distinct values remembered per column across batches; a column with more is mostly unique, and memory is the limit.
 REMEMBERED = 200_000
 
