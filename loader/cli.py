@@ -1,6 +1,7 @@
 """The command line: every process and every question, `loader --help`."""
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -208,7 +209,8 @@ def _stop_on_signals() -> Event:
 
 
 def _set_at_end_of_stdin(stop: Event) -> None:
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
     stop.set()
 
 

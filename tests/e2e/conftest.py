@@ -5,18 +5,23 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import date, timedelta
 
 import psycopg
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from loader.pipeline import Pipeline
+from scripts.csv_generator import sheet
+from scripts.stack import REPOSITORY, Stack
+from tests.conftest import World, eventually, new_world
+
+LAST_DAY = date(2026, 3, 31)
+DAYS = 60
 START_SECONDS = 60
 
 
@@ -40,10 +45,20 @@ class Warehouse:
 
 
 @pytest.fixture(scope="session")
-def warehouse() -> Warehouse:
-    if not {"DASHBOARD_DATABASE_URL", "ADMIN_DATABASE_URL"} <= os.environ.keys():
-        pytest.skip("needs DASHBOARD_DATABASE_URL and ADMIN_DATABASE_URL of a warehouse with marts")
-    return Warehouse(os.environ["DASHBOARD_DATABASE_URL"], os.environ["ADMIN_DATABASE_URL"])
+def sales(stack: Stack, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A world with two months of sales in its marts, and some rejected rows."""
+    with new_world(stack, template, tmp_path_factory.mktemp("sales")) as world:
+        with Pipeline(world.settings) as pipeline:
+            for back in range(DAYS):
+                each = sheet(7, LAST_DAY - timedelta(back), rows=80, bad_ratio=0.02)
+                pipeline.load_file(world.drop(each.key, each.content))
+        world.transform()
+        yield world
+
+
+@pytest.fixture(scope="session")
+def warehouse(sales: World) -> Warehouse:
+    return Warehouse(sales.env["DASHBOARD_DATABASE_URL"], sales.env["ADMIN_DATABASE_URL"])
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +79,9 @@ def dashboard(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) ->
             stderr=subprocess.STDOUT,
         )
         try:
-            until(lambda: _answers(f"http://127.0.0.1:{port}/_stcore/health"), log)
+            eventually(
+                f"the dashboard, whose log is {log}", lambda: _answers(f"http://127.0.0.1:{port}/_stcore/health")
+            )
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
@@ -78,14 +95,6 @@ def browser() -> Iterator[Browser]:
         started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield started
         started.close()
-
-
-def until(condition: Callable[[], bool], log: Path) -> None:
-    """Wait for a condition; past the deadline, fail with the end of the log."""
-    deadline = time.monotonic() + START_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, log.read_text()[-2000:]
-        time.sleep(0.1)
 
 
 def _answers(address: str) -> bool:

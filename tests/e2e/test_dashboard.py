@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,10 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from streamlit.testing.v1 import AppTest
 
 from dashboard.settings import settings
-from tests.e2e.conftest import REPOSITORY, Warehouse
+from scripts.csv_generator import sheet
+from scripts.stack import REPOSITORY
+from tests.conftest import World
+from tests.e2e.conftest import LAST_DAY, Warehouse
 
 APP = REPOSITORY / "dashboard" / "app.py"
 PAGES = ("/pipeline", "/")  # not the default page first: a fresh server must give it the shell too
@@ -161,6 +165,21 @@ def test_published_version_changes_a_card_without_reload(page: Page, dashboard: 
         warehouse.sql("delete from kpi.kpi_daily_sales where store_id = 'test-added'")
         warehouse.sql(PUBLISH)
     expect(card).to_have_text(before, use_inner_text=True)
+
+
+def test_a_dropped_sheet_changes_the_card_without_reload(
+    page: Page, dashboard: str, warehouse: Warehouse, sales: World
+) -> None:
+    page.goto(dashboard)
+    card = _metric(page, "Total sales")
+    before = card.inner_text()
+    page.evaluate("window.notReloaded = true")
+    dropped = sheet(7, LAST_DAY + timedelta(1), rows=80)
+    with sales.process("watch"), sales.process("run"):
+        sales.drop(dropped.key, dropped.content)
+        expect(card).not_to_have_text(before, use_inner_text=True, timeout=60_000)
+        expect(card).to_contain_text(str(warehouse.sql(NET_SALES_28_DAYS)[0][0]))
+    assert page.evaluate("window.notReloaded")
 
 
 def test_link_reopens_the_view(page: Page, dashboard: str) -> None:

@@ -151,7 +151,7 @@ def test_the_dashboard_role_reads_marts_and_nothing_else(world: World, statement
     with psycopg.connect(world.env["DASHBOARD_DATABASE_URL"], autocommit=True) as connection:
         assert connection.execute("select count(*) from kpi.kpi_daily_sales").fetchone() == (0,)
         with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)):
-            connection.execute(statement)  # type: ignore[call-overload]
+            connection.execute(statement)
 
 
 def test_dbt_works_from_the_shell(world: World) -> None:

@@ -1,8 +1,7 @@
 {% macro affected_dates() -%}
     {%- if not execute -%}{{ return('array[]::date[]') }}{%- endif -%}
-    {#- Control tables, not data: naming them as sources would draw a line from the queue to every model. -#}
-    {%- set queue = api.Relation.create(schema='raw', identifier='rebuild_queue') -%}
-    {%- set runs = api.Relation.create(schema='raw', identifier='dbt_runs') -%}
+    {%- set queue = control_table('rebuild_queue') -%}
+    {%- set runs = control_table('dbt_runs') -%}
     {#- A literal lets the planner use the index on the date; a subquery does not. -#}
     {%- set literal -%}
         with running as (
@@ -14,6 +13,12 @@
         where running.run_id is null or queue.run_id = running.run_id
     {%- endset -%}
     {{ return(run_query(literal).columns[0].values()[0]) }}
+{%- endmacro %}
+
+{% macro control_table(name) -%}
+    {#- What steers a run, no data of it: as a source, it would draw a line from the queue to every model, and a test
+        that reads it would no longer stand between core and kpi, as kpi does not descend from the queue. -#}
+    {{ return(api.Relation.create(schema='raw', identifier=name)) }}
 {%- endmacro %}
 
 {% macro is_affected(column) -%}

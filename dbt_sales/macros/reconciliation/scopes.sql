@@ -7,7 +7,7 @@
 
 {% macro awaited_dates(scope) -%}
     select sale_date
-    from {{ ref('stg_raw_sales__rebuild_queue') }}
+    from {{ control_table('rebuild_queue') }}
     {#- The running run is rebuilding the dates it claimed; what is claimed counts as awaited for everyone else. #}
     where {{ 'run_id is null' if scope == 'affected' else 'true' }}
 {%- endmacro %}
