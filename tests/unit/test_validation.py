@@ -206,6 +206,7 @@ RULES: list[dict[str, Any]] = [
     {"when": {"unit_price": "^-"}, "is": "adjustment"},
     {"when": {"quantity": "^-"}, "is": "return"},
     {"when": {"product_name": "^$"}, "is": "sale"},
+    {"when": {"sale_id": "^A"}, "is": "adjustment"},
     {"when": {"line_type": "^refund$"}, "is": "return"},
 ]
 # The largest show whether floats alone ever decide: there they are off by more than a cent.
@@ -373,6 +374,7 @@ def test_a_stated_total_further_off_is_rejected_with_ours(stated: str) -> None:
 def test_stated_cost_and_profit_are_checked_where_the_cost_is_known() -> None:
     assert len(one_row(unit_cost="6", stated_cost="12.01", stated_profit="7.98").accepted) == 1
     assert len(one_row(unit_cost="", stated_cost="99", stated_profit="99").accepted) == 1
+    assert broken(one_row(unit_cost="6", stated_profit="8.020001")).keys() == {"stated_profit"}
     assert broken(one_row(unit_cost="6", stated_cost="12.02", stated_profit="7.97")) == {
         "stated_cost": "Quantity and unit cost give 12.00",
         "stated_profit": "Total and cost give 8.00",
@@ -402,10 +404,24 @@ def test_the_sign_of_quantity_and_price_fits_the_line_type() -> None:
     assert broken(one_row(quantity="0")) == {"quantity": "Input should not be zero"}
 
 
+def test_a_discount_amount_makes_a_return_smaller_too() -> None:
+    rules = [{"when": {"quantity": "^-"}, "is": "return"}]
+    assert len(one_row(rules, quantity="-2", discount_amount="2", stated_total="-18").accepted) == 1
+    ours = {"stated_total": "Quantity, price and discount give -18.00"}
+    assert broken(one_row(rules, quantity="-2", discount_amount="2", stated_total="-22")) == ours
+
+
+def test_each_rule_tests_its_own_pattern_in_order() -> None:
+    rules = [{"when": {"sale_id": "^C"}, "is": "cancellation"}, {"when": {"sale_id": "[0-9]"}, "is": "adjustment"}]
+    found = [one_row(rules, sale_id=sale_id).accepted[0]["line_type"] for sale_id in ("C1", "A1", "A")]
+    assert found == ["cancellation", "adjustment", "sale"]
+
+
 def test_a_rule_overrides_the_line_type_that_the_sheet_states() -> None:
     rules = [{"when": {"quantity": "^-"}, "is": "return"}]
     assert [row["line_type"] for row in one_row(rules, line_type="cancellation").accepted] == ["cancellation"]
-    assert [row["line_type"] for row in one_row(rules, quantity="-2", line_type="nonsense").accepted] == ["return"]
+    for stated in ("cancellation", "nonsense", ""):
+        assert [row["line_type"] for row in one_row(rules, quantity="-2", line_type=stated).accepted] == ["return"]
 
 
 def test_cells_of_unknown_columns_are_kept_by_header() -> None:
