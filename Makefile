@@ -7,10 +7,10 @@ STACK_ENV := set -a && . .stack/env && set +a
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo live down status logs test lint format docs bench lock
+.PHONY: help demo live down status logs test lint format docs bench screenshots lock
 
 help: ## List the commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 demo: $(VENV)/installed ## The whole path on real servers: three months of sheets, KPIs, dashboard
 	@$(BIN)/python -m scripts.demo
@@ -41,6 +41,9 @@ docs: $(VENV)/installed ## Build the dbt docs site and serve it (after `make dem
 
 bench: $(VENV)/installed ## Measure: load against \copy, arrival to mart
 	@$(BIN)/python -m scripts.bench
+
+screenshots: $(VENV)/installed ## Take the pictures of the docs anew (after `make demo`)
+	@$(BIN)/python -m scripts.screenshots
 
 lock: ## Renew the lock files (needs uv)
 	uv pip compile -q --universal --generate-hashes --no-header --no-strip-extras --python-version 3.11 --upgrade \

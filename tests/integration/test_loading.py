@@ -1,6 +1,11 @@
 """One file, one transaction, exactly once: against real PostgreSQL and S3."""
 
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from csv import DictReader
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -10,8 +15,10 @@ import pytest
 
 from loader.errors import ObjectGone, TransientError
 from loader.pipeline import Pipeline
+from loader.validation import Counts
 from scripts.csv_generator import sheet
-from tests.conftest import World
+from scripts.stack import REPOSITORY
+from tests.conftest import World, eventually
 
 DAY = date(2026, 3, 2)
 SHEET = sheet(7, DAY, rows=60)
@@ -221,4 +228,99 @@ def test_the_database_refuses_two_current_versions_of_an_object(world: World) ->
         world.run(insert.format("second"))
 
 
-ONLINE_RETAIL = Path(__file__).parents[2].parent / "shared" / "data" / "online_retail_2010-12-01.csv"
+@contextmanager
+def s3_with_other_etags(world: World) -> Iterator[Pipeline]:
+    """The same bucket behind a server that makes its ETags by another hash, as a copy between buckets may."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = world.settings.model_copy(update={"s3_endpoint_url": f"http://127.0.0.1:{port}"})
+    secret = settings.aws_secret_access_key
+    assert secret
+    login = f"{settings.aws_access_key_id},{secret.get_secret_value()}"
+    rclone = [
+        f"{Path(sys.executable).parent}/rclone",
+        "serve",
+        "s3",
+        "--addr",
+        f"127.0.0.1:{port}",
+        "--auth-key",
+        login,
+    ]
+    with subprocess.Popen([*rclone, "--etag-hash", "SHA-1", f"{world.stack.folder}/s3"]) as server:
+        try:
+            with Pipeline(settings) as pipeline:
+                eventually("the server", lambda: answers(pipeline, world.bucket))
+                yield pipeline
+        finally:
+            server.terminate()
+
+
+def answers(pipeline: Pipeline, bucket: str) -> bool:
+    try:
+        list(pipeline.store.list(bucket, ""))
+    except TransientError:
+        return False
+    return True
+
+
+def test_an_identical_reupload_under_another_identity_is_recorded_and_changes_nothing(
+    world: World, pipeline: Pipeline
+) -> None:
+    arrival = world.drop(SHEET.key, SHEET.content)
+    pipeline.load_file(arrival)
+    world.run("delete from raw.rebuild_queue")
+    before = world.rows("select ctid, * from raw.sales_lines order by row_number")
+    with s3_with_other_etags(world) as elsewhere:
+        assert elsewhere.load_file(arrival).status == "unchanged"
+        assert elsewhere.load_file(arrival).duplicate
+    assert [row["status"] for row in world.rows("select status from raw.files order by file_id")] == [
+        "loaded",
+        "unchanged",
+    ]
+    assert world.rows("select ctid, * from raw.sales_lines order by row_number") == before
+    assert world.value("select count(*) from raw.rebuild_queue") == 0
+
+
+ONLINE_RETAIL_FEED = """
+feed: online_retail
+match: "uk-shop/*.csv"
+format: {dates: ["%Y-%m-%d %H:%M:%S"], timezone: Europe/London}
+columns:
+  sale_id: InvoiceNo
+  sold_at: InvoiceDate
+  product_id: StockCode
+  product_name: Description
+  quantity: Quantity
+  unit_price: UnitPrice
+  customer_id: {header: CustomerID, strip_suffix: ".0"}
+  sales_region: Country
+  currency: {value: GBP}
+line_type:
+  - {when: {sale_id: "^C"}, is: return}
+  - {when: {sale_id: "^A"}, is: adjustment}
+rejects: {max_ratio: 0.05}
+"""
+ONLINE_RETAIL = REPOSITORY.parent / "shared" / "data" / "online_retail_2010-12-01.csv"
+
+
+@pytest.mark.skipif(not ONLINE_RETAIL.exists(), reason="the UCI Online Retail sheet is not part of the repository")
+def test_a_real_shop_sheet_loads_through_a_feed_of_its_own(world: World, tmp_path: Path) -> None:
+    (tmp_path / "online_retail.yml").write_text(ONLINE_RETAIL_FEED)
+    content = ONLINE_RETAIL.read_bytes()
+    settings = world.settings.model_copy(update={"feeds_dir": tmp_path})
+    with Pipeline(settings) as pipeline:
+        outcome = pipeline.load_file(world.drop("uk-shop/2010-12-01.csv", content))
+    assert (outcome.status, outcome.counts) == ("loaded", Counts(read=3108, loaded=3107, rejected=1, skipped=0))
+    (rejected,) = world.rows("select source_line, raw_text, errors from raw.rejected_rows")
+    assert rejected["raw_text"].split(",")[3] == "-10"  # stock written off: no return invoice, no price, no customer
+    assert [error["field"] for error in rejected["errors"]] == ["quantity"]
+    rows = list(DictReader(content.decode().splitlines()))
+    refused = rows[rejected["source_line"] - 2]
+    value = sum(Decimal(row["Quantity"]) * Decimal(row["UnitPrice"]) for row in rows if row is not refused)
+    assert world.value("select sum(quantity * unit_price) from raw.sales_lines") == value
+    world.transform()
+    (mart,) = world.rows(
+        "select sum(net_sales) as net, count(distinct currency) as currencies from kpi.kpi_daily_sales"
+    )
+    assert mart == {"net": value, "currencies": 1}

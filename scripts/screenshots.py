@@ -1,0 +1,37 @@
+"""`make screenshots`: the pages of the running demo as the README and the docs show them."""
+
+import shutil
+from pathlib import Path
+from typing import Literal
+
+from playwright.sync_api import sync_playwright
+
+from scripts.stack import REPOSITORY, STACK
+
+SHOTS: dict[str, tuple[str, int, int, Literal["light", "dark"]]] = {  # file: path, width, height, colour scheme
+    "today.png": ("/", 1360, 1180, "light"),
+    "today-dark.png": ("/", 1360, 1180, "dark"),
+    "today-phone.png": ("/", 390, 1400, "light"),
+    "pipeline.png": ("/pipeline", 1360, 1180, "light"),
+}
+
+
+def main(folder: Path = REPOSITORY / "docs" / "images") -> None:
+    """Overwrite the pictures in the folder."""
+    address = f"http://127.0.0.1:{STACK.env()['STACK_DASHBOARD_PORT']}"
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        for name, (path, width, height, scheme) in SHOTS.items():
+            page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+            page.goto(address + path)
+            page.locator("[data-testid=stMetric]").nth(5).wait_for()
+            page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+            page.wait_for_timeout(1500)  # the charts' entrance
+            page.screenshot(path=folder / name)
+            page.close()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
