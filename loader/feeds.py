@@ -6,7 +6,6 @@ numbers, None for an empty token). Whether that text is acceptable is for pydant
 """
 
 import re
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -244,7 +243,9 @@ class Feeds:
         """Raises SettingsError that names the file, the YAML path and what was expected."""
         if feeds_dir and not feeds_dir.is_dir():
             raise SettingsError(f"FEEDS_DIR={feeds_dir} is not a folder: create it, or unset FEEDS_DIR")
-        self.all: list[Feed] = [*_read_folder(feeds_dir or ()), *_read_folder(_built_in())]
+        built_in = Path(str(files("loader") / "feeds"))
+        folders = [feeds_dir, built_in] if feeds_dir else [built_in]
+        self.all = [read_feed(path) for folder in folders for path in sorted(folder.glob("*.y*ml"))]
 
     def for_key(self, key: str) -> Feed | None:
         """The first feed whose `match` fits the object key; `*` also matches `/`."""
@@ -256,15 +257,6 @@ class Feeds:
             if feed.feed == name:
                 return feed
         raise SettingsError(f"there is no feed {name!r}: those are {', '.join(feed.feed for feed in self.all)}")
-
-
-def _built_in() -> Path:
-    return Path(str(files("loader") / "feeds"))
-
-
-def _read_folder(folder: Path | Iterable[Path]) -> list[Feed]:
-    paths = sorted(folder.glob("*.y*ml")) if isinstance(folder, Path) else []
-    return [read_feed(path) for path in paths]
 
 
 def read_feed(path: Path) -> Feed:

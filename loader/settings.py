@@ -14,7 +14,7 @@ Seconds = Annotated[float, Field(gt=0)]
 class Settings(BaseSettings):
     """Every setting of the loader, its watcher and its dbt worker. `.env.example` says what each is for."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
     database_url: SecretStr
     admin_database_url: SecretStr | None = None

@@ -19,7 +19,8 @@ from loader.validation import Day, Number, SalesLine
 COLUMNS = {"sale_id": "Sale", "sold_at": "Sold", "product_id": "Product", "quantity": "Quantity", "unit_price": "Price"}
 NUMBER: TypeAdapter[Decimal] = TypeAdapter(Number)
 DAY: TypeAdapter[date] = TypeAdapter(Day)
-SOLD_AT: TypeAdapter[datetime] = TypeAdapter(get_type_hints(SalesLine, include_extras=True)["sold_at"])
+_HINTS: dict[str, Any] = get_type_hints(SalesLine, include_extras=True)
+SOLD_AT: TypeAdapter[datetime] = TypeAdapter(_HINTS["sold_at"])  # type: ignore[maybe-unrecognized-str-typeform]
 
 
 def contract(**changes: Any) -> dict[str, Any]:
