@@ -43,11 +43,12 @@ def run(settings: Settings, stop: Event, once: bool = False) -> bool:
         if not _take_turn(session, settings, stop):
             return True
         project = Project(settings.dbt_project_dir)
-        project.build()
         log.info("transform_started", project=str(settings.dbt_project_dir))
         failures = 0
         for _ in range(_RUNS_PER_PROCESS):
             succeeded = run_waiting(session, project)
+            if succeeded is None:
+                project.ready()
             while succeeded is None and not once and not stop.is_set():
                 listener.wait(settings.transform_poll_seconds)
                 succeeded = run_waiting(session, project)
@@ -69,6 +70,7 @@ def run_waiting(session: Session, project: "Project") -> bool | None:
     result = project.build()
     version = None
     if result.error is None:
+        session.execute("publish_marts", run_id=run.run_id)
         session.execute("mark_modelled", run_id=run.run_id)
         session.execute("acknowledge", run_id=run.run_id)
         version = session.execute("publish").scalar_one()
@@ -106,16 +108,24 @@ class Project:
         self._fingerprint: dict[Path, int] = {}
 
     def build(self) -> Result:
-        """Build and test what arrived; first the views and the calendar where the project is new or has changed."""
-        definitions = Result([], None)
+        """Build and test what arrived; where the project is new or has changed, its views and calendar too."""
+        steps = ["on_arrival"]
         if self._fingerprint != (fingerprint := self._files()):
             self._manifest = self._parse()
-            definitions = self._invoke("definitions")
-            if definitions.error:
-                return definitions
-            self._fingerprint = fingerprint
-        arrived = self._invoke("on_arrival")
-        return Result(definitions.nodes + arrived.nodes, arrived.error)
+            steps = ["definitions", "on_arrival", "mart_views"]
+        nodes: list[dict[str, Any]] = []
+        for step in steps:
+            result = self._invoke(step)
+            nodes += result.nodes
+            if result.error:
+                return Result(nodes, result.error)
+        self._fingerprint = fingerprint
+        return Result(nodes, None)
+
+    def ready(self) -> None:
+        """Before anything has arrived, make empty marts, so that who looks finds no sales, and not no tables."""
+        if self._fingerprint != self._files():
+            self.build()
 
     def _files(self) -> dict[Path, int]:
         generated = {self._folder / "target", self._folder / "logs"}

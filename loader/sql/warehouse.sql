@@ -134,6 +134,9 @@ with run as (
 )
 select run_id, dates, files from run;
 
+-- name: publish_marts
+select ops.publish_marts(:run_id);
+
 -- name: mark_modelled
 update raw.files set modelled_at = clock_timestamp()
 where status = 'loaded' and file_id in (select file_id from raw.rebuild_queue where run_id = :run_id);

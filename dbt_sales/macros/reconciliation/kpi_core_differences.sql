@@ -28,7 +28,7 @@ mart_days as (
         sum(cost_amount) as cost_amount,
         sum(units_sold) as units_sold,
         sum(cancelled_value) as cancelled_value
-    from {{ ref(mart) }}
+    from {{ candidate(ref(mart), scope) }}
     where {{ scoped }}
     group by sale_date, currency
     {{ 'union all' if not loop.last }}
@@ -56,7 +56,7 @@ counted_days as (
     select
         sale_date,
         sum(orders + cancelled_orders) as orders
-    from {{ ref('kpi_daily_sales') }}
+    from {{ candidate(ref('kpi_daily_sales'), scope) }}
     where {{ scoped }}
     group by sale_date
 ),

@@ -1,11 +1,7 @@
-{{ config(
-    materialized='incremental',
-    incremental_strategy='replace_all',
-    on_schema_change='fail',
-    indexes=[{'columns': ['month', 'currency'], 'unique': true}],
-) }}
+{{ config(materialized='view') }}
 
--- Net sales are additive over categories, and this mart has the fewest rows per day.
+-- A view, so that it is always of the version of its days. Net sales are additive over categories, and the mart of
+-- those has the fewest rows per day.
 with days as (
     select
         currency,

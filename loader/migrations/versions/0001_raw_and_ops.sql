@@ -17,6 +17,7 @@ create schema raw;
 create schema staging authorization transformer;
 create schema core authorization transformer;
 create schema kpi authorization transformer;
+create schema kpi_next authorization transformer; -- what a run has built and not yet published
 create schema ops authorization transformer;
 
 -- The ledger: one row per file version ever seen.
@@ -147,10 +148,28 @@ create table ops.mart_version (
 );
 insert into ops.mart_version (mart_version, published_at) values (0, now());
 
+-- All marts change in one moment, in the transaction that acknowledges the run: a reader never sees two states mixed.
+create function ops.publish_marts(run bigint) returns void
+language plpgsql security definer set search_path = pg_catalog as $$
+declare
+    mart name;
+    dates date[] := array(select distinct sale_date from raw.rebuild_queue where run_id = run);
+begin
+    for mart in select tablename from pg_tables where schemaname = 'kpi_next' loop
+        execute format('delete from kpi.%I where sale_date = any($1)', mart) using dates;
+        execute format('insert into kpi.%1$I select * from kpi_next.%1$I', mart);
+        execute format('drop table kpi_next.%I', mart);
+    end loop;
+end
+$$;
+revoke execute on function ops.publish_marts(bigint) from public;
+
 grant usage on schema raw to loader, transformer;
 grant select, insert, update, delete on all tables in schema raw to loader;
 grant select on all tables in schema raw to transformer;
 grant usage on schema ops to loader, dashboard;
+grant execute on function ops.publish_marts(bigint) to loader;
+alter function ops.publish_marts(bigint) owner to transformer; -- it writes kpi, which nobody else does
 grant select, update on ops.mart_version to loader;
 grant select on ops.mart_version to transformer, dashboard;
 grant usage on schema kpi to dashboard;
