@@ -31,6 +31,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console()
+if not console.is_terminal:
+    console.width = 200  # a pipe has no width, and a cut cell is of no use to anybody
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Limit = Annotated[int, typer.Option(help="At most so many rows, newest first.", min=1)]
@@ -152,7 +154,7 @@ def files(
 ) -> None:
     """The ledger: every file version ever seen, and what became of it."""
     rows = _rows("files", status=status, key=key, limit=limit)
-    _show(rows, as_json, hide=("event_at", "received_at", "superseded_by", "events", "attempts"))
+    _show(rows, as_json, hide=("feed", "event_at", "received_at", "loaded_at", "superseded_by", "events", "attempts"))
 
 
 @app.command()
@@ -192,6 +194,7 @@ def migrate() -> None:
 
 
 _SHOWN = 20
+_LONG = ("key", "error", "errors", "raw_text", "message", "value")
 
 
 def _start() -> Settings:
@@ -226,11 +229,17 @@ def _show(rows: Sequence[dict[str, Any]], as_json: bool, hide: Sequence[str] = (
     if not rows:
         console.print("none")
         return
-    table = Table(*(name for name in rows[0] if name not in hide))
+    shown = [name for name in rows[0] if name not in hide and any(row[name] is not None for row in rows)]
+    table = Table()
+    for name in shown:
+        table.add_column(name.removeprefix("rows_"), overflow="fold", no_wrap=name not in _LONG)
     for row in rows:
-        cells = (value for name, value in row.items() if name not in hide)
-        table.add_row(*("" if cell is None else str(_plain(cell)) for cell in cells))
+        table.add_row(*("" if row[name] is None else _short(row[name]) for name in shown))
     console.print(table)
+
+
+def _short(value: object) -> str:
+    return f"{value:%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)
 
 
 def _plain(value: object) -> object:
