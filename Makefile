@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STACK_ENV := set -a && . .stack/env && set +a
+STACK_ENV := test -f .stack/env || { echo "no stack yet: make demo starts it"; exit 1; } && set -a && . .stack/env && set +a
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help

@@ -19,6 +19,8 @@ from loader.settings import Settings
 log = structlog.get_logger()
 
 _DELIVERY_SECONDS = 10
+# With its headers below the million bytes that brokers take by default.
+_LETTER_BYTES = 900_000
 
 
 def ensure_topics(settings: Settings) -> None:
@@ -58,25 +60,31 @@ class Publisher:
         self._flush()
 
     def dead_letter(self, message: Message, error: Exception, attempts: int) -> None:
-        """Keep a message that cannot be worked, with the reason in its headers.
+        """Keep a message that cannot be worked, with the reason in its headers; of a huge one, its beginning.
 
         Raises TransientError when it was not delivered.
         """
         headers = {
             "reason": type(error).__name__,
-            "error": str(error),
+            "error": str(error)[:10_000],
             "attempts": str(attempts),
             "topic": str(message.topic()),
             "partition": str(message.partition()),
             "offset": str(message.offset()),
         }
-        self._produce(self._settings.kafka_dead_letter_topic, message.key(), message.value() or b"", headers)
+        value = message.value() or b""
+        if len(value) > _LETTER_BYTES:
+            headers["bytes"] = str(len(value))
+        self._produce(self._settings.kafka_dead_letter_topic, message.key(), value[:_LETTER_BYTES], headers)
         self._flush()
 
     def _produce(self, topic: str, key: bytes | str | None, value: bytes | str, headers: Mapping[str, str]) -> None:
-        self._producer.produce(
-            topic, value, key, headers=[(name, text.encode()) for name, text in headers.items()], on_delivery=self._done
-        )
+        encoded: dict[str, str | bytes | None] = {name: text.encode() for name, text in headers.items()}
+        while True:
+            try:
+                return self._producer.produce(topic, value, key, headers=encoded, on_delivery=self._done)
+            except BufferError:  # librdkafka's queue is full: let it deliver some
+                self._producer.poll(_DELIVERY_SECONDS)
 
     def _done(self, error: KafkaError | None, _: Message) -> None:
         if error:

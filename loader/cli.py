@@ -100,6 +100,7 @@ def load(
     settings = _start()
     arrival = FileArrived(settings.s3_bucket, key, datetime.now(UTC))
     with Pipeline(settings) as pipeline:
+        pipeline.check()
         outcome = pipeline.load_file(arrival, again=True)
     counts = vars(outcome.counts) if outcome.counts else {}
     _show([{"file_id": outcome.file_id, "status": outcome.status, **counts, "error": outcome.error}], as_json)
@@ -219,6 +220,7 @@ def _set_at_end_of_stdin(stop: Event) -> None:
 
 def _rows(statement: str, **parameters: object) -> list[dict[str, Any]]:
     with closing(Warehouse(Settings.read().database_url.get_secret_value())) as warehouse:
+        warehouse.check()
         return warehouse.rows(statement, **parameters)
 
 
@@ -232,7 +234,12 @@ def _show(rows: Sequence[dict[str, Any]], as_json: bool, hide: Sequence[str] = (
     shown = [name for name in rows[0] if name not in hide and any(row[name] is not None for row in rows)]
     table = Table()
     for name in shown:
-        table.add_column(name.removeprefix("rows_"), overflow="fold", no_wrap=name not in _LONG)
+        table.add_column(
+            name.removeprefix("rows_"),
+            overflow="fold",
+            no_wrap=name not in _LONG,
+            min_width=28 if name == "key" else None,
+        )
     for row in rows:
         table.add_row(*("" if row[name] is None else _short(row[name]) for name in shown))
     console.print(table)

@@ -34,6 +34,7 @@ def run(settings: Settings, stop: Event) -> None:
     Raises TransientError when PostgreSQL or the broker stays away: the offset is uncommitted, a restart begins again.
     """
     with Pipeline(settings) as pipeline, ThreadPoolExecutor(max_workers=1, thread_name_prefix="load") as executor:
+        retrying(settings, stop)(pipeline.check)
         retrying(settings, stop)(ensure_topics, settings)
         worker = Worker(settings, pipeline, Publisher(settings), stop)
         with closing(Subscription(settings)) as subscription:

@@ -82,6 +82,11 @@ class ObjectStore:
             with closing(body):
                 yield cast(BinaryIO, body)
 
+    def check(self, bucket: str) -> None:
+        """Raises TransientError when the bucket cannot be read."""
+        with _s3_errors(bucket, ""):
+            self._client.list_objects_v2(Bucket=bucket, MaxKeys=1)
+
     def list(self, bucket: str, prefix: str) -> Iterator[ObjectVersion]:
         """Every object under the prefix, page by page; folder markers (keys that end in `/`) are no objects."""
         with _s3_errors(bucket, prefix):

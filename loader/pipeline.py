@@ -37,6 +37,11 @@ class Pipeline:
         self.store = ObjectStore(settings)
         self.warehouse = Warehouse(settings.database_url.get_secret_value())
 
+    def check(self) -> None:
+        """Raises SettingsError or TransientError, naming the setting, when PostgreSQL or S3 cannot be used."""
+        self.warehouse.check()
+        self.store.check(self.settings.s3_bucket)
+
     def __enter__(self) -> Self:
         return self
 

@@ -3,12 +3,23 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, PostgresDsn, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from loader.errors import SettingsError
 
+
+def _postgresql(url: SecretStr) -> SecretStr:
+    try:
+        PostgresDsn(url.get_secret_value())
+    except ValidationError:
+        raise ValueError("should be of the form postgresql://user:password@host:port/database") from None
+    return url
+
+
 Seconds = Annotated[float, Field(gt=0)]
+Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_postgresql)]
 
 
 class Settings(BaseSettings):
@@ -16,22 +27,22 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
 
-    database_url: SecretStr
-    admin_database_url: SecretStr | None = None
+    database_url: DatabaseUrl
+    admin_database_url: DatabaseUrl | None = None
 
     kafka_bootstrap_servers: str
-    kafka_topic: str = "sales.files"
-    kafka_dead_letter_topic: str = "sales.files.dead-letter"
+    kafka_topic: Topic = "sales.files"
+    kafka_dead_letter_topic: Topic = "sales.files.dead-letter"
     kafka_group: str = "sales-loader"
     kafka_partitions: Annotated[int, Field(gt=0)] = 4
-    kafka_session_timeout_ms: Annotated[int, Field(gt=0)] = 45000
+    kafka_session_timeout_ms: Annotated[int, Field(gt=0, le=3_600_000)] = 45000
 
-    s3_bucket: str
+    s3_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{2,62}$")]
     s3_prefix: str = ""
-    s3_endpoint_url: str | None = None
+    s3_endpoint_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+/?$")] | None = None
     aws_access_key_id: str | None = None
     aws_secret_access_key: SecretStr | None = None
-    aws_default_region: str = "us-east-1"
+    aws_default_region: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] = "us-east-1"
 
     feeds_dir: Path | None = None
     max_attempts: Annotated[int, Field(gt=0)] = 5

@@ -40,6 +40,7 @@ def run(settings: Settings, stop: Event, once: bool = False) -> bool:
         closing(warehouse.listen("rebuild_queue")) as listener,
         warehouse.session() as session,
     ):
+        warehouse.check()
         if not _take_turn(session, settings, stop):
             return True
         project = Project(settings.dbt_project_dir)
@@ -47,8 +48,8 @@ def run(settings: Settings, stop: Event, once: bool = False) -> bool:
         failures = 0
         for _ in range(_RUNS_PER_PROCESS):
             succeeded = run_waiting(session, project)
-            if succeeded is None:
-                project.ready()
+            if succeeded is None and not project.ready():
+                succeeded = False
             while succeeded is None and not once and not stop.is_set():
                 listener.wait(settings.transform_poll_seconds)
                 succeeded = run_waiting(session, project)
@@ -105,7 +106,7 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._manifest: Manifest | None = None
-        self._fingerprint: dict[Path, int] = {}
+        self._fingerprint: dict[Path, int] | None = None
 
     def build(self) -> Result:
         """Build and test what arrived; where the project is new or has changed, its views and calendar too."""
@@ -122,10 +123,14 @@ class Project:
         self._fingerprint = fingerprint
         return Result(nodes, None)
 
-    def ready(self) -> None:
+    def ready(self) -> bool:
         """Before anything has arrived, make empty marts, so that who looks finds no sales, and not no tables."""
-        if self._fingerprint != self._files():
-            self.build()
+        if self._fingerprint == self._files():
+            return True
+        error = self.build().error
+        if error:
+            log.error("marts_not_ready", error=error)
+        return not error
 
     def _files(self) -> dict[Path, int]:
         generated = {self._folder / "target", self._folder / "logs"}
@@ -165,6 +170,7 @@ class Project:
 
 def _take_turn(session: Session, settings: Settings, stop: Event) -> bool:
     """Wait until no other worker is at it. False: stopped before."""
+    log.info("transform_waits_for_its_turn")
     while not session.execute("try_transform_lock").scalar_one():
         session.commit()
         if stop.wait(settings.transform_poll_seconds):

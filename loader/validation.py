@@ -11,9 +11,10 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from difflib import get_close_matches
+from itertools import chain, count
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_type_hints
 
 import numpy as np
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 LineType = Literal["sale", "return", "cancellation", "adjustment"]
 
 CENT = Decimal("0.01")
+FIRST_YEAR = 2000  # of the calendar in dbt_sales
 _WIDE = Context(prec=60)  # 14 digits before the point twice give 28, which the default context cannot round to cents
 # Distinct values remembered per column across batches; a column with more is mostly unique, and memory is the limit.
 REMEMBERED = 200_000
@@ -68,7 +70,18 @@ def _not_zero(number: Decimal) -> Decimal:
     return number
 
 
+def _in_calendar(moment: datetime) -> datetime:
+    """A misread date would move every "latest day" of the dashboard, and has no day in dbt's calendar."""
+    if moment.year < FIRST_YEAR:
+        raise PydanticCustomError("before_calendar", "Input should not be before {year}", {"year": FIRST_YEAR})
+    if moment > datetime.now(UTC) + timedelta(days=1):
+        raise PydanticCustomError("future", "Input should not be in the future")
+    return moment
+
+
 Text = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
+# What the marts group and index by: several of them share one PostgreSQL index entry of at most 2,704 bytes.
+Name = Annotated[str, StringConstraints(min_length=1, max_length=120)]
 Number = Annotated[Decimal, BeforeValidator(_plain_number), Field(max_digits=20, decimal_places=6)]
 Rate = Annotated[Number, Field(ge=0, le=1)]
 Whole = Annotated[int, BeforeValidator(_plain_number), Field(ge=0, lt=2**31)]
@@ -85,13 +98,13 @@ class SalesLine(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    sale_id: Text
+    sale_id: Name
     line_number: Whole | None = None
-    sold_at: Annotated[AwareDatetime, BeforeValidator(_iso_date)]
+    sold_at: Annotated[AwareDatetime, BeforeValidator(_iso_date), AfterValidator(_in_calendar)]
     line_type: LineType = "sale"
-    product_id: Text
+    product_id: Name
     product_name: Text | None = None
-    product_category: Text | None = None
+    product_category: Name | None = None
     quantity: Annotated[Number, AfterValidator(_not_zero)]
     unit_price: Number
     discount_rate: Rate | None = None
@@ -103,12 +116,12 @@ class SalesLine(BaseModel):
     payment_method: Text | None = None
     payment_status: Text | None = None
     payment_date: Day | None = None
-    customer_id: Text | None = None
+    customer_id: Name | None = None
     customer_name: Text | None = None
-    store_id: Text | None = None
-    sales_channel: Text | None = None
-    sales_region: Text | None = None
-    sales_representative: Text | None = None
+    store_id: Name | None = None
+    sales_channel: Name | None = None
+    sales_region: Name | None = None
+    sales_representative: Name | None = None
     customer_rating: Annotated[Whole, Field(ge=1, le=5)] | None = None
     delivery_status: Text | None = None
     delivery_date: Day | None = None
@@ -291,11 +304,12 @@ class Validator:
         self._sources = _match_header(feed, header)
         used = set(self._sources.values())
         # By position, the key in `extra`: a header that stands twice is numbered, or JSON would keep one of its cells.
-        self._unknown = {
-            index: name if name not in header[:index] else f"{name} ({header[: index + 1].count(name)})"
-            for index, name in enumerate(header)
-            if index not in used
-        }
+        self._unknown: dict[int, str] = {}
+        for index, name in enumerate(header):
+            if index not in used:
+                numbered = (f"{name} ({number})" for number in count(2))
+                taken = {*header[:index], *self._unknown.values()}
+                self._unknown[index] = next(each for each in chain([name], numbered) if each not in taken)
         self._deciders = {name: _FieldDecider(feed, name) for name in feed.columns}
 
     def validate(self, batch: "Batch") -> Verdict:

@@ -30,6 +30,7 @@ from loader.errors import SettingsError, TransientError
 from loader.object_store import ObjectVersion
 from loader.validation import COLUMNS, Counts, Rejected, Verdict
 
+_KEEPALIVES = "-c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
 _SPOOL_BYTES = 16 * 1024 * 1024
 _LINES = ("file_id", *COLUMNS)
 _REJECTED = ("file_id", "row_number", "source_line", "raw_text", "errors", "revenue_at_risk")
@@ -59,7 +60,18 @@ class Warehouse:
     """One engine. Every method raises TransientError when PostgreSQL does not answer or gives up a session."""
 
     def __init__(self, database_url: str) -> None:
-        self._engine = sa.create_engine(_psycopg(database_url), pool_pre_ping=True, json_deserializer=json.loads)
+        self._engine = sa.create_engine(
+            _psycopg(database_url),
+            pool_pre_ping=True,
+            # A session holds locks: the server must notice within half a minute that its host or network is gone.
+            connect_args={"options": _KEEPALIVES},
+        )
+
+    def check(self) -> None:
+        """Raises SettingsError when the database is not migrated, TransientError when it does not answer."""
+        with _database_errors(), self._engine.connect() as connection:
+            if not sa.inspect(connection).has_table("files", schema="raw"):
+                raise SettingsError("the database of DATABASE_URL has no tables yet: run `loader migrate`")
 
     @contextmanager
     def session(self) -> Iterator["Session"]:
@@ -244,12 +256,7 @@ def migrate(admin_database_url: str) -> str:
 
 
 def _psycopg(database_url: str) -> URL:
-    try:
-        return make_url(database_url).set(drivername="postgresql+psycopg")
-    except sa.exc.ArgumentError as error:
-        raise SettingsError(
-            "settings: a DATABASE_URL is not of the form postgresql://user:password@host:port/database"
-        ) from error
+    return make_url(database_url).set(drivername="postgresql+psycopg")
 
 
 def _as_csv(table: pa.Table) -> Iterator[bytes]:
@@ -271,4 +278,5 @@ def _database_errors() -> Iterator[None]:
         yield
     except (sa.exc.OperationalError, sa.exc.InterfaceError, psycopg.OperationalError, psycopg.InterfaceError) as error:
         reason = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-        raise TransientError(f"PostgreSQL did not do its part: {str(reason).strip()}") from error
+        text = " ".join(str(reason).split())
+        raise TransientError(f"PostgreSQL did not do its part (check DATABASE_URL): {text}") from error

@@ -49,6 +49,7 @@ class Watcher:
 
     def look(self) -> int:
         """One look; returns how many objects were announced. Raises TransientError."""
+        self._warehouse.check()
         unseen = self.unseen()
         now = time.monotonic()
         self._announced = {version: self._announced[version] for version in unseen if version in self._announced}

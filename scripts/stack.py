@@ -192,12 +192,14 @@ def _environment(previous: dict[str, str], preferred: dict[str, int]) -> dict[st
 
 
 def _port(name: str, previous: str | None, preferred: int) -> int:
-    """A free port: the one asked for by STACK_<NAME>_PORT, else last time's, else the usual one, else any.
+    """A free port: the one asked for by STACK_<NAME>_PORT, else last time's, else the preferred one, else any.
+
+    Without a preferred port the stack is a throwaway, and what the environment says is meant for another.
 
     Raises StackError when the port that was asked for is taken.
     """
     variable = f"STACK_{name.upper()}_PORT"
-    if asked := os.environ.get(variable):
+    if preferred and (asked := os.environ.get(variable)):
         if not asked.isdecimal() or not 0 < int(asked) < 65536:
             raise StackError(f"{variable}={asked} is not a port: set it to a number from 1 to 65535, or unset it")
         if not _free(int(asked)):
@@ -256,6 +258,10 @@ def _prepare_postgres(folder: Path, password: str) -> Postgres:
         home = place
     home.mkdir(exist_ok=True)
     data = home / "data"
+    if (lock := data / "postmaster.pid").exists():
+        pid, _, _, port, *_ = lock.read_text().splitlines()
+        if _alive(int(pid)) and not _free(int(port)):
+            raise StackError(f"PostgreSQL of {folder} still runs without its supervisor: `kill {pid}`, then try again")
     if not (data / "PG_VERSION").exists():
         shutil.rmtree(data, ignore_errors=True)  # what an interrupted initdb left
         password_file = home / "password"
@@ -372,6 +378,8 @@ def _alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
+    except PermissionError:
+        return True  # somebody else's
     return True
 
 
@@ -461,6 +469,7 @@ def docs() -> None:
 @app.command()
 def logs() -> None:
     """Follow every log."""
+    _require_running()
     subprocess.run(["tail", "-n", "20", "-F", *sorted((STACK.folder / "logs").glob("*.log"))], check=False)
 
 

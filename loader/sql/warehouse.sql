@@ -8,7 +8,12 @@ select pg_advisory_unlock(hashtextextended(:bucket || '/' || :key, 0));
 -- name: discover
 insert into raw.files (bucket, key, version_id, etag, size_bytes, event_at)
 values (:bucket, :key, :version_id, :etag, :size, :event_at)
-on conflict on constraint files_identity do update set events = raw.files.events + 1
+on conflict on constraint files_identity do update
+set
+    events = raw.files.events + 1,
+    -- A version that was gone and is back has arrived anew.
+    event_at = case when raw.files.status in ('superseded', 'source_gone') then excluded.event_at else raw.files.event_at end,
+    received_at = case when raw.files.status in ('superseded', 'source_gone') then now() else raw.files.received_at end
 returning file_id, status, attempts;
 
 -- name: ignore

@@ -117,6 +117,16 @@ def test_going_back_to_an_earlier_version_loads_it_again(world: World, pipeline:
     assert world.value("select count(*) from raw.sales_lines") == 8
 
 
+def test_a_version_that_comes_back_has_arrived_anew(world: World, pipeline: Pipeline) -> None:
+    contents = csv(*LINES[:8]), csv(*LINES[:4])
+    for content in contents:
+        pipeline.load_file(world.drop(SHEET.key, content))
+    back = world.drop(SHEET.key, contents[0])
+    pipeline.load_file(back)
+    (current,) = world.rows("select event_at, received_at >= event_at as anew from raw.files where status = 'loaded'")
+    assert current == {"event_at": back.event_at, "anew": True}
+
+
 def test_a_broken_reupload_leaves_the_good_version_in_force(world: World, pipeline: Pipeline) -> None:
     pipeline.load_file(world.drop(SHEET.key, SHEET.content))
     outcome = pipeline.load_file(world.drop(SHEET.key, b"not,the,header\n1,2,3\n"))

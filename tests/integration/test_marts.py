@@ -7,7 +7,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from scripts.csv_generator import sheet
+from scripts import demo
+from scripts.csv_generator import Summary, sheet
 from tests.conftest import World, eventually
 
 SHEETS = [sheet(7, date(2026, 3, day), rows=60, bad_ratio=0.03) for day in range(1, 6)]
@@ -63,6 +64,21 @@ def test_the_marts_equal_the_sheets_to_the_cent(world: World) -> None:
     assert world.rows(by_product) == world.rows(NET_BY_DATE)
     assert world.value("select bool_and(modelled_at >= loaded_at) from raw.files")
     assert world.value("select count(*) from raw.rebuild_queue") == 0
+
+
+def test_the_demo_reconciles_beside_sheets_of_your_own(world: World) -> None:
+    for each in SHEETS:
+        load(world, each.key, each.content)
+    own = SHEETS[0].content.replace(b"2026-03-01", b"2026-03-03")
+    load(world, "CSV/sales_data_own.csv", own)
+    world.transform()
+    with demo.connect(world.env["DASHBOARD_DATABASE_URL"]) as marts, demo.connect(world.env["DATABASE_URL"]) as raw:
+        manifest = {each.key: each.summary for each in SHEETS}
+        assert "5 files" in demo.reconcile(marts, raw, manifest)
+        assert "(1 dates of other sheets left out)" in demo.reconcile(marts, raw, manifest)
+        wrong: Summary = {**SHEETS[1].summary, "net_sales": "1.00"}
+        with pytest.raises(demo.DemoError, match="2026-03-02: the sheets say"):
+            demo.reconcile(marts, raw, manifest | {SHEETS[1].key: wrong})
 
 
 def test_the_marts_follow_a_correction_and_equal_a_full_refresh(world: World) -> None:

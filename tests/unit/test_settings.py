@@ -59,6 +59,14 @@ def test_every_missing_variable_is_named_at_once(monkeypatch: pytest.MonkeyPatch
     ("variable", "value"),
     [
         ("KAFKA_PARTITIONS", "0"),
+        ("DATABASE_URL", "nonsense"),
+        ("DATABASE_URL", "mysql://loader:secret@localhost/sales"),
+        ("S3_BUCKET", ""),
+        ("S3_BUCKET", "A B"),
+        ("S3_ENDPOINT_URL", "localhost:9000"),
+        ("AWS_DEFAULT_REGION", "bad_region!"),
+        ("KAFKA_TOPIC", "a/b c"),
+        ("KAFKA_SESSION_TIMEOUT_MS", "99999999"),
         ("KAFKA_SESSION_TIMEOUT_MS", "soon"),
         ("MAX_ATTEMPTS", "-1"),
         ("RETRY_SECONDS", "0"),
@@ -72,7 +80,7 @@ def test_a_wrong_value_is_named_in_one_line(variable: str, value: str, monkeypat
     monkeypatch.setenv(variable, value)
     with pytest.raises(SettingsError) as caught:
         Settings.read()
-    assert f"settings: {variable}: Input should be" in str(caught.value)
+    assert str(caught.value).startswith(f"settings: {variable}: ")
     assert "\n" not in str(caught.value)
 
 

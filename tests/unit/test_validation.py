@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -460,3 +460,23 @@ def test_headers_are_matched_by_alias_without_case_in_any_order() -> None:
     (verdict,) = map(Validator(feed, source.header).validate, source.batches())
     (row,) = verdict.accepted.to_pylist()
     assert (row["store_id"], row["unit_price"], row["quantity"]) == ("North", "10", "2")
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("sold_at", "1999-12-31"),
+        ("sold_at", (datetime.now(UTC) + timedelta(days=3)).date().isoformat()),
+        ("sale_id", "S" * 121),
+        ("product_id", "P" * 9_000),
+    ],
+)
+def test_what_the_marts_cannot_hold_is_a_bad_row(field: str, text: str) -> None:
+    assert broken(one_row(**{field: text})).keys() == {field}
+
+
+def test_every_unknown_column_keeps_its_cell_however_it_is_named() -> None:
+    feed = Feed.model_validate({"feed": "shop", "match": "*", "columns": {name: name for name in SALE}})
+    header = [*SALE, "x", "x", "x (2)"]
+    decided = in_columns(Sheet(feed, header, [[*SALE.values(), "1", "2", "3"]]))
+    assert list(decided.accepted[0]["extra"].values()) == ["1", "2", "3"]
