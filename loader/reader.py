@@ -1,7 +1,7 @@
 """A stream of CSV bytes → batches of text columns, with row numbers and physical line numbers, in bounded memory.
 
-The stream is cut at line ends into blocks. A plain block (no quotes, nothing that needs care) is parsed by Arrow at
-memory speed: there a line is a record. Any other block is parsed by Python's csv module, which knows on which physical
+The stream is cut at line ends into blocks. A plain block (every line a record, nothing that needs care) is parsed by
+Arrow at memory speed. Any other block is parsed by Python's csv module, which knows on which physical
 line a record with quoted newlines starts. A property test holds the two equal.
 Format: RFC 4180 with the feed's delimiter, LF or CR LF, and the encoding that the feed says.
 """
@@ -10,6 +10,7 @@ import codecs
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -61,6 +62,9 @@ class Reader:
         """Read the header. Raises InvalidFile when there is none or the bytes do not fit the encoding."""
         self._hash = hashlib.sha256()
         self._delimiter = delimiter
+        # A quote at the start of a cell, to the next that is not doubled, which ends the cell on the same line.
+        after = re.escape(delimiter.encode())
+        self._quoted_cell = re.compile(rb'"(?<![^\n%b]")[^"\r\n]*(?:""[^"\r\n]*)*"(?=%b|\r?\n|\Z)' % (after, after))
         self._blocks = _whole_lines(_as_utf8(self._hashed(stream), encoding))
         self._line = 1  # physical line on which the next block starts
         self._row = 1
@@ -76,7 +80,7 @@ class Reader:
         Raises InvalidFile when the bytes do not fit the encoding, or a line has no end.
         """
         for block in self._blocks:
-            yield self._by_arrow(block) if _is_plain(block) else self._by_csv(block)
+            yield self._by_arrow(block) if self._is_plain(block) else self._by_csv(block)
 
     def _hashed(self, stream: BinaryIO) -> Iterator[bytes]:
         while block := stream.read(BLOCK_BYTES):
@@ -99,6 +103,13 @@ class Reader:
             self._line += lines.position
         raise InvalidFile("the file is empty: it has no header")
 
+    def _is_plain(self, block: bytes) -> bool:
+        """No quote but around whole cells of one line, no NUL, no CR but before LF, valid UTF-8."""
+        if b"\0" in block or block.count(b"\r") != block.count(b"\r\n") or not _is_utf8(block):
+            return False
+        quotes = block.count(b'"')
+        return not quotes or quotes == sum(cell.count(b'"') for cell in self._quoted_cell.findall(block))
+
     def _by_arrow(self, block: bytes) -> Batch:
         names = [str(index) for index in range(len(self.header))]
         ragged: list[arrow_csv.InvalidRow] = []
@@ -112,7 +123,10 @@ class Reader:
             # Single-threaded and in one block, else a ragged row has no number.
             arrow_csv.ReadOptions(column_names=names, use_threads=False, block_size=len(block) + 1),
             arrow_csv.ParseOptions(
-                delimiter=self._delimiter, quote_char=False, ignore_empty_lines=False, invalid_row_handler=skip
+                delimiter=self._delimiter,
+                quote_char='"' if b'"' in block else False,
+                ignore_empty_lines=False,
+                invalid_row_handler=skip,
             ),
             arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, check_utf8=False
@@ -285,11 +299,6 @@ def _chain(first: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
     if first:
         yield first
     yield from blocks
-
-
-def _is_plain(block: bytes) -> bool:
-    """No quotes, no NUL, no CR but before LF, valid UTF-8."""
-    return b'"' not in block and b"\0" not in block and block.count(b"\r") == block.count(b"\r\n") and _is_utf8(block)
 
 
 def _is_utf8(block: bytes) -> bool:

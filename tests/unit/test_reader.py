@@ -1,11 +1,12 @@
 """Every record of a file is accounted for, with its physical line and its text, whichever way its block is parsed."""
 
+import csv
 import hashlib
 import io
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from loader import reader
@@ -117,6 +118,7 @@ def test_every_record_is_read_with_its_physical_line_and_its_text(
     assert read(content, delimiter, block_bytes=longest_line(content) + slack) == expected
 
 
+CELL = st.text(st.sampled_from('a1 ,;\t|"é'), max_size=6)
 BYTES = st.lists(
     st.sampled_from(
         [b"1", b"2,3", b",", b",", b'"', b'"', b'""', b"\n", b"\n", b"\r\n", b"\r", b"\0", b" ", b"\xff", "é".encode()]
@@ -166,18 +168,41 @@ def test_a_plain_block_reads_the_same_by_arrow_and_by_csv(
     block = "".join(text + end for text, end in lines).encode()
     if not final_newline and lines[-1][0]:
         block = block.rstrip(b"\r\n")
-    assert reader._is_plain(block)
     header = delimiter.join(f"h{index}" for index in range(width)).encode() + b"\n"
     by_arrow, by_csv = (Reader(io.BytesIO(header), delimiter, "utf-8") for _ in range(2))
+    assert by_arrow._is_plain(block)
     assert reading([by_arrow._by_arrow(block)]) == reading([by_csv._by_csv(block)])
     # Where the next block starts is the same too.
     tail = delimiter.join("x" * width).encode()
     assert reading([by_arrow._by_arrow(tail)]) == reading([by_csv._by_csv(tail)])
 
 
-@pytest.mark.parametrize("block", [b'a,"b"\n', b"a,\0\n", b"a\rb,c\n", b"a,b\r", b"a,\xff\n", b"a,\xed\xa0\x80\n"])
+@given(DELIMITERS, st.lists(st.text(st.sampled_from('a ,;\t|"""\n\r'), max_size=8), min_size=1))
+def test_a_block_with_quotes_reads_the_same_by_arrow_and_by_csv(delimiter: str, lines: list[str]) -> None:
+    block = "\n".join(lines).encode()
+    by_arrow, by_csv = (Reader(io.BytesIO(f"a{delimiter}b\n".encode()), delimiter, "utf-8") for _ in range(2))
+    assume(block and by_arrow._is_plain(block))
+    assert reading([by_arrow._by_arrow(block)]) == reading([by_csv._by_csv(block)])
+
+
+@given(DELIMITERS, st.lists(st.tuples(CELL, CELL), min_size=1, max_size=6))
+def test_cells_that_are_quoted_in_full_on_one_line_are_plain(delimiter: str, rows: list[tuple[str, str]]) -> None:
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)
+    block = text.getvalue().encode()
+    by_arrow, by_csv = (Reader(io.BytesIO(f"a{delimiter}b\n".encode()), delimiter, "utf-8") for _ in range(2))
+    assert by_arrow._is_plain(block)
+    found = reading([by_arrow._by_arrow(block)])
+    assert found == reading([by_csv._by_csv(block)])
+    assert len(found.rows) == len(rows)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [b'a,"b\n"\n', b'a,"b"c\n', b'a,b"c"\n', b"a,\0\n", b"a\rb,c\n", b"a,b\r", b"a,\xff\n", b"a,\xed\xa0\x80\n"],
+)
 def test_what_arrow_would_read_otherwise_is_not_plain(block: bytes) -> None:
-    assert not reader._is_plain(block)
+    assert not Reader(io.BytesIO(b"a,b\n"), ",", "utf-8")._is_plain(block)
 
 
 @pytest.mark.parametrize("block_bytes", [None, 8])
