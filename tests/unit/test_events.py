@@ -3,15 +3,18 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
+from urllib.parse import quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loader.errors import InvalidEvent
-from loader.events import FileArrived, encode, parse
+from loader.events import Dialect, FileArrived, encode, parse
 
+FIXTURES = Path(__file__).resolve().parents[1] / "fixtures/events"
 WRITTEN_AT = datetime(2026, 3, 14, 9, 26, 53, 589000, UTC)
 
 
@@ -189,3 +192,145 @@ ZONES = st.integers(-12 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(mi
 )
 def test_what_the_watcher_announces_is_what_the_loader_reads(arrival: FileArrived) -> None:
     assert parse(encode(arrival)) == [arrival]
+
+
+KEY = "CSV/März 100% + 売上.csv"
+MD5 = "d41d8cd98f00b204e9800998ecf8427e"
+VERSION = "096fKKXTRTtl3on89fVO"
+SECOND = WRITTEN_AT.replace(microsecond=0)
+FROM_AWS = FileArrived("orchard-sales", KEY, WRITTEN_AT, MD5, 1024, VERSION, "aws")
+FROM_EVENTBRIDGE = FileArrived("orchard-sales", KEY, SECOND, MD5, 1024, VERSION, "eventbridge")
+GOLDEN = {
+    "aws": [
+        FROM_AWS,
+        FileArrived("orchard-sales", "CSV/b%2Bc.csv", WRITTEN_AT, "9b2cf535f27731c974343645a3985328-2", 7340032),
+    ],
+    "aws_test_event": [],
+    "ceph": [FileArrived("orchard-sales", KEY, WRITTEN_AT, MD5, 1024, None, "ceph")],
+    "eventbridge": [FROM_EVENTBRIDGE],
+    "minio": [
+        FileArrived("orchard-sales", KEY, WRITTEN_AT, MD5, 1024, None, "minio"),
+        FileArrived("orchard-sales", "CSV/empty.csv", WRITTEN_AT, MD5, 0, None, "minio"),
+    ],
+    "rustfs": [
+        FileArrived("orchard-sales", KEY, WRITTEN_AT, MD5, 1024, "5f1c2a0e-1111-4222-8333-abcdefabcdef", "minio")
+    ],
+    "sns": [FROM_AWS],
+    "sns_in_sqs": [FROM_AWS],
+    "sqs": [FROM_AWS, FROM_EVENTBRIDGE],
+    "versitygw": [FileArrived("orchard-sales", KEY, SECOND, MD5, 1024, None, "versitygw")],
+    "versitygw_test_event": [],
+}
+
+
+def fixture(name: str) -> Any:
+    return json.loads((FIXTURES / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def read(body: object) -> list[FileArrived]:
+    return parse(json.dumps(body).encode())
+
+
+def sns(body: object) -> dict[str, Any]:
+    return {"Type": "Notification", "Message": json.dumps(body)}
+
+
+def sqs(*bodies: object) -> dict[str, Any]:
+    return {"Records": [{"eventSource": "aws:sqs", "body": json.dumps(body)} for body in bodies]}
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in FIXTURES.glob("*.json")))
+def test_every_dialect_has_one_normal_form(name: str) -> None:
+    assert parse((FIXTURES / f"{name}.json").read_bytes()) == GOLDEN[name]
+
+
+def test_every_dialect_has_a_golden_message() -> None:
+    assert {arrival.dialect for arrivals in GOLDEN.values() for arrival in arrivals} == set(get_args(Dialect))
+    assert {path.stem for path in FIXTURES.glob("*.json")} == set(GOLDEN)
+
+
+@pytest.mark.parametrize("name", ["aws", "ceph", "minio", "rustfs", "versitygw"])
+@pytest.mark.parametrize("event", ["ObjectRemoved:Delete", "s3:ObjectRemoved:DeleteMarkerCreated", "s3:ObjectAcl:Put"])
+def test_a_delete_announces_nothing_in_any_dialect(name: str, event: str) -> None:
+    body = fixture(name)
+    body["Records"] = [each | {"eventName": event} for each in body["Records"]]
+    assert read(body) == []
+    assert read(sqs(sns(body))) == []
+
+
+@pytest.mark.parametrize("kind", ["Object Deleted", "Object Tags Added", "Object Access Tier Changed"])
+def test_other_events_of_eventbridge_announce_nothing(kind: str) -> None:
+    assert read(fixture("eventbridge") | {"detail-type": kind}) == []
+
+
+def test_a_subscription_to_confirm_announces_nothing() -> None:
+    topic = "arn:aws:sns:eu-central-1:123456789012:arrivals"
+    assert read({"Type": "SubscriptionConfirmation", "TopicArn": topic, "Message": "You have chosen …"}) == []
+
+
+def test_messages_of_a_batch_may_be_of_different_dialects() -> None:
+    names = ["aws", "aws_test_event", "ceph", "versitygw", "minio", "sns", "eventbridge"]
+    expected = [arrival for name in names for arrival in GOLDEN[name]]
+    assert read(sqs(*map(fixture, names))) == expected
+
+
+@pytest.mark.parametrize("wrap", [sns, sqs])
+def test_envelopes_nested_deeper_than_any_server_does_are_refused(wrap: Callable[[object], dict[str, Any]]) -> None:
+    body = wrap(wrap(fixture("aws")))
+    assert read(body) == GOLDEN["aws"]
+    for _ in range(5):
+        body = wrap(body)
+        with pytest.raises(InvalidEvent, match=r"more than 2 envelopes"):
+            read(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"EventName": "s3:ObjectCreated:Put", "Key": "sales/CSV/a.csv"},
+        {"Records": [record("CSV/a.csv") | {"eventSource": "acme:s3"}]},
+        {"Records": [record("CSV/a.csv") | {"eventSource": ["aws:s3"]}]},
+        {"Records": [record("CSV/a.csv") | {"eventSource": None}]},
+        {"Records": [{"body": "{}"}, record("CSV/a.csv")]},
+        {"Records": [{"body": {}}]},
+        {"Type": "Notification", "Message": {"Records": []}},
+        {"Type": "Notification", "Message": "{}"},
+        {"source": "aws.s3", "detail": {}},
+        {"source": "aws.s3", "detail-type": "Object Created", "time": "2026-03-14T09:26:53Z", "detail": {}},
+        {"source": "aws.ec2", "detail-type": "EC2 Instance State-change Notification", "detail": {}},
+    ],
+    ids=repr,
+)
+def test_an_unknown_dialect_is_refused_and_the_known_ones_are_named(body: object) -> None:
+    with pytest.raises(
+        InvalidEvent, match=r"known dialects: aws, eventbridge, minio, ceph, versitygw, plain or inside"
+    ):
+        read(body)
+
+
+@pytest.mark.parametrize("envelope", [{"Type": "Notification", "Message": "ping"}, {"Records": [{"body": "ping"}]}])
+def test_an_envelope_around_plain_text_is_refused(envelope: object) -> None:
+    with pytest.raises(InvalidEvent, match=r"^the message is not JSON"):
+        read(envelope)
+
+
+WRITTEN: dict[str, Callable[[str], str]] = {
+    "aws": lambda key: quote_plus(key, safe="/"),
+    "minio": quote_plus,
+    "rustfs": quote_plus,
+    "ceph": str,
+    "versitygw": str,
+}
+
+
+@given(ODD_KEYS)
+def test_a_key_survives_the_encoding_of_every_dialect(key: str) -> None:
+    bodies = [fixture("eventbridge")]
+    bodies[0]["detail"]["object"]["key"] = key
+    for name, write in WRITTEN.items():
+        body = fixture(name)
+        body["Records"][0]["s3"]["object"]["key"] = write(key)
+        bodies.append(body | {"Records": body["Records"][:1]})
+    for body in bodies:
+        assert [arrival.key for arrival in read(body)] == [key]
+        assert [arrival.key for arrival in read(sqs(sns(body)))] == [key]
