@@ -27,6 +27,7 @@ from scripts.csv_generator import HEADER, sheet
 from scripts.stack import REPOSITORY, Stack, postgres_binaries, throwaway
 
 DAY = date(2026, 3, 2)
+DAYS = 40  # the large sheet is made of so many days
 
 
 def main(rows: int = 200_000, rounds: int = 5, sheets: int = 20) -> None:
@@ -41,7 +42,8 @@ def main(rows: int = 200_000, rounds: int = 5, sheets: int = 20) -> None:
 
 def bench_load(file: Path, env: dict[str, str], rows: int, rounds: int) -> None:
     r"""Rows per second of a load and of `\copy`, taken in turns; medians and their ratio."""
-    content = sheet(7, DAY, rows).content
+    days = [sheet(7, DAY - timedelta(back), rows // DAYS).content.partition(b"\n") for back in range(DAYS)]
+    content = b"".join([*days[0][:2], *(lines for _, _, lines in days)])
     file.write_bytes(content)
     lines = content.count(b"\n") - 1
     settings = Settings.read()
