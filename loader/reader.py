@@ -46,6 +46,7 @@ class Batch:
     text_at: Callable[[int], str]  # physical line → the record that starts there, as it stands in the file
     malformed: list[Malformed]
     blank: int  # lines with nothing on them
+    plain: bool = False  # no cell has a TAB, a CR, an LF or a backslash
 
     def __len__(self) -> int:
         return len(self.row_numbers)
@@ -105,10 +106,14 @@ class Reader:
 
     def _is_plain(self, block: bytes) -> bool:
         """No quote but around whole cells of one line, no NUL, no CR but before LF, valid UTF-8."""
-        if b"\0" in block or block.count(b"\r") != block.count(b"\r\n") or not _is_utf8(block):
+        if b"\0" in block or not _is_utf8(block):
             return False
-        quotes = block.count(b'"')
-        return not quotes or quotes == sum(cell.count(b'"') for cell in self._quoted_cell.findall(block))
+        if b"\r" in block and block.count(b"\r") != block.count(b"\r\n"):
+            return False
+        if b'"' not in block:
+            return True
+        quoted: list[bytes] = self._quoted_cell.findall(block)
+        return block.count(b'"') == sum(cell.count(b'"') for cell in quoted)
 
     def _by_arrow(self, block: bytes) -> Batch:
         names = [str(index) for index in range(len(self.header))]
@@ -142,7 +147,13 @@ class Reader:
         ]
         columns = [column.combine_chunks() for column in table.columns]
         batch = Batch(
-            columns, kept + self._row, kept + self._line, text_at, malformed, blank=len(ragged) - len(malformed)
+            columns,
+            kept + self._row,
+            kept + self._line,
+            text_at,
+            malformed,
+            blank=len(ragged) - len(malformed),
+            plain=b"\\" not in block and b"\t" not in block,
         )
         self._line += lines
         self._row += lines

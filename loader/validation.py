@@ -1,4 +1,4 @@
-"""The canonical sale line, and pydantic's verdict on every row of a batch.
+"""Pydantic's verdict on every row of a batch, decided column by column.
 
 A field's verdict depends on its value alone, and the columns of sales sheets repeat: so pydantic decides each distinct
 value of a column once (`TypeAdapter(list[FieldType])`) and the verdict is mapped back by index. Rows with a bad value,
@@ -7,172 +7,49 @@ list of errors. The result is that of `SalesLine` row by row (a property test ho
 columns.
 """
 
+import csv
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from decimal import ROUND_HALF_UP, Context, Decimal
-from difflib import get_close_matches
-from itertools import chain, count
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_type_hints
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from decimal import Decimal
+from hashlib import blake2b
+from io import StringIO
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import TypeAdapter, ValidationError
 
-from loader.errors import InvalidFile
+from loader.header import Matched, match_header
+from loader.sales_line import (
+    CENT,
+    COLUMNS,
+    NUMBER,
+    TYPES,
+    LineType,
+    SalesLine,
+    cents,
+)
 
 if TYPE_CHECKING:
     from loader.feeds import Feed
-    from loader.reader import Batch
+    from loader.reader import Batch, Malformed
 
-LineType = Literal["sale", "return", "cancellation", "adjustment"]
-
-CENT = Decimal("0.01")
-FIRST_YEAR = 2000  # of the calendar in dbt_sales
-_WIDE = Context(prec=60)  # 14 digits before the point twice give 28, which the default context cannot round to cents
 # Distinct values remembered per column across batches; a column with more is mostly unique, and memory is the limit.
-REMEMBERED = 200_000
-
-
-def _plain_number(text: object) -> object:
-    """Python's Decimal also reads 1_000, 1e5 and digits of other scripts; a sheet that has those has a fault."""
-    if isinstance(text, str) and not re.fullmatch(r"[+-]?\d+(\.\d+)?", text, re.ASCII):
-        raise PydanticCustomError("number_format", "Input should be a number")
-    return text
-
-
-def _iso_date(text: object) -> object:
-    """Pydantic also reads bare numbers as Unix time; 20240105 would become a day in 1970."""
-    if isinstance(text, str) and not re.match(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
-        raise PydanticCustomError("date_format", "Input should be a date in one of the feed's formats")
-    return text
-
-
-def _not_zero(number: Decimal) -> Decimal:
-    if not number:
-        raise PydanticCustomError("zero", "Input should not be zero")
-    return number
-
-
-def _in_calendar(moment: datetime) -> datetime:
-    """A misread date would move every "latest day" of the dashboard, and has no day in dbt's calendar."""
-    if moment.year < FIRST_YEAR:
-        raise PydanticCustomError("before_calendar", "Input should not be before {year}", {"year": FIRST_YEAR})
-    if moment > datetime.now(UTC) + timedelta(days=1):
-        raise PydanticCustomError("future", "Input should not be in the future")
-    return moment
-
-
-Text = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
-# What the marts group and index by: several of them share one PostgreSQL index entry of at most 2,704 bytes.
-Name = Annotated[str, StringConstraints(min_length=1, max_length=120)]
-Number = Annotated[Decimal, BeforeValidator(_plain_number), Field(max_digits=20, decimal_places=6)]
-Rate = Annotated[Number, Field(ge=0, le=1)]
-Whole = Annotated[int, BeforeValidator(_plain_number), Field(ge=0, lt=2**31)]
-Day = Annotated[date, BeforeValidator(_iso_date)]
-
-
-class SalesLine(BaseModel):
-    """One line of a sale, return, cancellation or adjustment. `raw.sales_lines` has the same columns.
-
-    Amounts are exact decimals in `currency` (ISO 4217; XXX is its code for "none"). `quantity` keeps the sheet's sign;
-    `discount_rate` is a share from 0 to 1, `discount_amount` the discount of the whole line. `tax_amount` and
-    `shipping_cost` are no part of sales. `stated_*` are the sheet's own results, checked against ours.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    sale_id: Name
-    line_number: Whole | None = None
-    sold_at: Annotated[AwareDatetime, BeforeValidator(_iso_date), AfterValidator(_in_calendar)]
-    line_type: LineType = "sale"
-    product_id: Name
-    product_name: Text | None = None
-    product_category: Name | None = None
-    quantity: Annotated[Number, AfterValidator(_not_zero)]
-    unit_price: Number
-    discount_rate: Rate | None = None
-    discount_amount: Number | None = None
-    unit_cost: Annotated[Number, Field(ge=0)] | None = None
-    tax_amount: Number | None = None
-    shipping_cost: Number | None = None
-    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "XXX"
-    payment_method: Text | None = None
-    payment_status: Text | None = None
-    payment_date: Day | None = None
-    customer_id: Name | None = None
-    customer_name: Text | None = None
-    store_id: Name | None = None
-    sales_channel: Name | None = None
-    sales_region: Name | None = None
-    sales_representative: Name | None = None
-    customer_rating: Annotated[Whole, Field(ge=1, le=5)] | None = None
-    delivery_status: Text | None = None
-    delivery_date: Day | None = None
-    stated_total: Number | None = None
-    stated_cost: Number | None = None
-    stated_profit: Number | None = None
-
-    @model_validator(mode="after")
-    def _rules_across_fields(self) -> "SalesLine":
-        if broken := list(self._broken_rules()):
-            raise PydanticCustomError("rules", "{broken}", {"broken": broken})
-        return self
-
-    def _broken_rules(self) -> Iterable[tuple[str, str]]:
-        if self.line_type == "sale" and self.quantity < 0:
-            yield "quantity", "A sale has a positive quantity; the feed's line_type rules say what a negative one is"
-        if self.line_type != "adjustment" and self.unit_price < 0:
-            yield "unit_price", "Only an adjustment has a negative price"
-        # To within a cent: sheets round at different steps. By size: sheets disagree on the sign of a return.
-        total = self.quantity * self.unit_price
-        total -= total * self.discount_rate if self.discount_rate else (self.discount_amount or 0) * _sign(total)
-        if self.stated_total is not None and abs(abs(self.stated_total) - abs(total)) > CENT:
-            yield "stated_total", f"Quantity, price and discount give {_cents(total)}"
-        if self.unit_cost is not None:
-            cost = self.quantity * self.unit_cost
-            if self.stated_cost is not None and abs(abs(self.stated_cost) - abs(cost)) > CENT:
-                yield "stated_cost", f"Quantity and unit cost give {_cents(cost)}"
-            if self.stated_profit is not None and abs(abs(self.stated_profit) - abs(total - cost)) > 2 * CENT:
-                yield "stated_profit", f"Total and cost give {_cents(total - cost)}"
-
-
-def _sign(number: Decimal) -> int:
-    return -1 if number < 0 else 1
-
-
-def _cents(amount: Decimal) -> Decimal:
-    return amount.quantize(CENT, ROUND_HALF_UP, _WIDE)
-
-
-_NUMBER: TypeAdapter[Decimal] = TypeAdapter(Number)
-_TYPES: dict[str, Any] = get_type_hints(SalesLine, include_extras=True)
-FIELDS = tuple(SalesLine.model_fields)
-REQUIRED = tuple(name for name, info in SalesLine.model_fields.items() if info.is_required())
-TIME_FIELDS = frozenset({"sold_at"})
-DATE_FIELDS = frozenset({"payment_date", "delivery_date"})
-NUMBER_FIELDS = frozenset(
-    {"line_number", "quantity", "unit_price", "discount_rate", "discount_amount", "unit_cost", "tax_amount"}
-    | {"shipping_cost", "customer_rating", "stated_total", "stated_cost", "stated_profit"}
+REMEMBERED = 20_000
+MASK = "•••"
+_TOTAL = re.compile(
+    r"\W*((grand|sub)[\s-]?)?total(s|es)?( general)?|\W*(sum|suma|summe|gesamt|gesamtsumme|somme)", re.IGNORECASE
 )
-# What COPY writes, in this order.
-COLUMNS = ("row_number", "source_line", *FIELDS, "sale_date", "extra")
+_LINE_TYPES = ("", *get_args(LineType))
+_ADAPTERS: dict[str, TypeAdapter[list[Any]]] = {name: TypeAdapter(list[kind]) for name, kind in TYPES.items()}  # type: ignore[valid-type]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -190,75 +67,99 @@ class Rejected:
 class Verdict:
     """What pydantic says of one batch: read = accepted + rejected + skipped."""
 
-    accepted: pa.Table  # COLUMNS, canonical text
+    accepted: pa.Table  # those of COLUMNS that the feed fills, canonical text; without a CR, LF or TAB where `plain`
     rejected: list[Rejected]
-    skipped: int
+    skipped: Counter[str]  # rows that are no data, by reason: blank, header, total, rule, duplicate
     dates: frozenset[date]
+    plain: bool = False
 
 
 @dataclass
 class Counts:
-    """read = loaded + rejected + skipped, which the ledger enforces."""
+    """read = loaded + rejected + skipped, which the ledger enforces. `skipped_as`: the skipped rows by reason."""
 
     read: int = 0
     loaded: int = 0
     rejected: int = 0
     skipped: int = 0
+    skipped_as: dict[str, int] = field(default_factory=dict)
 
     def add(self, verdict: Verdict) -> None:
         self.loaded += verdict.accepted.num_rows
         self.rejected += len(verdict.rejected)
-        self.skipped += verdict.skipped
-        self.read += verdict.accepted.num_rows + len(verdict.rejected) + verdict.skipped
+        for reason, rows in verdict.skipped.items():
+            self.skip(rows, reason)
+        self.read += verdict.accepted.num_rows + len(verdict.rejected) + verdict.skipped.total()
+
+    def skip(self, rows: int, reason: str) -> None:
+        if rows:
+            self.skipped += rows
+            self.skipped_as[reason] = self.skipped_as.get(reason, 0) + rows
 
 
 class _Decision(NamedTuple):
-    """Of one distinct cell of one field."""
+    """Of one distinct text of one field, where it is not simply good as it stands."""
 
+    cell: str | None  # what the feed makes of the text: the line_type rules look at it
     canonical: str | None
     good: bool
-    number: float
-    rules: tuple[bool, ...]  # per line_type rule that tests this field: does it match
 
 
 class _FieldDecider:
-    """Decides the cells of one field, each distinct text once."""
+    """Decides the texts of one field, each distinct one once."""
 
     def __init__(self, feed: "Feed", name: str) -> None:
         self._feed = feed
         self._name = name
-        self._adapter: TypeAdapter[list[Any]] = TypeAdapter(list[_TYPES[name]])  # type: ignore[valid-type]
-        self._patterns = [rule.when[name] for rule in feed.line_type if name in rule.when]
-        self._decided: dict[str, _Decision] = {}
+        self._adapter = _ADAPTERS[name]
+        self._required = SalesLine.model_fields[name].is_required()
+        self._patterns = [when[name] for when in feed.tests if name in when]
+        self._as_is: set[str] = set()  # good, and canonical as it stands: most of them
+        self._others: dict[str, _Decision] = {}
 
-    def decide(self, texts: list[str]) -> list[_Decision]:
-        unseen = [text for text in texts if text not in self._decided]
-        if len(self._decided) + len(unseen) > REMEMBERED:
-            self._decided.clear()
+    def decide(self, column: pa.Array) -> "_Decided":
+        encoded = column.dictionary_encode()
+        texts = encoded.dictionary.to_pylist()
+        as_is, others = self._as_is, self._others
+        unseen = [text for text in texts if text not in as_is and text not in others]
+        if len(as_is) + len(others) + len(unseen) > REMEMBERED:
+            as_is.clear()
+            others.clear()
             unseen = texts
-        cells = [self._feed.cell(self._name, text) for text in unseen]
-        values = self._values([cell for cell in cells if cell is not None])
-        for text, cell in zip(unseen, cells, strict=True):
-            rules = tuple(bool(pattern.search(cell or "")) for pattern in self._patterns)
-            if cell is None:
-                decision = _Decision(None, self._name not in REQUIRED, np.nan, rules)
-            else:
-                value = values[cell]
-                good = value is not None
-                number = float(value) if good and self._name in NUMBER_FIELDS else np.nan
-                decision = _Decision(_canonical(value) if good else cell, good, number, rules)
-            self._decided[text] = decision
-        return [self._decided[text] for text in texts]
+        self._learn(unseen)
+        indices = encoded.indices.to_numpy(zero_copy_only=False)
+        if others and (found := [others.get(text) for text in texts]) and any(found):
+            pairs = list(zip(texts, found, strict=True))
+            canonical = pa.array([each.canonical if each else text for text, each in pairs], pa.string())
+            bad = np.array([each is not None and not each.good for each in found], dtype=bool)
+            cells = [each.cell if each else text for text, each in pairs] if self._patterns else []
+            return _Decided(canonical, indices, None, bad, self._matches(cells))
+        return _Decided(encoded.dictionary, indices, column, np.zeros(len(texts), dtype=bool), self._matches(texts))
 
-    def _values(self, cells: list[str]) -> dict[str, Any]:
-        """Each cell's value as pydantic reads it, None where it refuses."""
+    def _matches(self, cells: list[str | None]) -> list[Mask]:
+        return [np.array([bool(pattern.search(cell or "")) for cell in cells], bool) for pattern in self._patterns]
+
+    def _learn(self, texts: list[str]) -> None:
+        cells = self._feed.cells(self._name, texts)
+        filled = [cell for cell in cells if cell is not None]
         try:
-            return dict(zip(cells, self._adapter.validate_python(cells), strict=True))
+            values = self._adapter.validate_python(filled)
         except ValidationError as error:
             details = error.errors(include_url=False, include_context=False, include_input=False)
-            bad = {cells[int(each["loc"][0])] for each in details}
-        good = [cell for cell in cells if cell not in bad]
-        return dict.fromkeys(bad) | dict(zip(good, self._adapter.validate_python(good), strict=True))
+            bad = {filled[int(each["loc"][0])] for each in details}
+            filled = [cell for cell in filled if cell not in bad]
+            values = self._adapter.validate_python(filled)
+        if cells == texts and list(map(str, values)) == texts:
+            self._as_is.update(texts)
+            return
+        written: dict[str | None, str] = dict(zip(filled, map(_canonical, values), strict=True))
+        for text, cell in zip(texts, cells, strict=True):
+            canonical = written.get(cell)
+            if canonical == text == cell:
+                self._as_is.add(text)
+            else:
+                good = canonical is not None or (cell is None and not self._required)
+                self._others[text] = _Decision(cell, canonical, good)
 
 
 def _canonical(value: Any) -> str:
@@ -268,27 +169,33 @@ def _canonical(value: Any) -> str:
     return value.isoformat() if isinstance(value, date | datetime) else str(value)
 
 
+@dataclass(frozen=True)
 class _Decided:
-    """One field over one batch: indices into the batch's distinct decisions."""
+    """One field over one batch: what is said of each distinct text, and which row has which."""
 
-    def __init__(self, decisions: list[_Decision], indices: npt.NDArray[np.int32]) -> None:
-        self._decisions = decisions
-        self.indices = indices
+    distinct: pa.Array  # canonical text; null where the cell is empty or bad
+    indices: npt.NDArray[np.int32]
+    column: pa.Array | None  # the rows' texts, where all are canonical as they stand
+    bad: Mask  # per distinct text
+    rules: list[Mask]  # per test of the feed that looks at this field: does the distinct text match
 
-    @property
-    def good(self) -> npt.NDArray[np.bool_]:
-        return np.array([each.good for each in self._decisions], dtype=bool)[self.indices]
+    def rows(self, flags: Mask) -> Mask:
+        """Flags of distinct texts → flags of rows."""
+        return flags[self.indices] if flags.any() else np.zeros(len(self.indices), dtype=bool)
 
     @property
     def numbers(self) -> npt.NDArray[np.float64]:
-        return np.array([each.number for each in self._decisions], dtype=float)[self.indices]
+        return np.asarray(pc.cast(self.distinct, pa.float64()).to_numpy(zero_copy_only=False)[self.indices])
 
-    def rule(self, position: int) -> npt.NDArray[np.bool_]:
-        return np.array([each.rules[position] for each in self._decisions], dtype=bool)[self.indices]
+    @property
+    def canonical(self) -> pa.Array:
+        return self.column if self.column is not None else self.distinct.take(pa.array(self.indices))
 
-    def canonical(self, keep: npt.NDArray[np.bool_]) -> pa.Array:
-        texts = pa.array([each.canonical for each in self._decisions], pa.string())
-        return texts.take(pa.array(self.indices[keep]))
+    @classmethod
+    def nothing(cls, rows: int, tests: int) -> "_Decided":
+        """Of a column that the file need not have, and has not."""
+        none = pa.array([None], pa.string())
+        return cls(none, np.zeros(rows, np.int32), None, np.zeros(1, bool), [np.zeros(1, bool)] * tests)
 
 
 class Validator:
@@ -301,84 +208,101 @@ class Validator:
         """
         self._feed = feed
         self._header = header
-        self._sources = _match_header(feed, header)
-        used = set(self._sources.values())
-        # By position, the key in `extra`: a header that stands twice is numbered, or JSON would keep one of its cells.
-        self._unknown: dict[int, str] = {}
-        for index, name in enumerate(header):
-            if index not in used:
-                numbered = (f"{name} ({number})" for number in count(2))
-                taken = {*header[:index], *self._unknown.values()}
-                self._unknown[index] = next(each for each in chain([name], numbered) if each not in taken)
+        self._matched: Matched = match_header(feed, header)
+        self.drift = self._matched.drift
         self._deciders = {name: _FieldDecider(feed, name) for name in feed.columns}
+        self._masked = _masked_positions(feed, self._matched, header)
+        self._last_order: list[str] = []  # texts of the last data row, for fill_down
+        self._seen = _Seen() if feed.duplicates != "keep" else None
 
     def validate(self, batch: "Batch") -> Verdict:
         """The verdict on every row of the batch, and the accepted rows as canonical text."""
-        skipped = self._no_data(batch)
-        fields = {name: self._decide(name, batch) for name in self._deciders}
-        line_types = self._line_types(fields, len(batch))
-        good = np.ones(len(batch), dtype=bool)
+        if self._feed.fill_down:
+            batch = self._filled_down(batch)
+        rows = len(batch)
+        texts = {name: self._texts(name, batch) for name in self._feed.columns}
+        fields = {
+            name: self._deciders[name].decide(column)
+            if column is not None
+            else _Decided.nothing(rows, sum(name in when for when in self._feed.tests))
+            for name, column in texts.items()
+        }
+        by_test = self._tests(fields, rows)
+        line_types = self._line_types(by_test, rows)
+        skip = np.logical_or.reduce(by_test[len(self._feed.line_type) :], axis=0, initial=False) & np.ones(rows, bool)
+        suspect = self._may_break_a_rule(fields, line_types)
         for name, decided in fields.items():
-            good &= decided.good | ((line_types != "") & (name == "line_type"))
-        suspect = ~good | self._may_break_a_rule(fields, line_types)
-        accepted = ~skipped
-        rejected = [
-            Rejected(each.row_number, each.source_line, each.raw_text, [_error(None, each.message, None)])
-            for each in batch.malformed
-        ]
-        for index in np.flatnonzero(suspect & ~skipped):
-            if refusal := self._refusal(batch, int(index)):
+            bad = decided.rows(decided.bad)
+            suspect |= bad & (line_types == 0) if name == "line_type" else bad
+        skipped = Counter(blank=batch.blank, rule=int(skip.sum()))
+        rejected = []
+        for each in batch.malformed:
+            if _is_total(_cells(each.raw_text, self._feed.format.delimiter)):
+                skipped["total"] += 1
+            else:
+                rejected.append(self._malformed(each))
+        accepted = ~skip
+        for index in np.flatnonzero(suspect & accepted).tolist():
+            verdict = self._refusal(batch, texts, index)
+            if isinstance(verdict, str):
+                skipped[verdict] += 1
+            elif verdict:
+                rejected.append(verdict)
+            accepted[index] = verdict is None
+        for index, refusal in self._repeated(batch, texts, fields, accepted):
+            if refusal:
                 rejected.append(refusal)
-                accepted[index] = False
+            else:
+                skipped["duplicate"] += 1
+            accepted[index] = False
         table, dates = self._table(batch, fields, line_types, accepted)
-        return Verdict(
-            table, sorted(rejected, key=lambda each: each.row_number), batch.blank + int(skipped.sum()), dates
-        )
+        rejected.sort(key=lambda each: each.row_number)
+        return Verdict(table, rejected, +skipped, dates, batch.plain)
 
-    def _decide(self, name: str, batch: "Batch") -> _Decided:
-        constant = self._feed.columns[name].value
-        if constant is not None:
-            return _Decided(self._deciders[name].decide([constant]), np.zeros(len(batch), dtype=np.int32))
-        encoded = batch.columns[self._sources[name]].dictionary_encode()
-        decisions = self._deciders[name].decide(encoded.dictionary.to_pylist())
-        return _Decided(decisions, encoded.indices.to_numpy(zero_copy_only=False))
+    def _texts(self, name: str, batch: "Batch") -> pa.Array | None:
+        """The rows' texts of a field as they stand; None where the file has no column for it."""
+        if (constant := self._feed.columns[name].value) is not None:
+            return pa.repeat(constant, len(batch))
+        match self._matched.sources.get(name):
+            case None:
+                return None
+            case (position,):
+                return batch.columns[position]
+            case positions:
+                return pc.binary_join_element_wise(*(batch.columns[position] for position in positions), " ")
 
-    def _no_data(self, batch: "Batch") -> npt.NDArray[np.bool_]:
-        """Rows of blank cells only, and the header repeated."""
-        blank = np.ones(len(batch), dtype=bool)
-        repeated = np.ones(len(batch), dtype=bool)
-        for column, name in zip(batch.columns, self._header, strict=True):
-            trimmed = pc.utf8_trim_whitespace(column)
-            blank &= pc.equal(trimmed, "").to_numpy(zero_copy_only=False)
-            repeated &= pc.equal(trimmed, name).to_numpy(zero_copy_only=False)
-            if not (blank.any() or repeated.any()):
-                break
-        return blank | repeated
-
-    def _line_types(self, fields: dict[str, _Decided], rows: int) -> npt.NDArray[np.object_]:
-        """The type that the first matching rule gives, per row; empty where none matches."""
-        types = np.full(rows, "", dtype=object)
+    def _tests(self, fields: dict[str, _Decided], rows: int) -> list[Mask]:
+        """Per test of the feed (line_type rules, then skip rules), the rows that match all of its patterns."""
+        found = []
         position = dict.fromkeys(fields, 0)
-        for rule in self._feed.line_type:
-            matches = types == ""
-            for name in rule.when:
-                matches &= fields[name].rule(position[name])
+        for when in self._feed.tests:
+            matches = np.ones(rows, dtype=bool)
+            for name in when:
+                matches &= fields[name].rows(fields[name].rules[position[name]])
                 position[name] += 1
-            types[matches] = rule.line_type
+            found.append(matches)
+        return found
+
+    def _line_types(self, by_test: list[Mask], rows: int) -> npt.NDArray[np.int8]:
+        """The type that the first matching rule gives, per row, by position in _LINE_TYPES; 0 where none matches."""
+        types = np.zeros(rows, dtype=np.int8)
+        for rule, matches in zip(self._feed.line_type, by_test, strict=False):
+            if matches.any():
+                types[matches & (types == 0)] = _LINE_TYPES.index(rule.line_type)
         return types
 
-    def _may_break_a_rule(
-        self, fields: dict[str, _Decided], line_types: npt.NDArray[np.object_]
-    ) -> npt.NDArray[np.bool_]:
+    def _may_break_a_rule(self, fields: dict[str, _Decided], line_types: npt.NDArray[np.int8]) -> Mask:
         """Rows that could break a rule of `SalesLine._broken_rules`, in floats with slack: the model decides exactly.
 
         Large amounts, where a float is no longer good to a hundredth of a cent, are always sent to the model.
         """
-        number = {name: decided.numbers for name, decided in fields.items() if name in NUMBER_FIELDS}
+        used = {"quantity", "unit_price", "discount_rate", "discount_amount", "unit_cost"}
+        used |= {"stated_total", "stated_cost", "stated_profit"}
+        number = {name: fields[name].numbers for name in used & fields.keys()}
         slack = float(CENT) * 0.99
         quantity, price = number["quantity"], number["unit_price"]
         total = quantity * price
-        perhaps_sale = (line_types == "") | (line_types == "sale")
+        perhaps_sale = (line_types == 0) | (line_types == _LINE_TYPES.index("sale"))
         suspect = (np.abs(total) > 1e9) | (price < 0) | ((quantity < 0) & perhaps_sale)
         if "discount_rate" in number:
             total = total - total * np.nan_to_num(number["discount_rate"])
@@ -396,57 +320,133 @@ class Validator:
                 suspect |= np.abs(np.abs(number["stated_profit"]) - np.abs(total - cost)) > 2 * slack
         return np.asarray(suspect, dtype=bool)
 
-    def _refusal(self, batch: "Batch", index: int) -> Rejected | None:
-        """All errors of one row, by the whole model; None when the model accepts it."""
-        texts = {
-            name: batch.columns[self._sources[name]][index].as_py() if column.value is None else column.value
-            for name, column in self._feed.columns.items()
-        }
+    def _refusal(self, batch: "Batch", columns: dict[str, pa.Array | None], index: int) -> Rejected | str | None:
+        """All errors of one row, by the whole model; None when the model accepts it; why, when it is no data."""
+        texts = {name: column[index].as_py() for name, column in columns.items() if column is not None}
         try:
             validate_row(self._feed, texts)
         except ValidationError as error:
-            errors = _errors(error, texts)
-        else:
-            return None
-        row_number, source_line = int(batch.row_numbers[index]), int(batch.source_lines[index])
-        return Rejected(row_number, source_line, batch.text_at(source_line), errors, _revenue(self._feed, texts))
+            cells = [column[index].as_py() for column in batch.columns]
+            return _no_data(cells, self._header) or self._rejected(batch, index, cells, _errors(error, texts), texts)
+        return None
+
+    def _rejected(
+        self, batch: "Batch", index: int, cells: list[str], errors: list[dict[str, str | None]], texts: dict[str, str]
+    ) -> Rejected:
+        line = int(batch.source_lines[index])
+        raw_text = batch.text_at(line)
+        if self._masked:
+            kept = [MASK if position in self._masked and cell else cell for position, cell in enumerate(cells)]
+            raw_text = _record(kept, self._feed.format.delimiter)
+            errors = [_masked(each) if each["field"] in self._feed.mask else each for each in errors]
+        return Rejected(int(batch.row_numbers[index]), line, raw_text, errors, _revenue(self._feed, texts))
+
+    def _malformed(self, each: "Malformed") -> Rejected:
+        # Which of its cells is which nobody can tell, so none of them is kept where some must not be seen.
+        raw_text = MASK if self._masked else each.raw_text
+        return Rejected(each.row_number, each.source_line, raw_text, [_error(None, each.message, None)])
+
+    def _filled_down(self, batch: "Batch") -> "Batch":
+        """Blank cells of the feed's fill_down fields take that of the row above, if it is of the same order."""
+        (order,) = self._matched.sources["sale_id"]
+        filled = {position: name for name in self._feed.fill_down for position in self._matched.sources.get(name, ())}
+        columns = [column.to_pylist() for column in batch.columns]
+        nulls = self._feed.format.nulls
+        for index in range(len(batch)):
+            row = [column[index] for column in columns]
+            if not any(map(str.strip, row)):
+                continue
+            above = self._last_order
+            if above and order in filled and row[order].strip() in nulls:
+                row[order] = above[order]
+            if above and row[order].strip() == above[order].strip():
+                for position in filled:
+                    if row[position].strip() in nulls:
+                        row[position] = above[position]
+            for position in filled:
+                columns[position][index] = row[position]
+            self._last_order = row
+        return replace(batch, columns=[pa.array(column, pa.string()) for column in columns])
+
+    def _repeated(
+        self, batch: "Batch", texts: dict[str, pa.Array | None], fields: dict[str, _Decided], accepted: Mask
+    ) -> Iterator[tuple[int, Rejected | None]]:
+        """Rows that repeat an earlier one: the same cells are no data; the same key with other cells is a bad row."""
+        if not self._seen:
+            return
+        contents = pc.binary_join_element_wise(*batch.columns, "\x1f").to_pylist()
+        keys = contents
+        if self._feed.duplicates == "key":
+            parts = (pc.fill_null(fields[name].canonical, "") for name in self._feed.unique_key)
+            keys = pc.binary_join_element_wise(*parts, "\x1f").to_pylist()
+        for index in np.flatnonzero(accepted).tolist():
+            earlier = self._seen.line_of(keys[index], contents[index], int(batch.source_lines[index]))
+            if earlier and earlier.same:
+                yield index, None
+            elif earlier:
+                key = ", ".join(self._feed.unique_key)
+                errors = [_error(None, f"Line {earlier.line} has the same {key}, and other cells", None)]
+                row = {name: column[index].as_py() for name, column in texts.items() if column is not None}
+                cells = [column[index].as_py() for column in batch.columns]
+                yield index, self._rejected(batch, index, cells, errors, row)
 
     def _table(
-        self,
-        batch: "Batch",
-        fields: dict[str, _Decided],
-        line_types: npt.NDArray[np.object_],
-        keep: npt.NDArray[np.bool_],
+        self, batch: "Batch", fields: dict[str, _Decided], line_types: npt.NDArray[np.int8], accepted: Mask
     ) -> tuple[pa.Table, frozenset[date]]:
-        rows = int(keep.sum())
-        absent = pa.nulls(rows, pa.string())
-        columns = {name: fields[name].canonical(keep) if name in fields else absent for name in FIELDS}
-        by_rule = pa.array([text or None for text in line_types[keep]], pa.string())
-        columns["line_type"] = pc.coalesce(by_rule, columns["line_type"], "sale")
-        columns["currency"] = pc.fill_null(columns["currency"], SalesLine.model_fields["currency"].default)
-        sale_dates = pc.utf8_slice_codeunits(columns["sold_at"], 0, 10)
-        table = pa.table(
-            {
-                "row_number": batch.row_numbers[keep],
-                "source_line": batch.source_lines[keep],
-                **columns,
-                "sale_date": sale_dates,
-                "extra": self._extra(batch, keep),
-            }
+        rows = len(batch)
+        columns = {name: decided.canonical for name, decided in fields.items() if name not in self.drift.missing}
+        stated = columns.get("line_type", pa.repeat("sale", rows))
+        if line_types.any():
+            by_rule = pa.array([*_LINE_TYPES], pa.string()).take(pa.array(line_types))
+            stated = pc.if_else(pc.equal(by_rule, ""), stated, by_rule)
+        columns["line_type"] = pc.fill_null(stated, "sale")
+        currency = SalesLine.model_fields["currency"].default
+        columns["currency"] = (
+            pc.fill_null(columns["currency"], currency) if "currency" in columns else pa.repeat(currency, rows)
         )
-        return table, frozenset(date.fromisoformat(day) for day in pc.unique(sale_dates).to_pylist())
+        sold = fields["sold_at"]
+        columns["sale_date"] = pc.utf8_slice_codeunits(sold.distinct, 0, 10).take(pa.array(sold.indices))
+        if self._matched.unknown:
+            columns["extra"] = self._extra(batch)
+        places = {"row_number": pa.array(batch.row_numbers), "source_line": pa.array(batch.source_lines)}
+        table = pa.table(places | {name: columns[name] for name in COLUMNS if name in columns})
+        if not accepted.all():
+            table = table.filter(pa.array(accepted))
+        return table, frozenset(date.fromisoformat(day) for day in pc.unique(table["sale_date"]).to_pylist())
 
-    def _extra(self, batch: "Batch", keep: npt.NDArray[np.bool_]) -> pa.Array:
+    def _extra(self, batch: "Batch") -> pa.Array:
         """The cells of unknown columns as one JSON object per row, written per distinct value."""
-        if not self._unknown:
-            return pa.nulls(int(keep.sum()), pa.string())
         parts = []
-        for index, name in self._unknown.items():
-            encoded = batch.columns[index].dictionary_encode()
+        for position, name in self._matched.unknown.items():
+            encoded = batch.columns[position].dictionary_encode()
             cells = (json.dumps(text.strip() or None) for text in encoded.dictionary.to_pylist())
             texts = [f"{json.dumps(name)}: {cell}" for cell in cells]
-            parts.append(pa.array(texts, pa.string()).take(encoded.indices.filter(pa.array(keep))))
+            parts.append(pa.array(texts, pa.string()).take(encoded.indices))
         return pc.binary_join_element_wise("{", pc.binary_join_element_wise(*parts, ", "), "}", "")
+
+
+class _Earlier(NamedTuple):
+    line: int
+    same: bool  # the same cells, not only the same key
+
+
+class _Seen:
+    """The keys of a file's rows, in a temporary database: a file may have more of them than memory."""
+
+    def __init__(self) -> None:
+        self._rows = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._rows.execute("pragma journal_mode = off")
+        self._rows.execute("begin")
+        self._rows.execute("create table seen (key blob primary key, content blob, line integer) without rowid")
+
+    def line_of(self, key: str, content: str, line: int) -> _Earlier | None:
+        """The earlier row with this key, or None, and then this one is the first."""
+        digests = [blake2b(text.encode(), digest_size=16).digest() for text in (key, content)]
+        added = self._rows.execute("insert or ignore into seen values (?, ?, ?)", (*digests, line))
+        if added.rowcount:
+            return None
+        found = self._rows.execute("select content, line from seen where key = ?", digests[:1]).fetchone()
+        return _Earlier(found[1], found[0] == digests[1])
 
 
 def validate_row(feed: "Feed", texts: dict[str, str]) -> SalesLine:
@@ -476,32 +476,48 @@ def _error(field: str | None, message: str, value: str | None) -> dict[str, str 
     return {"field": field, "message": message, "value": value}
 
 
+def _masked(error: dict[str, str | None]) -> dict[str, str | None]:
+    return error | {"value": MASK if error["value"] else error["value"]}
+
+
+def _no_data(cells: list[str], header: list[str]) -> str | None:
+    """Why a row that the contract refuses is not even meant as data; None where it is."""
+    if not any(map(str.strip, cells)):
+        return "blank"
+    if [" ".join(cell.split()) for cell in cells] == header:
+        return "header"
+    return "total" if _is_total(cells) else None
+
+
+def _is_total(cells: list[str]) -> bool:
+    """Whether the first cell with a text says no more than "Total"."""
+    first = next(filter(None, map(str.strip, cells)), "")
+    return bool(_TOTAL.fullmatch(first.rstrip(" :.*=")))
+
+
+def _cells(raw_text: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader(StringIO(raw_text, newline=""), delimiter=delimiter), [])
+    except csv.Error:
+        return []
+
+
+def _record(cells: list[str], delimiter: str) -> str:
+    text = StringIO(newline="")
+    csv.writer(text, delimiter=delimiter, lineterminator="").writerow(cells)
+    return text.getvalue()
+
+
+def _masked_positions(feed: "Feed", matched: Matched, header: list[str]) -> frozenset[int]:
+    """A name of the feed's mask is a canonical field, or else a header of the sheet."""
+    fields = {position for name in feed.mask for position in matched.sources.get(name, ())}
+    names = {name.casefold() for name in feed.mask}
+    return frozenset(fields | {position for position, name in enumerate(header) if name.casefold() in names})
+
+
 def _revenue(feed: "Feed", texts: dict[str, str]) -> Decimal | None:
     try:
-        quantity, price = (_NUMBER.validate_python(feed.cell(name, texts[name])) for name in ("quantity", "unit_price"))
+        quantity, price = (NUMBER.validate_python(feed.cell(name, texts[name])) for name in ("quantity", "unit_price"))
     except ValidationError:
         return None
-    return _cents(abs(quantity * price))
-
-
-def _match_header(feed: "Feed", header: list[str]) -> dict[str, int]:
-    """Position of each mapped field's column. Headers are compared without case and outer spaces."""
-    folded = [name.casefold() for name in header]
-    sources: dict[str, int] = {}
-    problems = []
-    for field, column in feed.columns.items():
-        if column.value is not None:
-            continue
-        found = next((name for name in column.accepted_headers if name.casefold() in folded), None)
-        wanted = " or ".join(repr(name) for name in column.accepted_headers)
-        if found is None:
-            alike = get_close_matches(column.accepted_headers[0].casefold(), folded, n=1)
-            hint = f" (renamed to {header[folded.index(alike[0])]!r}?)" if alike else ""
-            problems.append(f"column {wanted} for {field} is missing{hint}")
-        elif folded.count(found.casefold()) > 1:
-            problems.append(f"column {found!r} for {field} stands {folded.count(found.casefold())} times")
-        else:
-            sources[field] = folded.index(found.casefold())
-    if problems:
-        raise InvalidFile(f"the header does not fit feed {feed.feed}: {'; '.join(problems)}")
-    return sources
+    return cents(abs(quantity * price))

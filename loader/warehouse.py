@@ -4,7 +4,6 @@ The statements are in sql/warehouse.sql, by name.
 """
 
 import csv
-import io
 import json
 import re
 import tempfile
@@ -14,25 +13,25 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, LiteralString, Self
 
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from psycopg import Connection as DriverConnection
 from psycopg import sql
-from pyarrow import csv as arrow_csv
 from sqlalchemy.engine import URL, Connection, make_url
 
 from loader.errors import SettingsError, TransientError
 from loader.object_store import ObjectVersion
-from loader.validation import COLUMNS, Counts, Rejected, Verdict
+from loader.validation import Counts, Rejected, Verdict
 
 _KEEPALIVES = "-c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
 _SPOOL_BYTES = 16 * 1024 * 1024
-_LINES = ("file_id", *COLUMNS)
+_ESCAPES = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
 _REJECTED = ("file_id", "row_number", "source_line", "raw_text", "errors", "revenue_at_risk")
 
 
@@ -154,17 +153,21 @@ class Load:
     def __exit__(self, *_: object) -> None:
         self._spool.close()
 
-    def add(self, verdict: Verdict) -> None:
+    def encoded(self, verdict: Verdict) -> "Encoded":
+        """What `add` sends; made apart from it, so that it can be made while PostgreSQL takes the batch before."""
+        return Encoded(verdict, _as_copy_text(self._file_id, verdict))
+
+    def add(self, batch: "Encoded") -> None:
         """Copy the accepted lines. Rejected rows wait for `finish_*`: a connection copies into one table at a time."""
-        accepted = verdict.accepted
+        verdict = batch.verdict
         self.counts.add(verdict)
         self._dates |= verdict.dates
         rows = csv.writer(self._spool)
         for each in verdict.rejected:
             rows.writerow(_rejected_cells(self._file_id, each))
-        if accepted.num_rows:
-            file_ids = pa.array([self._file_id], pa.int64()).take(pa.array([0] * accepted.num_rows, pa.int8()))
-            self._copy("sales_lines", _LINES, _as_csv(accepted.add_column(0, "file_id", file_ids)))
+        if verdict.accepted.num_rows:
+            columns = ("file_id", *verdict.accepted.column_names)
+            self._copy("sales_lines", columns, iter([batch.lines]), "format text, null ''")
 
     def finish_loaded(self, sha256: str | None) -> str:
         """Make this the version that counts, or record that it is the same as the one that does. Returns the status."""
@@ -190,7 +193,7 @@ class Load:
     def finish_rejected(self, error: str, sha256: str | None) -> str:
         """Undo the lines, keep the report. Rows that had no fault count as skipped. Returns the status."""
         self._savepoint.rollback()
-        self.counts.skipped += self.counts.loaded
+        self.counts.skip(self.counts.loaded, "file rejected")
         self.counts.loaded = 0
         self._copy_rejected()
         self._finish("rejected", sha256, error)
@@ -199,11 +202,13 @@ class Load:
     def _copy_rejected(self) -> None:
         self._spool.seek(0)
         if self.counts.rejected:
-            self._copy("rejected_rows", _REJECTED, iter(lambda: self._spool.read(1 << 20), ""))
+            self._copy("rejected_rows", _REJECTED, iter(lambda: self._spool.read(1 << 20), ""), "format csv")
 
-    def _copy(self, table: str, columns: tuple[str, ...], blocks: Iterator[str] | Iterator[bytes]) -> None:
-        statement = sql.SQL("copy raw.{} ({}) from stdin (format csv)").format(
-            sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+    def _copy(
+        self, table: str, columns: tuple[str, ...], blocks: Iterator[str] | Iterator[pa.Buffer], form: LiteralString
+    ) -> None:
+        statement = sql.SQL("copy raw.{} ({}) from stdin ({})").format(
+            sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns)), sql.SQL(form)
         )
         with self._driver.cursor().copy(statement) as copy:
             for block in blocks:
@@ -220,7 +225,16 @@ class Load:
             rows_loaded=self.counts.loaded,
             rows_rejected=self.counts.rejected,
             rows_skipped=self.counts.skipped,
+            skipped=json.dumps(self.counts.skipped_as),
         )
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A verdict, and its accepted rows as COPY reads them."""
+
+    verdict: Verdict
+    lines: pa.Buffer
 
 
 class Listener:
@@ -259,11 +273,26 @@ def _psycopg(database_url: str) -> URL:
     return make_url(database_url).set(drivername="postgresql+psycopg")
 
 
-def _as_csv(table: pa.Table) -> Iterator[bytes]:
-    """COPY's CSV: null is nothing, an empty string is quoted."""
-    buffer = io.BytesIO()
-    arrow_csv.write_csv(table, buffer, arrow_csv.WriteOptions(include_header=False))
-    yield buffer.getvalue()
+def _as_copy_text(file_id: int, verdict: Verdict) -> pa.Buffer:
+    """COPY's text format, a null being nothing: no canonical text is empty.
+
+    A third faster for both sides than its CSV, where every cell has to be quoted. Arrow lays the texts of a column end
+    to end, so the lines joined are one buffer, ready to be sent.
+    https://www.postgresql.org/docs/current/sql-copy.html#SQL-COPY-FILE-FORMATS
+    """
+    table = verdict.accepted
+    columns = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        texts = column.combine_chunks()
+        if not pa.types.is_string(texts.type):
+            texts = pc.cast(texts, pa.string())
+        elif name == "extra" or not verdict.plain:
+            for character, escaped in _ESCAPES:
+                texts = pc.replace_substring(texts, character, escaped)
+        columns.append(texts)
+    # Each line begins with the line end of the one before; the first one's is cut off.
+    lines = pc.binary_join_element_wise(f"\n{file_id}", *columns, "\t", null_handling="replace", null_replacement="")
+    return lines.buffers()[2].slice(1)
 
 
 def _rejected_cells(file_id: int, row: Rejected) -> tuple[object, ...]:

@@ -55,6 +55,7 @@ update raw.files
 set
     status = :status, error = :error, sha256 = :sha256,
     rows_read = :rows_read, rows_loaded = :rows_loaded, rows_rejected = :rows_rejected, rows_skipped = :rows_skipped,
+    skipped = cast(:skipped as jsonb),
     loaded_at = case when :status = 'loaded' then clock_timestamp() end,
     modelled_at = case
         when :status = 'loaded'

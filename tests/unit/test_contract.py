@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings
 
 from dashboard.settings import Settings as DashboardSettings
 from loader.settings import Settings as LoaderSettings
-from loader.validation import COLUMNS, FIELDS, LineType, SalesLine
+from loader.sales_line import COLUMNS, FIELDS, LineType, SalesLine
 
 REPOSITORY = Path(__file__).parents[2]
 BOOKKEEPING = {

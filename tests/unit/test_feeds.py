@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from loader.errors import SettingsError
 from loader.feeds import Feed, Feeds, read_feed
-from loader.validation import Day, Number, SalesLine
+from loader.sales_line import Day, Number, SalesLine
 
 COLUMNS = {"sale_id": "Sale", "sold_at": "Sold", "product_id": "Product", "quantity": "Quantity", "unit_price": "Price"}
 NUMBER: TypeAdapter[Decimal] = TypeAdapter(Number)

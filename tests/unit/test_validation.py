@@ -18,7 +18,8 @@ from loader import reader, validation
 from loader.errors import InvalidFile
 from loader.feeds import Feed
 from loader.reader import Reader
-from loader.validation import COLUMNS, FIELDS, Counts, Number, Rejected, Validator, validate_row
+from loader.sales_line import COLUMNS, FIELDS, Number
+from loader.validation import Counts, Rejected, Validator, validate_row
 
 NUMBER: TypeAdapter[Decimal] = TypeAdapter(Number)
 COLUMN_OF = {"sale_id": "Sale", "sold_at": "Sold", "product_id": "Product", "quantity": "Qty", "unit_price": "Price"}
@@ -146,8 +147,8 @@ def in_columns(sheet: Sheet, block_bytes: int = reader.BLOCK_BYTES, remembered: 
         validator = Validator(sheet.feed, source.header)
         for batch in source.batches():
             verdict = validator.validate(batch)
-            assert verdict.accepted.column_names == list(COLUMNS)
-            accepted += verdict.accepted.to_pylist()
+            assert set(verdict.accepted.column_names) <= set(COLUMNS)
+            accepted += [dict.fromkeys(COLUMNS) | row for row in verdict.accepted.to_pylist()]
             rejected += verdict.rejected
             dates |= verdict.dates
             counts.add(verdict)

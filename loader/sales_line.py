@@ -1,0 +1,156 @@
+"""The canonical sale line: pydantic's word on what a row may say. `raw.sales_lines` has the same columns."""
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Context, Decimal
+from typing import Annotated, Any, Literal, get_type_hints
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+LineType = Literal["sale", "return", "cancellation", "adjustment"]
+
+CENT = Decimal("0.01")
+FIRST_YEAR = 2000  # of the calendar in dbt_sales
+_NUMBER_PATTERN = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
+_DATE_PATTERN = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_WIDE = Context(prec=60)  # 14 digits before the point twice give 28, which the default context cannot round to cents
+
+
+def _plain_number(text: object) -> object:
+    """Python's Decimal also reads 1_000, 1e5 and digits of other scripts; a sheet that has those has a fault."""
+    if isinstance(text, str) and not _NUMBER_PATTERN.fullmatch(text):
+        raise PydanticCustomError("number_format", "Input should be a number")
+    return text
+
+
+def _iso_date(text: object) -> object:
+    """Pydantic also reads bare numbers as Unix time; 20240105 would become a day in 1970."""
+    if isinstance(text, str) and not _DATE_PATTERN.match(text):
+        raise PydanticCustomError("date_format", "Input should be a date in one of the feed's formats")
+    return text
+
+
+def _not_zero(number: Decimal) -> Decimal:
+    if not number:
+        raise PydanticCustomError("zero", "Input should not be zero")
+    return number
+
+
+def _in_calendar(moment: datetime) -> datetime:
+    """A misread date would move every "latest day" of the dashboard, and has no day in dbt's calendar."""
+    if moment.year < FIRST_YEAR:
+        raise PydanticCustomError("before_calendar", "Input should not be before {year}", {"year": FIRST_YEAR})
+    if moment > datetime.now(UTC) + timedelta(days=1):
+        raise PydanticCustomError("future", "Input should not be in the future")
+    return moment
+
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
+# What the marts group and index by: several of them share one PostgreSQL index entry of at most 2,704 bytes.
+Name = Annotated[str, StringConstraints(min_length=1, max_length=120)]
+# The bounds stand before the check of the text: after it, pydantic would apply them in Python, five times as slowly.
+Number = Annotated[Decimal, Field(max_digits=20, decimal_places=6), BeforeValidator(_plain_number)]
+Rate = Annotated[Decimal, Field(max_digits=20, decimal_places=6, ge=0, le=1), BeforeValidator(_plain_number)]
+Cost = Annotated[Decimal, Field(max_digits=20, decimal_places=6, ge=0), BeforeValidator(_plain_number)]
+Whole = Annotated[int, Field(ge=0, lt=2**31), BeforeValidator(_plain_number)]
+Rating = Annotated[int, Field(ge=1, le=5), BeforeValidator(_plain_number)]
+Day = Annotated[date, BeforeValidator(_iso_date)]
+
+
+class SalesLine(BaseModel):
+    """One line of a sale, return, cancellation or adjustment. `raw.sales_lines` has the same columns.
+
+    Amounts are exact decimals in `currency` (ISO 4217; XXX is its code for "none"). `quantity` keeps the sheet's sign;
+    `discount_rate` is a share from 0 to 1, `discount_amount` the discount of the whole line. `tax_amount` and
+    `shipping_cost` are no part of sales. `stated_*` are the sheet's own results, checked against ours.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sale_id: Name
+    line_number: Whole | None = None
+    sold_at: Annotated[AwareDatetime, BeforeValidator(_iso_date), AfterValidator(_in_calendar)]
+    line_type: LineType = "sale"
+    product_id: Name
+    product_name: Text | None = None
+    product_category: Name | None = None
+    quantity: Annotated[Number, AfterValidator(_not_zero)]
+    unit_price: Number
+    discount_rate: Rate | None = None
+    discount_amount: Number | None = None
+    unit_cost: Cost | None = None
+    tax_amount: Number | None = None
+    shipping_cost: Number | None = None
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "XXX"
+    payment_method: Text | None = None
+    payment_status: Text | None = None
+    payment_date: Day | None = None
+    customer_id: Name | None = None
+    customer_name: Text | None = None
+    store_id: Name | None = None
+    sales_channel: Name | None = None
+    sales_region: Name | None = None
+    sales_representative: Name | None = None
+    customer_rating: Rating | None = None
+    delivery_status: Text | None = None
+    delivery_date: Day | None = None
+    stated_total: Number | None = None
+    stated_cost: Number | None = None
+    stated_profit: Number | None = None
+
+    @model_validator(mode="after")
+    def _rules_across_fields(self) -> "SalesLine":
+        if broken := list(self._broken_rules()):
+            raise PydanticCustomError("rules", "{broken}", {"broken": broken})
+        return self
+
+    def _broken_rules(self) -> Iterable[tuple[str, str]]:
+        if self.line_type == "sale" and self.quantity < 0:
+            yield "quantity", "A sale has a positive quantity; the feed's line_type rules say what a negative one is"
+        if self.line_type != "adjustment" and self.unit_price < 0:
+            yield "unit_price", "Only an adjustment has a negative price"
+        # To within a cent: sheets round at different steps. By size: sheets disagree on the sign of a return.
+        total = self.quantity * self.unit_price
+        total -= total * self.discount_rate if self.discount_rate else (self.discount_amount or 0) * _sign(total)
+        if self.stated_total is not None and abs(abs(self.stated_total) - abs(total)) > CENT:
+            yield "stated_total", f"Quantity, price and discount give {cents(total)}"
+        if self.unit_cost is not None:
+            cost = self.quantity * self.unit_cost
+            if self.stated_cost is not None and abs(abs(self.stated_cost) - abs(cost)) > CENT:
+                yield "stated_cost", f"Quantity and unit cost give {cents(cost)}"
+            if self.stated_profit is not None and abs(abs(self.stated_profit) - abs(total - cost)) > 2 * CENT:
+                yield "stated_profit", f"Total and cost give {cents(total - cost)}"
+
+
+def _sign(number: Decimal) -> int:
+    return -1 if number < 0 else 1
+
+
+def cents(amount: Decimal) -> Decimal:
+    return amount.quantize(CENT, ROUND_HALF_UP, _WIDE)
+
+
+NUMBER: TypeAdapter[Decimal] = TypeAdapter(Number)
+TYPES: dict[str, Any] = get_type_hints(SalesLine, include_extras=True)
+FIELDS = tuple(SalesLine.model_fields)
+REQUIRED = tuple(name for name, info in SalesLine.model_fields.items() if info.is_required())
+TIME_FIELDS = frozenset({"sold_at"})
+DATE_FIELDS = frozenset({"payment_date", "delivery_date"})
+NUMBER_FIELDS = frozenset(
+    {"line_number", "quantity", "unit_price", "discount_rate", "discount_amount", "unit_cost", "tax_amount"}
+    | {"shipping_cost", "customer_rating", "stated_total", "stated_cost", "stated_profit"}
+)
+# What a batch of accepted rows may fill.
+COLUMNS = ("row_number", "source_line", *FIELDS, "sale_date", "extra")
