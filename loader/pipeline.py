@@ -75,10 +75,12 @@ class Pipeline:
             feed = self.feeds.for_key(arrival.key) if arrival.key.startswith(self.settings.s3_prefix) else None
             if not feed:
                 return self._ignore(session, entry.file_id, arrival.key)
+            if feed.reupload == "ignore" and session.other_version_counts(version, entry.file_id):
+                return self._set_aside(session, entry.file_id, feed, arrival.key)
             session.execute("start_loading", file_id=entry.file_id, feed=feed.feed)
             session.commit()
             failpoints.reach("claimed")
-            with session.load(version, entry.file_id) as load:
+            with session.load(version, entry.file_id, feed.reupload) as load:
                 outcome = self._load(load, version, feed, entry.file_id)
                 failpoints.reach("finished")
                 session.commit()
@@ -112,6 +114,12 @@ class Pipeline:
         session.execute("ignore", file_id=file_id, error=reason)
         session.commit()
         return Outcome("ignored", key, file_id, error=reason)
+
+    def _set_aside(self, session: Session, file_id: int, feed: Feed, key: str) -> Outcome:
+        reason = f"an earlier version counts, and feed {feed.feed} keeps the first (reupload: ignore)"
+        session.execute("set_aside", file_id=file_id, error=reason)
+        session.commit()
+        return Outcome("skipped", key, file_id, error=reason)
 
 
 def verdicts(reader: Reader, feed: Feed) -> Iterator[Verdict]:

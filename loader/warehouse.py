@@ -52,7 +52,7 @@ class LedgerEntry:
     @property
     def done(self) -> bool:
         """Whether this version has been dealt with, so that another event for it changes nothing."""
-        return self.status in ("loaded", "unchanged", "rejected")
+        return self.status in ("loaded", "unchanged", "rejected", "skipped", "withdrawn")
 
 
 class Warehouse:
@@ -128,18 +128,25 @@ class Session:
         ).one()
         return LedgerEntry(row.file_id, row.status, row.attempts)
 
-    def load(self, version: ObjectVersion, file_id: int) -> "Load":
+    def other_version_counts(self, version: ObjectVersion, file_id: int) -> bool:
+        where = {"bucket": version.bucket, "key": version.key, "file_id": file_id}
+        return bool(self.execute("current_versions", **where).all())
+
+    def load(self, version: ObjectVersion, file_id: int, reupload: str) -> "Load":
         """Begin the transaction of this file; nothing of it is seen by anybody before `commit`."""
-        return Load(self, self._connection, version, file_id)
+        return Load(self, self._connection, version, file_id, reupload)
 
 
 class Load:
     """The transaction of one file: lines and rejected rows, then either `finish_*`, then the session's `commit`."""
 
-    def __init__(self, session: Session, connection: Connection, version: ObjectVersion, file_id: int) -> None:
+    def __init__(
+        self, session: Session, connection: Connection, version: ObjectVersion, file_id: int, reupload: str
+    ) -> None:
         self._session = session
         self._version = version
         self._file_id = file_id
+        self._reupload = reupload
         self._driver: DriverConnection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
         self._dates: set[date] = set()
         self._spool = tempfile.SpooledTemporaryFile(_SPOOL_BYTES, "w+", encoding="utf-8", newline="")  # noqa: SIM115
@@ -170,20 +177,23 @@ class Load:
             self._copy("sales_lines", columns, iter([batch.lines]), "format text, null ''")
 
     def finish_loaded(self, sha256: str | None) -> str:
-        """Make this the version that counts, or record that it is the same as the one that does. Returns the status."""
+        """Make this the version that counts, or record that it is the same as one that does. Returns the status.
+
+        By a feed with `reupload: append` it counts beside the earlier ones.
+        """
         where = {"bucket": self._version.bucket, "key": self._version.key, "file_id": self._file_id}
-        earlier = self._session.execute("current_version", **where).one_or_none()
-        if earlier and earlier.sha256 == sha256:
+        earlier = self._session.execute("current_versions", **where).all()
+        if any(each.sha256 == sha256 for each in earlier):
             self._savepoint.rollback()
             self.counts = Counts()
             self._finish("unchanged", sha256, None)
             return "unchanged"
-        if earlier:
+        for each in earlier if self._reupload != "append" else ():
             self._session.execute(
-                "enqueue_dates_of_earlier_version", file_id=self._file_id, earlier_file_id=earlier.file_id
+                "enqueue_dates_of_earlier_version", file_id=self._file_id, earlier_file_id=each.file_id
             )
-            self._session.execute("delete_lines", file_id=earlier.file_id)
-        self._session.execute("supersede", **where)
+            self._session.execute("delete_lines", file_id=each.file_id)
+        self._session.execute("supersede", **where, reupload=self._reupload)
         self._session.execute("enqueue_dates", dates=sorted(self._dates), file_id=self._file_id)
         self._copy_rejected()
         self._finish("loaded", sha256, None)
@@ -226,6 +236,7 @@ class Load:
             rows_rejected=self.counts.rejected,
             rows_skipped=self.counts.skipped,
             skipped=json.dumps(self.counts.skipped_as),
+            reupload=self._reupload,
         )
 
 

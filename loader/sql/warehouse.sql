@@ -28,8 +28,11 @@ where file_id = :file_id;
 -- An earlier attempt at the same version may have left its report.
 delete from raw.rejected_rows where file_id = :file_id;
 
--- name: current_version
-select file_id, sha256 from raw.files where bucket = :bucket and key = :key and status = 'loaded' and file_id <> :file_id;
+-- name: current_versions
+-- One, or more where its feed says that uploads add up.
+select file_id, sha256 from raw.files
+where bucket = :bucket and key = :key and status = 'loaded' and file_id <> :file_id
+order by file_id;
 
 -- name: enqueue_dates_of_earlier_version
 insert into raw.rebuild_queue (sale_date, file_id)
@@ -42,7 +45,13 @@ delete from raw.sales_lines where file_id = :file_id;
 -- name: supersede
 -- All that was known of the key gives way: the version that counted, its identical twins, rejected and failed ones.
 update raw.files set status = 'superseded', superseded_by = :file_id
-where bucket = :bucket and key = :key and file_id <> :file_id and status not in ('superseded', 'ignored');
+where
+    bucket = :bucket and key = :key and file_id <> :file_id
+    and status not in ('superseded', 'ignored', 'skipped', 'withdrawn')
+    and (:reupload <> 'append' or status not in ('loaded', 'unchanged'));
+
+-- name: set_aside
+update raw.files set status = 'skipped', error = :error where file_id = :file_id;
 
 -- name: enqueue_dates
 insert into raw.rebuild_queue (sale_date, file_id)
@@ -55,7 +64,7 @@ update raw.files
 set
     status = :status, error = :error, sha256 = :sha256,
     rows_read = :rows_read, rows_loaded = :rows_loaded, rows_rejected = :rows_rejected, rows_skipped = :rows_skipped,
-    skipped = cast(:skipped as jsonb),
+    skipped = cast(:skipped as jsonb), reupload = :reupload,
     loaded_at = case when :status = 'loaded' then clock_timestamp() end,
     modelled_at = case
         when :status = 'loaded'
@@ -79,7 +88,7 @@ select key, etag, size_bytes, status
 from raw.files
 where
     bucket = :bucket
-    and status in ('loaded', 'unchanged', 'rejected', 'ignored', 'failed')
+    and status in ('loaded', 'unchanged', 'rejected', 'ignored', 'skipped', 'withdrawn', 'failed')
     and (next_attempt_at is null or next_attempt_at > clock_timestamp());
 
 -- name: notify_queue

@@ -3,15 +3,17 @@
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from csv import DictReader
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from csv import DictReader, reader, writer
 from datetime import date
 from decimal import Decimal
+from io import StringIO
 from pathlib import Path
 
 import psycopg
 import pytest
+import yaml
 
 from loader.errors import ObjectGone, TransientError
 from loader.pipeline import Pipeline
@@ -132,6 +134,68 @@ def test_a_broken_reupload_leaves_the_good_version_in_force(world: World, pipeli
     outcome = pipeline.load_file(world.drop(SHEET.key, b"not,the,header\n1,2,3\n"))
     assert outcome.status == "rejected"
     assert net_sales_in_raw(world) == {DAY: Decimal(SHEET.summary["net_sales"])}
+
+
+@pytest.fixture
+def pipeline_by(world: World, tmp_path: Path) -> Callable[..., AbstractContextManager[Pipeline]]:
+    """A pipeline whose feed for the generator's sheets says something else than the built-in one."""
+
+    def opened(**said: object) -> AbstractContextManager[Pipeline]:
+        feed = yaml.safe_load((REPOSITORY / "loader" / "feeds" / "sales_data.yml").read_text()) | said
+        (tmp_path / "feed.yml").write_text(yaml.safe_dump(feed))
+        return Pipeline(World(world.env | {"FEEDS_DIR": str(tmp_path)}, world.stack).settings)
+
+    return opened
+
+
+def test_uploads_add_up_where_the_feed_says_so(
+    world: World, pipeline_by: Callable[..., AbstractContextManager[Pipeline]]
+) -> None:
+    with pipeline_by(reupload="append") as pipeline:
+        for lines in (LINES[:20], LINES[20:], LINES[:20]):
+            assert pipeline.load_file(world.drop(SHEET.key, csv(*lines))).status in ("loaded", "unchanged")
+    assert net_sales_in_raw(world) == {DAY: Decimal(SHEET.summary["net_sales"])}
+    assert [row["status"] for row in world.rows("select status from raw.files order by file_id")] == ["loaded"] * 2
+    assert world.value("select count(*) from raw.rebuild_queue") == 2
+    with pipeline_by(reupload="supersede") as pipeline:
+        pipeline.load_file(world.drop(SHEET.key, csv(*LINES[:30])))
+    assert world.value("select count(*) from raw.sales_lines") == 30
+    assert [row["status"] for row in world.rows("select status from raw.files where status = 'loaded'")] == ["loaded"]
+
+
+def test_the_first_upload_stays_where_the_feed_says_so(
+    world: World, pipeline_by: Callable[..., AbstractContextManager[Pipeline]]
+) -> None:
+    with pipeline_by(reupload="ignore") as pipeline:
+        pipeline.load_file(world.drop(SHEET.key, csv(*LINES[:20])))
+        again = world.drop(SHEET.key, csv(*LINES))
+        assert pipeline.load_file(again).status == "skipped"
+        assert pipeline.load_file(again).duplicate
+    assert world.value("select count(*) from raw.sales_lines") == 20
+    assert "reupload: ignore" in world.value("select error from raw.files where status = 'skipped'")
+
+
+def test_rows_that_are_repeated_are_set_aside_and_counted(
+    world: World, pipeline_by: Callable[..., AbstractContextManager[Pipeline]]
+) -> None:
+    with pipeline_by(duplicates="exact") as pipeline:
+        outcome = pipeline.load_file(world.drop(SHEET.key, csv(*LINES, *LINES[:3])))
+    assert outcome.counts == Counts(len(LINES) + 3, len(LINES), 0, 3, {"duplicate": 3})
+    assert world.value("select skipped from raw.files") == {"duplicate": 3}
+    assert net_sales_in_raw(world) == {DAY: Decimal(SHEET.summary["net_sales"])}
+
+
+def test_what_copy_would_read_as_something_else_arrives_as_it_stands(world: World, pipeline: Pipeline) -> None:
+    names = ["back\\slash", "tab\there", "two\nlines", "carriage\rreturn", "\\N", "\\.", 'quo"te', "é€😀", "NULL"]
+    rows = [next(reader([line])) for line in LINES[: len(names)]]
+    text = StringIO(newline="")
+    writer(text).writerows([next(reader([HEADER])) + ["Note"]])
+    at = next(reader([HEADER])).index("Product Name")
+    for row, name in zip(rows, names, strict=True):
+        writer(text).writerow([*row[:at], name, *row[at + 1 :], name])
+    assert pipeline.load_file(world.drop(SHEET.key, text.getvalue().encode())).status == "loaded"
+    found = world.rows("select product_name, extra ->> 'Note' as note from raw.sales_lines order by row_number")
+    assert [(row["product_name"], row["note"]) for row in found] == [(name, name) for name in names]
 
 
 def test_an_empty_file_is_rejected(world: World, pipeline: Pipeline) -> None:

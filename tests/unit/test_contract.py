@@ -9,8 +9,8 @@ import yaml
 from pydantic_settings import BaseSettings
 
 from dashboard.settings import Settings as DashboardSettings
-from loader.settings import Settings as LoaderSettings
 from loader.sales_line import COLUMNS, FIELDS, LineType, SalesLine
+from loader.settings import Settings as LoaderSettings
 
 REPOSITORY = Path(__file__).parents[2]
 BOOKKEEPING = {
