@@ -20,7 +20,7 @@ from loader.errors import LoaderError, SettingsError
 from loader.events import FileArrived
 from loader.feeds import Feeds
 from loader.pipeline import Pipeline, check_file
-from loader.settings import Settings
+from loader.settings import Limits, Settings
 from loader.warehouse import Warehouse
 from loader.warehouse import migrate as migrate_database
 
@@ -122,7 +122,7 @@ def check(
         raise SettingsError(
             f"no feed matches {file}: name one with --feed ({', '.join(each.feed for each in feeds.all)})"
         )
-    verdict = check_file(file, contract)
+    verdict = check_file(file, contract, Limits.read())
     rows = [
         {"line": row.source_line, "field": error["field"], "message": error["message"], "value": error["value"]}
         for row in verdict.rejected

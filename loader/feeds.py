@@ -82,7 +82,7 @@ class Format(_Contract):
     """How the file's text is written."""
 
     delimiter: Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_usable_delimiter)] = ","
-    encoding: Annotated[str, AfterValidator(_known_encoding)] = "utf-8"
+    encoding: Annotated[str, AfterValidator(_known_encoding)] | None = None  # None: find out
     decimal: Literal[".", ","] = "."
     thousands: Literal[",", ".", " ", "'"] | None = None
     dates: Annotated[tuple[Annotated[str, AfterValidator(_whole_date)], ...], Field(min_length=1)] = ("%Y-%m-%d",)

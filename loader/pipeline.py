@@ -10,12 +10,13 @@ from threading import Event, Thread
 from typing import Self, TypeVar, cast
 
 from loader import failpoints
+from loader.decoding import check_size, decode
 from loader.errors import InvalidFile, ObjectGone
 from loader.events import FileArrived
 from loader.feeds import Feed, Feeds
 from loader.object_store import ObjectStore, ObjectVersion
 from loader.reader import Reader
-from loader.settings import Settings
+from loader.settings import Limits, Settings
 from loader.validation import Counts, Rejected, Validator, Verdict
 from loader.warehouse import Load, Session, Warehouse
 
@@ -91,7 +92,7 @@ class Pipeline:
         sha256 = None
         try:
             with self.store.open(version) as stream:
-                reader = Reader(stream, feed.format.delimiter, feed.format.encoding)
+                reader = Reader(decode(stream, feed.format.encoding, self.settings), feed.format.delimiter)
                 for batch in ahead(map(load.encoded, verdicts(reader, feed))):
                     load.add(batch)
                     failpoints.reach("copying")
@@ -180,14 +181,16 @@ class Check:
     error: str | None
 
 
-def check_file(path: Path, feed: Feed) -> Check:
+def check_file(path: Path, feed: Feed, limits: Limits) -> Check:
     """The load's own verdict on a local file, without writing anything."""
     counts = Counts()
     rejected: list[Rejected] = []
     error = None
     try:
+        check_size(path.stat().st_size, limits)
         with path.open("rb") as stream:
-            for verdict in verdicts(Reader(stream, feed.format.delimiter, feed.format.encoding), feed):
+            text = decode(stream, feed.format.encoding, limits)
+            for verdict in verdicts(Reader(text, feed.format.delimiter), feed):
                 counts.add(verdict)
                 rejected += verdict.rejected
     except InvalidFile as invalid:

@@ -1,29 +1,27 @@
-"""A stream of CSV bytes → batches of text columns, with row numbers and physical line numbers, in bounded memory.
+"""Blocks of CSV text → batches of text columns, with row numbers and physical line numbers, in bounded memory.
 
-The stream is cut at line ends into blocks. A plain block (every line a record, nothing that needs care) is parsed by
+The text is cut at line ends into blocks. A plain block (every line a record, nothing that needs care) is parsed by
 Arrow at memory speed. Any other block is parsed by Python's csv module, which knows on which physical
 line a record with quoted newlines starts. A property test holds the two equal.
-Format: RFC 4180 with the feed's delimiter, LF or CR LF, and the encoding that the feed says.
+Format: RFC 4180 with the feed's delimiter, LF or CR LF, in UTF-8 (decoding.py makes it so).
 """
 
-import codecs
 import csv
-import hashlib
 import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
+from loader import decoding
+from loader.decoding import Decoded
 from loader.errors import InvalidFile
-
-BLOCK_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -59,34 +57,30 @@ class Batch:
 class Reader:
     """Reads one file: `header` at once, then `batches`; after those, `sha256` of the bytes as stored."""
 
-    def __init__(self, stream: BinaryIO, delimiter: str, encoding: str) -> None:
-        """Read the header. Raises InvalidFile when there is none or the bytes do not fit the encoding."""
-        self._hash = hashlib.sha256()
+    def __init__(self, text: Decoded, delimiter: str) -> None:
+        """Read the header. Raises InvalidFile when there is none, it is too wide, or the text cannot be decoded."""
+        self.text = text
+        csv.field_size_limit(text.limits.max_cell_bytes)  # of the process, where all files have the same limits
         self._delimiter = delimiter
         # A quote at the start of a cell, to the next that is not doubled, which ends the cell on the same line.
         after = re.escape(delimiter.encode())
         self._quoted_cell = re.compile(rb'"(?<![^\n%b]")[^"\r\n]*(?:""[^"\r\n]*)*"(?=%b|\r?\n|\Z)' % (after, after))
-        self._blocks = _whole_lines(_as_utf8(self._hashed(stream), encoding))
+        self._blocks = _whole_lines(text.blocks)
         self._line = 1  # physical line on which the next block starts
         self._row = 1
         self.header = self._read_header()
 
     @property
     def sha256(self) -> str:
-        return self._hash.hexdigest()
+        return self.text.sha256
 
     def batches(self) -> Iterator[Batch]:
         """Every record after the header, in order.
 
-        Raises InvalidFile when the bytes do not fit the encoding, or a line has no end.
+        Raises InvalidFile when the text cannot be decoded, or a line has no end.
         """
         for block in self._blocks:
             yield self._by_arrow(block) if self._is_plain(block) else self._by_csv(block)
-
-    def _hashed(self, stream: BinaryIO) -> Iterator[bytes]:
-        while block := stream.read(BLOCK_BYTES):
-            self._hash.update(block)
-            yield block
 
     def _read_header(self) -> list[str]:
         """The first record that is not blank; what follows it in its block is handed back to the blocks."""
@@ -98,6 +92,9 @@ class Reader:
                     continue
                 if record.problem:
                     raise InvalidFile(f"line {self._line + record.first}: the header is not readable: {record.problem}")
+                if len(record.cells) > self.text.limits.max_columns:
+                    limit = self.text.limits.max_columns
+                    raise InvalidFile(f"the header has {len(record.cells)} columns, more than MAX_COLUMNS={limit}")
                 self._line += lines.position
                 self._blocks = _chain(lines.rest(), self._blocks)
                 return [" ".join(cell.split()) for cell in record.cells]
@@ -137,6 +134,9 @@ class Reader:
                 column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, check_utf8=False
             ),
         )
+        limit = self.text.limits.max_cell_bytes
+        if any(column.nbytes > limit and pc.max(pc.binary_length(column)).as_py() > limit for column in table.columns):
+            return self._by_csv(block)
         text_at = _LineText(block, self._line)
         lines = block.count(b"\n") + (not block.endswith(b"\n"))
         kept = np.delete(np.arange(lines, dtype=np.int64), [row.number - 1 for row in ragged])
@@ -166,6 +166,7 @@ class Reader:
         texts: dict[int, str] = {}
         malformed: list[Malformed] = []
         blank = 0
+        limit = self.text.limits.max_cell_bytes
         while lines.pending:
             record = lines.next_record()
             line = self._line + record.first
@@ -174,6 +175,8 @@ class Reader:
             elif record.problem or len(record.cells) != len(self.header):
                 message = record.problem or _ragged(len(record.cells), len(self.header))
                 malformed.append(Malformed(self._row, line, _printable(record.text), message))
+            elif len(record.text) * 4 > limit and any(len(cell.encode()) > limit for cell in record.cells):
+                malformed.append(Malformed(self._row, line, record.text, _too_large(limit)))
             else:
                 rows.append(record.cells)
                 row_numbers.append(self._row)
@@ -226,6 +229,8 @@ class _Lines:
             cells = next(self._records)
         except csv.Error as error:
             problem = f"Not CSV: {error}"
+            if sum(len(line) for line in self._lines[first : self.position]) > csv.field_size_limit():
+                problem = f"{_too_large(csv.field_size_limit())}, or a quote is never closed"
             self.position = first + 1
             self._records = self._csv()
         faults = [self._faults[line] for line in range(first, self.position) if line in self._faults]
@@ -274,22 +279,6 @@ class _LineText:
         return np.flatnonzero(np.frombuffer(self._block, dtype=np.uint8) == ord("\n"))
 
 
-def _as_utf8(blocks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    """The same text as UTF-8 without a byte order mark; UTF-8 itself is passed through undecoded."""
-    if codecs.lookup(encoding).name in ("utf-8", "utf-8-sig", "ascii"):
-        first = next(blocks, b"")
-        yield first.removeprefix(codecs.BOM_UTF8)
-        yield from blocks
-        return
-    decoder = codecs.getincrementaldecoder(encoding)()
-    try:
-        for block in blocks:
-            yield decoder.decode(block).encode()
-        yield decoder.decode(b"", final=True).encode()
-    except UnicodeDecodeError as error:
-        raise InvalidFile(f"the file is not {encoding}: {error.reason} at byte {error.start} of a block") from error
-
-
 def _whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
     """The same bytes, cut after a line end. Raises InvalidFile when a line is longer than a block."""
     rest = b""
@@ -300,8 +289,8 @@ def _whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
             rest = block[end:]
         else:
             rest += block
-        if len(rest) > BLOCK_BYTES:
-            raise InvalidFile(f"a line is longer than {BLOCK_BYTES} bytes: this is no CSV")
+        if len(rest) > decoding.BLOCK_BYTES:
+            raise InvalidFile(f"a line is longer than {decoding.BLOCK_BYTES} bytes: this is no CSV")
     if rest:
         yield rest
 
@@ -329,3 +318,7 @@ def _printable(text: str) -> str:
 
 def _ragged(found: int, expected: int) -> str:
     return f"The row has {found} cells where the header has {expected}"
+
+
+def _too_large(limit: int) -> str:
+    return f"A cell is larger than MAX_CELL_BYTES={limit}"

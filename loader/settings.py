@@ -1,7 +1,7 @@
 """The one reader of the environment."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, PostgresDsn, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -18,14 +18,40 @@ def _postgresql(url: SecretStr) -> SecretStr:
 
 
 Seconds = Annotated[float, Field(gt=0)]
+Positive = Annotated[int, Field(gt=0)]
 Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_postgresql)]
 
 
-class Settings(BaseSettings):
-    """Every setting of the loader, its watcher and its dbt worker. `.env.example` says what each is for."""
+class Limits(BaseSettings):
+    """How large a file and its parts may be. `loader check` needs these alone: no database, no bucket."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, hide_input_in_errors=True)
+
+    max_file_bytes: Positive = 20 * 1024**3
+    max_text_bytes: Positive = 50 * 1024**3
+    max_expansion: Positive = 200
+    max_columns: Positive = 2000
+    max_cell_bytes: Positive = 1024**2
+
+    @classmethod
+    def read(cls, **given: str) -> Self:
+        """Read the environment; `given` variables, by their lower-case names, count before it.
+
+        Raises SettingsError, one line that names each missing or wrong variable.
+        """
+        try:
+            return cls(**given)  # type: ignore[arg-type]  # pydantic reads them as it reads the environment's
+        except ValidationError as error:
+            problems = "; ".join(f"{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors())
+            raise SettingsError(
+                f"settings: {problems}. Set them in the environment (`. .stack/env` for the local stack; "
+                "`.env.example` explains each)"
+            ) from error
+
+
+class Settings(Limits):
+    """Every setting of the loader, its watcher and its dbt worker. `.env.example` says what each is for."""
 
     database_url: DatabaseUrl
     admin_database_url: DatabaseUrl | None = None
@@ -56,18 +82,3 @@ class Settings(BaseSettings):
 
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-
-    @classmethod
-    def read(cls, **given: str) -> "Settings":
-        """Read the environment; `given` variables, by their lower-case names, count before it.
-
-        Raises SettingsError, one line that names each missing or wrong variable.
-        """
-        try:
-            return cls(**given)  # type: ignore[arg-type]  # pydantic reads them as it reads the environment's
-        except ValidationError as error:
-            problems = "; ".join(f"{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors())
-            raise SettingsError(
-                f"settings: {problems}. Set them in the environment (`. .stack/env` for the local stack; "
-                "`.env.example` explains each)"
-            ) from error

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from loader.feeds import Feeds
 from loader.pipeline import check_file
+from loader.settings import Limits
 from scripts.csv_generator import BAD_ROWS, HEADER, Sheet, live_sheet, main, sheet
 
 SEED = 7
@@ -234,7 +235,7 @@ def test_the_loader_rejects_exactly_the_bad_lines(month: list[Sheet], tmp_path: 
     for made in month[:5]:
         file = tmp_path / Path(made.key).name
         file.write_bytes(made.content)
-        check = check_file(file, feed)
+        check = check_file(file, feed, Limits())
         assert [row.source_line for row in check.rejected] == made.summary["bad_lines"]
         assert (check.counts.loaded, check.error) == (made.summary["rows"], None)
 

@@ -4,14 +4,17 @@ import csv
 import hashlib
 import io
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from loader import reader
+from loader import decoding
+from loader.decoding import decode
 from loader.errors import InvalidFile
 from loader.reader import Batch, Reader
+from loader.settings import Limits
 
 DELIMITERS = st.sampled_from([",", ";", "\t", "|"])
 
@@ -53,10 +56,14 @@ def reading(batches: list[Batch]) -> Reading:
     return Reading(data, malformed, total - len(data) - len(malformed))
 
 
+def opened(content: bytes, delimiter: str = ",", encoding: str = "utf-8", **limits: Any) -> Reader:
+    return Reader(decode(io.BytesIO(content), encoding, Limits(**limits)), delimiter)
+
+
 def read(content: bytes, delimiter: str = ",", encoding: str = "utf-8", block_bytes: int | None = None) -> Reading:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader, "BLOCK_BYTES", block_bytes or reader.BLOCK_BYTES)
-        return reading(list(Reader(io.BytesIO(content), delimiter, encoding).batches()))
+        patch.setattr(decoding, "BLOCK_BYTES", block_bytes or decoding.BLOCK_BYTES)
+        return reading(list(opened(content, delimiter, encoding).batches()))
 
 
 def longest_line(content: bytes) -> int:
@@ -135,8 +142,8 @@ def printable(content: bytes) -> str:
 def test_no_byte_of_any_file_is_lost(body: bytes, slack: int) -> None:
     content = b"a,b\n" + body
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader, "BLOCK_BYTES", max(longest_line(content), 4) + slack)
-        source = Reader(io.BytesIO(content), ",", "utf-8")
+        patch.setattr(decoding, "BLOCK_BYTES", max(longest_line(content), 4) + slack)
+        source = opened(content)
         found = reading(list(source.batches()))
     assert source.sha256 == hashlib.sha256(content).hexdigest()
 
@@ -169,7 +176,7 @@ def test_a_plain_block_reads_the_same_by_arrow_and_by_csv(
     if not final_newline and lines[-1][0]:
         block = block.rstrip(b"\r\n")
     header = delimiter.join(f"h{index}" for index in range(width)).encode() + b"\n"
-    by_arrow, by_csv = (Reader(io.BytesIO(header), delimiter, "utf-8") for _ in range(2))
+    by_arrow, by_csv = (opened(header, delimiter) for _ in range(2))
     assert by_arrow._is_plain(block)
     assert reading([by_arrow._by_arrow(block)]) == reading([by_csv._by_csv(block)])
     # Where the next block starts is the same too.
@@ -177,10 +184,11 @@ def test_a_plain_block_reads_the_same_by_arrow_and_by_csv(
     assert reading([by_arrow._by_arrow(tail)]) == reading([by_csv._by_csv(tail)])
 
 
+@settings(suppress_health_check=[HealthCheck.filter_too_much])  # few random blocks with quotes are plain
 @given(DELIMITERS, st.lists(st.text(st.sampled_from('a ,;\t|"""\n\r'), max_size=8), min_size=1))
 def test_a_block_with_quotes_reads_the_same_by_arrow_and_by_csv(delimiter: str, lines: list[str]) -> None:
     block = "\n".join(lines).encode()
-    by_arrow, by_csv = (Reader(io.BytesIO(f"a{delimiter}b\n".encode()), delimiter, "utf-8") for _ in range(2))
+    by_arrow, by_csv = (opened(f"a{delimiter}b\n".encode(), delimiter) for _ in range(2))
     assume(block and by_arrow._is_plain(block))
     assert reading([by_arrow._by_arrow(block)]) == reading([by_csv._by_csv(block)])
 
@@ -190,7 +198,7 @@ def test_cells_that_are_quoted_in_full_on_one_line_are_plain(delimiter: str, row
     text = io.StringIO()
     csv.writer(text, delimiter=delimiter, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(rows)
     block = text.getvalue().encode()
-    by_arrow, by_csv = (Reader(io.BytesIO(f"a{delimiter}b\n".encode()), delimiter, "utf-8") for _ in range(2))
+    by_arrow, by_csv = (opened(f"a{delimiter}b\n".encode(), delimiter) for _ in range(2))
     assert by_arrow._is_plain(block)
     found = reading([by_arrow._by_arrow(block)])
     assert found == reading([by_csv._by_csv(block)])
@@ -202,7 +210,7 @@ def test_cells_that_are_quoted_in_full_on_one_line_are_plain(delimiter: str, row
     [b'a,"b\n"\n', b'a,"b"c\n', b'a,b"c"\n', b"a,\0\n", b"a\rb,c\n", b"a,b\r", b"a,\xff\n", b"a,\xed\xa0\x80\n"],
 )
 def test_what_arrow_would_read_otherwise_is_not_plain(block: bytes) -> None:
-    assert not Reader(io.BytesIO(b"a,b\n"), ",", "utf-8")._is_plain(block)
+    assert not opened(b"a,b\n")._is_plain(block)
 
 
 @pytest.mark.parametrize("block_bytes", [None, 8])
@@ -252,6 +260,12 @@ def test_blank_lines_are_counted_wherever_they_stand() -> None:
     assert [(row.number, row.line) for row in found.rows] == [(2, 5), (5, 8)]
 
 
+def test_lines_that_end_in_cr_alone_are_lines() -> None:
+    found = read(b'a,b\r1,"x\ry"\r\r3,4', block_bytes=12)
+    assert found.rows == [Row(1, 2, '1,"x\ny"', ("1", "x\ny")), Row(3, 5, "3,4", ("3", "4"))]
+    assert found.blank == 1
+
+
 @pytest.mark.parametrize(
     ("written_in", "named"),
     [
@@ -269,7 +283,7 @@ def test_blank_lines_are_counted_wherever_they_stand() -> None:
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_a_file_is_read_in_the_encoding_that_the_feed_names(written_in: str, named: str, end: str) -> None:
     text = end.join(["naïve,b", "é,ñ", 'Ü,"ß', '"'])
-    source = Reader(io.BytesIO(text.encode(written_in)), ",", named)
+    source = opened(text.encode(written_in), ",", named)
     assert source.header == ["naïve", "b"]
     assert reading(list(source.batches())).cells == [("é", "ñ"), ("Ü", f"ß{end}")]
 
@@ -286,7 +300,7 @@ def test_bytes_that_do_not_fit_the_named_encoding_reject_the_file(content: bytes
 @pytest.mark.parametrize("content", [b"", b"\n", b"\r\n  \n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
 def test_a_file_without_a_header_is_rejected(content: bytes) -> None:
     with pytest.raises(InvalidFile, match="the file is empty: it has no header"):
-        Reader(io.BytesIO(content), ",", "utf-8")
+        opened(content)
 
 
 @pytest.mark.parametrize("content", [b"a,b", b"a,b\n", b"\na,b\r\n"])
@@ -295,7 +309,7 @@ def test_a_header_alone_is_a_file_without_rows(content: bytes) -> None:
 
 
 def test_a_header_may_be_padded_quoted_and_broken_over_lines() -> None:
-    source = Reader(io.BytesIO(b'  Sale ID ,"Unit\n Price","a,b",,\n1,2,3,4,5\n'), ",", "utf-8")
+    source = opened(b'  Sale ID ,"Unit\n Price","a,b",,\n1,2,3,4,5\n')
     assert source.header == ["Sale ID", "Unit Price", "a,b", "", ""]
     assert [(row.number, row.line) for row in reading(list(source.batches())).rows] == [(1, 3)]
 
@@ -306,12 +320,12 @@ def test_a_header_may_be_padded_quoted_and_broken_over_lines() -> None:
         (b'\n"a,b\n1,2\n', "line 2: the header is not readable: Not CSV: unexpected end of data"),
         (b"a,\0\n1,2\n", "line 1: the header is not readable: The row contains a NUL byte"),
         (b"a,caf\xe9\n1,2\n", "line 1: the header is not readable: The row is not UTF-8"),
-        (b"a,b\r1,2\r3,4", "line 1: the header is not readable: Not CSV: "),
+        (b"a,b\r1,2\n3,4", "line 1: the header is not readable: Not CSV: "),
     ],
 )
 def test_an_unreadable_header_rejects_the_file_and_names_the_line(content: bytes, said: str) -> None:
     with pytest.raises(InvalidFile, match=f"^{said}"):
-        Reader(io.BytesIO(content), ",", "utf-8")
+        opened(content)
 
 
 def test_a_line_without_end_rejects_the_file_before_it_fills_the_memory() -> None:
@@ -319,8 +333,32 @@ def test_a_line_without_end_rejects_the_file_before_it_fills_the_memory() -> Non
         read(b"a,b\n" + b"x" * 100, block_bytes=16)
 
 
+def test_a_header_with_too_many_columns_rejects_the_file_and_names_the_setting() -> None:
+    assert opened(b"a,b,c", max_columns=3).header == ["a", "b", "c"]
+    with pytest.raises(InvalidFile, match="the header has 4 columns, more than MAX_COLUMNS=3"):
+        opened(b"a,b,c,d", max_columns=3)
+
+
+@pytest.mark.parametrize("cell", ["é234567", '"é234567"', '"é23456"""', '"é23\n567"'])
+@pytest.mark.parametrize("last", ["", '5,"x\ny"\n'])
+def test_a_cell_that_is_too_large_costs_its_row_and_names_the_setting(cell: str, last: str) -> None:
+    content = f"a,b\n1,é\n2,{cell}\n3,4\n{last}".encode()
+    assert reading(list(opened(content, max_cell_bytes=8).batches())).malformed == []
+    found = reading(list(opened(content, max_cell_bytes=7).batches()))
+    assert [row.cells[0] for row in found.rows] == ["1", "3", *last[:1]]
+    (refused,) = found.malformed
+    assert refused == (2, 3, f"2,{cell}", "A cell is larger than MAX_CELL_BYTES=7")
+
+
+def test_a_quote_that_is_never_closed_costs_one_row_of_a_file_of_any_length() -> None:
+    content = b'a,b\n1,"2\n' + b"3,4\n" * 100
+    found = reading(list(opened(content, max_cell_bytes=50).batches()))
+    assert found.cells == [("3", "4")] * 100
+    assert found.malformed == [(1, 2, '1,"2', "A cell is larger than MAX_CELL_BYTES=50, or a quote is never closed")]
+
+
 def test_the_checksum_is_of_the_bytes_as_stored() -> None:
     content = "\ufeffa,b\r\n1,é\r\n".encode("utf-16")
-    source = Reader(io.BytesIO(content), ",", "utf-16")
+    source = opened(content, ",", "utf-16")
     list(source.batches())
     assert source.sha256 == hashlib.sha256(content).hexdigest()

@@ -14,11 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from loader import reader, validation
+from loader import decoding, validation
+from loader.decoding import decode
 from loader.errors import InvalidFile
 from loader.feeds import Feed
 from loader.reader import Reader
 from loader.sales_line import COLUMNS, FIELDS, Number
+from loader.settings import Limits
 from loader.validation import Counts, Rejected, Validator, validate_row
 
 NUMBER: TypeAdapter[Decimal] = TypeAdapter(Number)
@@ -133,7 +135,9 @@ def at_risk(feed: Feed, texts: dict[str, str]) -> Decimal | None:
     return abs(amounts[0] * amounts[1]).quantize(Decimal("0.01"), ROUND_HALF_UP, Context(prec=60))
 
 
-def in_columns(sheet: Sheet, block_bytes: int = reader.BLOCK_BYTES, remembered: int = validation.REMEMBERED) -> Decided:
+def in_columns(
+    sheet: Sheet, block_bytes: int = decoding.BLOCK_BYTES, remembered: int = validation.REMEMBERED
+) -> Decided:
     """What the loader does with the file, in blocks of this size."""
     accepted: list[dict[str, Any]] = []
     rejected: list[Rejected] = []
@@ -141,9 +145,9 @@ def in_columns(sheet: Sheet, block_bytes: int = reader.BLOCK_BYTES, remembered: 
     counts = Counts()
     rows_read = 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader, "BLOCK_BYTES", block_bytes)
+        patch.setattr(decoding, "BLOCK_BYTES", block_bytes)
         patch.setattr(validation, "REMEMBERED", remembered)
-        source = Reader(io.BytesIO(sheet.content), sheet.feed.format.delimiter, sheet.feed.format.encoding)
+        source = Reader(decode(io.BytesIO(sheet.content), "utf-8", Limits()), sheet.feed.format.delimiter)
         validator = Validator(sheet.feed, source.header)
         for batch in source.batches():
             verdict = validator.validate(batch)
@@ -457,7 +461,7 @@ def test_headers_are_matched_by_alias_without_case_in_any_order() -> None:
         {"feed": "shop", "match": "*", "columns": COLUMN_OF | {"store_id": {"headers": ["Shop", "Branch"]}}}
     )
     content = b"PRICE,qty,branch,product,sold,sale\n10,2,North,P1,2026-03-04,S1\n"
-    source = Reader(io.BytesIO(content), ",", "utf-8")
+    source = Reader(decode(io.BytesIO(content), "utf-8", Limits()), ",")
     (verdict,) = map(Validator(feed, source.header).validate, source.batches())
     (row,) = verdict.accepted.to_pylist()
     assert (row["store_id"], row["unit_price"], row["quantity"]) == ("North", "10", "2")
