@@ -309,8 +309,7 @@ class Feeds:
 def read_feed(path: Path) -> Feed:
     """Raises SettingsError that names the file, the YAML path and what was expected."""
     try:
-        data: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Feed.model_validate(data)
+        return Feed.model_validate(parse_yaml(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(str(part) for part in each['loc']) or 'feed'}: {each['msg']}" for each in error.errors()
@@ -318,3 +317,20 @@ def read_feed(path: Path) -> Feed:
         raise SettingsError(f"feed {path}: {problems}. docs/adding-a-feed.md explains each key") from error
     except (yaml.YAMLError, ValueError, OSError) as error:  # ValueError: bad UTF-8, or a date that does not exist
         raise SettingsError(f"feed {path}: not readable as YAML: {error}") from error
+
+
+def parse_yaml(text: str) -> Any:
+    """The plain values of a YAML text. Raises yaml.YAMLError, or ValueError where a mapping has a key twice."""
+    return yaml.load(text, _OneOfEachKey)  # noqa: S506  # a SafeLoader
+
+
+class _OneOfEachKey(yaml.SafeLoader):
+    """YAML 1.2 forbids a key twice (section 3.2.1.1), PyYAML takes the last: a column would silently be another."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise ValueError(f"line {key.start_mark.line + 1}: the key {key.value!r} stands twice")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)

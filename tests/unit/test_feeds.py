@@ -77,6 +77,8 @@ SWISS = {"thousands": "'"}
         ("$-", {}, "0"),
         (" $ -   ", {}, "0"),
         ("R$-", GERMAN, "0"),
+        (" $5,29,550.00 ", ENGLISH, "529550.00"),
+        ("R$ 5.29.550,00", GERMAN, "529550.00"),
     ],
 )
 def test_a_number_is_read_as_the_feed_writes_it(text: str, form: dict[str, str], amount: str) -> None:
@@ -400,6 +402,25 @@ def test_what_is_no_feed_at_all_is_one_error_that_names_the_file(content: bytes,
     path.write_bytes(content)
     with pytest.raises(SettingsError, match=rf"^feed {re.escape(str(path))}: "):
         Feeds(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"feed: shop\nmatch: a\nfeed: other\n", "line 3: the key 'feed' stands twice"),
+        (
+            b"feed: shop\ncolumns:\n  sale_id: A\n  quantity: B\n  sale_id: C\n",
+            "line 5: the key 'sale_id' stands twice",
+        ),
+        (b"feed: shop\nformat: {decimal: '.',\n 'decimal': ','}\n", "line 3: the key 'decimal' stands twice"),
+    ],
+)
+def test_a_feed_that_says_the_same_key_twice_is_refused(content: bytes, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "shop.yml"
+    path.write_bytes(content)
+    with pytest.raises(SettingsError) as caught:
+        read_feed(path)
+    assert str(caught.value) == f"feed {path}: not readable as YAML: {said}"
 
 
 def test_a_folder_that_is_named_like_a_feed_is_an_error_that_names_it(tmp_path: Path) -> None:
