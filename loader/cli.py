@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -12,10 +13,12 @@ from threading import Event, Thread
 from typing import Annotated, Any
 
 import typer
+import yaml
 from rich.console import Console
 from rich.table import Table
 
 from loader import consumer, log, watcher
+from loader.drafting import draft_feed
 from loader.errors import LoaderError, SettingsError
 from loader.events import FileArrived
 from loader.feeds import Feeds
@@ -30,11 +33,14 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+feed_app = typer.Typer(help="The contracts of sheets: draft one, list them, show one.", no_args_is_help=True)
+app.add_typer(feed_app, name="feed")
 console = Console()
 if not console.is_terminal:
     console.width = 200  # a pipe has no width, and a cut cell is of no use to anybody
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+FeedsDir = Annotated[Path | None, typer.Option(envvar="FEEDS_DIR", help="Folder with feeds of your own.")]
 Limit = Annotated[int, typer.Option(help="At most so many rows, newest first.", min=1)]
 
 
@@ -112,7 +118,7 @@ def load(
 def check(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A local CSV file.")],
     feed: Annotated[str | None, typer.Option(help="Feed to check against; default: the one that matches FILE.")] = None,
-    feeds_dir: Annotated[Path | None, typer.Option(envvar="FEEDS_DIR", help="Folder with feeds of your own.")] = None,
+    feeds_dir: FeedsDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what a load of this file would do, without writing anything. Exit code 1: it would be rejected."""
@@ -144,6 +150,61 @@ def check(
         console.print(f"the file would be rejected: {verdict.error}" if verdict.error else "the file would be loaded")
     if verdict.error:
         raise SystemExit(1)
+
+
+@feed_app.command("init")
+def feed_init(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A local sheet, packed or not.")],
+    name: Annotated[str | None, typer.Option(help="Name of the feed; default: from the file's name.")] = None,
+    write: Annotated[Path | None, typer.Option(help="File to write, which must not exist; default: print it.")] = None,
+) -> None:
+    """Draft a feed for this sheet. Each guess to look at has a comment "review"; what was found goes to stderr."""
+    if write and write.exists():
+        raise SettingsError(f"--write {write}: it exists already; remove it first, or name another file")
+    draft = draft_feed(file, name, Limits.read())
+    if write:
+        write.write_text(draft.text, encoding="utf-8")
+    else:
+        print(draft.text, end="")
+    counts, folder = draft.check.counts, shlex.quote(str(write.parent)) if write else "FOLDER"
+    said = [f"draft of feed {draft.feed.feed}: {draft.reviews} things to review"]
+    said += [f"missing: {each}, which is required; the loader refuses the feed without it" for each in draft.missing]
+    said.append(
+        f"{'as if that were there' if draft.missing else 'as it is'}: {counts.read} rows read, {counts.loaded} good,"
+        f" {counts.rejected} rejected, {counts.skipped} skipped"
+    )
+    if draft.check.error:
+        said.append(f"the file would be rejected: {draft.check.error}")
+    said.append(
+        f"next: {'' if write else f'save it in a {folder} as a .yml file, '}review it, then: loader check"
+        f" {shlex.quote(str(file))} --feeds-dir {folder} --feed {draft.feed.feed}"
+    )
+    print("\n".join(said), file=sys.stderr)
+
+
+@feed_app.command("list")
+def feed_list(feeds_dir: FeedsDir = None, as_json: AsJson = False) -> None:
+    """All feeds, in the order in which their `match` is tried."""
+    rows = [
+        {"feed": each.feed, "match": each.match, "columns": len(each.columns), "line_types": len(each.line_type)}
+        for each in Feeds(feeds_dir).all
+    ]
+    _show(rows, as_json)
+
+
+@feed_app.command("show")
+def feed_show(
+    name: Annotated[str, typer.Argument(help="Name of the feed.")], feeds_dir: FeedsDir = None, as_json: AsJson = False
+) -> None:
+    """One feed as the loader reads it, with the defaults."""
+    found = Feeds(feeds_dir).named(name)
+    contract = found.model_dump(mode="json", by_alias=True, exclude_none=True)
+    contract["columns"] = found.model_dump(mode="json", exclude_defaults=True)["columns"]
+    contract["format"]["nulls"].sort()
+    if as_json:
+        print(json.dumps(contract))
+    else:
+        print(yaml.safe_dump(contract, sort_keys=False, allow_unicode=True, width=120), end="")
 
 
 @app.command()

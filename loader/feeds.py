@@ -60,6 +60,7 @@ def _known_field(name: str) -> str:
     return name
 
 
+FEED_NAME = r"^[a-z][a-z0-9_]*$"
 FieldName = Annotated[str, AfterValidator(_known_field)]
 
 
@@ -158,7 +159,7 @@ class Rejects(_Contract):
 class Feed(_Contract):
     """One contract; docs/adding-a-feed.md explains every key."""
 
-    feed: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    feed: Annotated[str, Field(pattern=FEED_NAME)]
     match: Annotated[str, Field(min_length=1)]
     format: Format = Format()
     columns: dict[FieldName, Column]

@@ -1,0 +1,761 @@
+"""A sheet → the draft of its feed: YAML with a comment at each guess that a person should look at.
+
+What is guessed is tried at once: by the feed's own reading of cells, and by the load's own verdict on a sample of the
+sheet. Of two readings, the one that refuses fewer rows is taken. A required field that nothing in the sheet tells is
+left out, so that the loader refuses the feed until somebody has filled it in.
+"""
+
+import csv
+import io
+import json
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from difflib import SequenceMatcher
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from loader import vocabulary
+from loader.decoding import decode
+from loader.errors import SettingsError
+from loader.feeds import FEED_NAME, Feed, parse_yaml
+from loader.pipeline import Check, check_file, verdicts
+from loader.reader import Reader
+from loader.settings import Limits
+from loader.validation import DATE_FIELDS, FIELDS, NUMBER_FIELDS, REQUIRED, TIME_FIELDS
+from loader.vocabulary import CURRENCY_SIGNS, DISCOUNT, PHRASES, content_words, words
+
+SAMPLE_BYTES = 1024 * 1024
+DISTINCT = 1000  # distinct cells of a column that are tried in each number or date format
+DELIMITERS = (",", ";", "\t", "|")
+
+_MOSTLY = 0.5  # of a column's cells are numbers, or dates: dirty sheets are why one drafts
+_ALIKE = 0.66
+_FEW = 0.2  # of the rows contradict a total that the sheet states, or the total is another one
+_TOKENS = frozenset({"n/a", "#n/a", "nan", "null", "none", "na", "-", "--", "?", "error", "unknown", "s/d", "k.a."})
+_EVIDENT_TOKENS = frozenset({"n/a", "#n/a", "nan", "null"})  # no word of any language
+_STAND_IN = {"sale_id": "?", "product_id": "?", "quantity": "1", "unit_price": "0"}
+
+_DAYS = (
+    *("%Y-%m-%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d"),
+    *("%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%d %B %Y"),
+    *("%b %d, %Y", "%B %d, %Y", "%A, %B %d, %Y", "%A, %d %B %Y", "%a, %d %b %Y"),
+)
+_CLOCKS = ("", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p")
+_LOOKS_DATED = re.compile(
+    r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?![-\d])|\d{8}$"
+    r"|(?:[A-Za-z]+, )?(?:\d{1,2}[ -][A-Za-z]{3,9}[ -]\d|[A-Za-z]{3,9} \d{1,2}, \d{4})"
+)
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?(?: ?[AaPp][Mm])?")
+_NUMBER = re.compile(
+    r"(?P<before>(?:[^\W\d_]{1,3}\.?|[₹₩₽₺])\s*)??"
+    r"(?P<number>(?:R\$|[-+($€£¥]|\s)*(?:\d[\d.,'\u2019\u00a0\u202f ]*|-\s*)\)?)"
+    r"(?P<after>\s*[^\d\s(),.'-][^\d,]*)?"
+)
+_CONVENTIONS: tuple[tuple[str, str | None], ...] = (
+    *((".", None), (".", ","), (",", None), (",", "."), (",", " "), (".", "'"), (".", " ")),
+)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """`text` is the feed as YAML; `feed` the same with stand-ins for what is `missing`, by which `check` was made."""
+
+    text: str
+    feed: Feed
+    missing: list[str]
+    reviews: int
+    check: Check
+
+
+@dataclass
+class Guess:
+    """What is known of a feed so far, each part with what a person should know of it."""
+
+    first_header: str
+    form: dict[str, Any] = field(default_factory=dict)
+    columns: dict[str, dict[str, Any]] = field(default_factory=dict)
+    line_type: list[dict[str, Any]] = field(default_factory=list)
+    reviews: dict[str, list[str]] = field(default_factory=dict)  # by key, e.g. encoding, or canonical field
+    remarks: list[str] = field(default_factory=list)  # of columns that stay unmapped
+
+    @property
+    def missing(self) -> list[str]:
+        return [each for each in REQUIRED if each not in self.columns]
+
+    def review(self, key: str, reason: str) -> None:
+        self.reviews.setdefault(key, []).append(reason)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the sample, its cells without outer spaces."""
+
+    header: str
+    cells: list[str]
+
+    @cached_property
+    def values(self) -> Counter[str]:
+        """Distinct cells that are no token for "nothing", most frequent first."""
+        counted = Counter(cell for cell in self.cells if cell and cell.casefold() not in _TOKENS)
+        return Counter(dict(counted.most_common(DISTINCT)))
+
+    @cached_property
+    def numbers(self) -> Counter[re.Match[str]]:
+        """Those that look like numbers, whichever signs they are written with."""
+        return Counter({match: n for text, n in self.values.items() if (match := _NUMBER.fullmatch(text))})
+
+    @cached_property
+    def dated(self) -> bool:
+        """Most cells look like a date, in figures or in words."""
+        return self._share(n for text, n in self.values.items() if _LOOKS_DATED.match(text)) >= _MOSTLY
+
+    @property
+    def numeric(self) -> bool:
+        return self._share(self.numbers.values()) >= _MOSTLY
+
+    @property
+    def coded(self) -> bool:
+        """Cells are codes, not names: digits, and no spaces."""
+        return (
+            self._share(n for text, n in self.values.items() if re.search(r"\d", text) and " " not in text) >= _MOSTLY
+        )
+
+    @property
+    def unique(self) -> bool:
+        return len(set(self.cells)) == len(self.cells) > 1 and "" not in self.cells
+
+    def _share(self, counts: Iterable[int]) -> float:
+        return sum(counts) / (self.values.total() or 1)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What a draft is made from: the beginning of a file, as UTF-8, and its columns."""
+
+    path: Path
+    sample: bytes
+    compression: str | None
+    encoding: str
+    encoding_guessed: bool
+    delimiter: str
+    columns: list[Column]
+    limits: Limits
+
+    def errors(self, feed: Feed) -> Counter[str]:
+        """How many rows of the sample have a fault in which field, by the load's own verdict; "" is any."""
+        reader = Reader(decode(io.BytesIO(self.sample), "utf-8", self.limits), self.delimiter)
+        found: Counter[str] = Counter()
+        for verdict in verdicts(reader, feed):
+            for row in verdict.rejected:
+                found.update({error["field"] for error in row.errors if error["field"]} | {""})
+        return found
+
+    @property
+    def rows(self) -> int:
+        return len(self.columns[0].cells)
+
+
+def draft_feed(path: Path, name: str | None, limits: Limits) -> Draft:
+    """Guess the feed of a local file, and check the file by it.
+
+    Raises InvalidFile when it cannot be read as a sheet at all, SettingsError when `name` is none for a feed.
+    """
+    if name and not re.fullmatch(FEED_NAME, name):
+        raise SettingsError(f"--name {name!r}: a feed's name has small letters, digits and _, and begins with a letter")
+    sheet = _read(path, limits)
+    guess = Guess(sheet.columns[0].header)
+    _guess_text(sheet, guess)
+    by_field = _match_headers(sheet.columns)
+    _guess_numbers(sheet, guess)
+    _guess_dates(sheet, by_field, guess)
+    _map(sheet, by_field, guess)
+    _guess_currency(sheet, by_field, guess)
+    head = {"feed": name or _name(path), "match": _match(path)}
+    _settle_discount(sheet, by_field, guess, head)
+    _settle_totals(sheet, guess, head)
+    _guess_line_types(by_field, guess, head)
+    feed = _feed(head, guess)
+    check = check_file(path, feed, limits)
+    text = _written(head, guess, sheet, feed.rejects.exceeded(check.counts.rejected, check.counts.read))
+    said = parse_yaml(text)
+    said["columns"] = (said["columns"] or {}) | _stand_ins(guess)
+    assert Feed.model_validate(said) == feed, "the draft says what was tried"
+    return Draft(text, feed, guess.missing, text.count("# review"), check)
+
+
+def _read(path: Path, limits: Limits) -> Sheet:
+    with path.open("rb") as stream:
+        decoded = decode(stream, None, limits)
+        sample = b""
+        for block in decoded.blocks:
+            sample += block
+            if len(sample) > SAMPLE_BYTES:
+                sample = sample[: sample.rfind(b"\n", 0, SAMPLE_BYTES) + 1]
+                break
+    delimiter = _delimiter(sample.decode("utf-8", "replace"))
+    reader = Reader(decode(io.BytesIO(sample), "utf-8", limits), delimiter)
+    cells: list[list[str]] = [[] for _ in reader.header]
+    for batch in reader.batches():
+        for column, arrow in zip(cells, batch.columns, strict=True):
+            column += [cell.strip() for cell in arrow.to_pylist()]
+    columns = [Column(header, column) for header, column in zip(reader.header, cells, strict=True)]
+    compression, encoding, guessed = decoded.compression, decoded.encoding, decoded.encoding_guessed
+    return Sheet(path, sample, compression, encoding, guessed, delimiter, columns, limits)
+
+
+def _delimiter(text: str) -> str:
+    """The one by which most rows have as many cells as the header; of several, the one with more columns."""
+    lines = text.lstrip("\r\n").splitlines()[:2000]
+
+    def score(delimiter: str) -> tuple[float, int]:
+        try:
+            widths = [len(row) for row in csv.reader(lines, delimiter=delimiter) if "".join(row).strip()]
+        except csv.Error:
+            return 0.0, 0
+        if not widths or widths[0] < 2:
+            return 0.0, 0
+        return round(widths.count(widths[0]) / len(widths), 1), widths[0]
+
+    return max(DELIMITERS, key=score)
+
+
+def _guess_text(sheet: Sheet, guess: Guess) -> None:
+    guess.form["delimiter"] = sheet.delimiter
+    if len(sheet.columns) == 1:
+        guess.review("delimiter", "the header is one cell: none of , ; TAB | parts it")
+    if sheet.encoding_guessed and not sheet.sample.isascii():
+        guess.form["encoding"] = sheet.encoding
+        if sheet.encoding != "utf-8":
+            example = next((word for word in re.findall(r"\w+", sheet.sample.decode()) if not word.isascii()), "")
+            guess.review("encoding", f"guessed from the letters; is {example!r} right?")
+
+
+def _match_headers(columns: list[Column]) -> dict[str, Column]:
+    """The most likely column of each field, by its header first and then by what its cells are."""
+    folded = Counter(column.header.casefold() for column in columns)
+    usable = [
+        (place, each) for place, each in enumerate(columns) if folded[each.header.casefold()] == 1 and each.header
+    ]
+    ranked = sorted(
+        (-likeness, place, order, name)
+        for place, column in usable
+        for order, name in enumerate(PHRASES)
+        if (likeness := _likeness(name, column)) >= _ALIKE
+    )
+    found: dict[str, Column] = {}
+    taken: set[int] = set()
+    for _, place, _, name in ranked:
+        if name not in found and place not in taken:
+            found[name] = columns[place]
+            taken.add(place)
+    return found
+
+
+def _likeness(name: str, column: Column) -> float:
+    if not _fits(name, column):
+        return 0.0
+    header = words(column.header)
+    short = words(re.sub(r"\(.*?\)|\[.*?\]", "", column.header))
+    best = max(
+        max(_alike(header, phrase), _alike(short, phrase) - 0.01) - order / 1000
+        for order, phrase in enumerate(PHRASES[name])
+    )
+    coded = name.endswith("_id")
+    if name in ("customer_id", "product_id", "customer_name", "product_name") and column.coded != coded:
+        best -= 0.1
+    return best
+
+
+def _alike(header: str, phrase: str) -> float:
+    if header == phrase:
+        return 1.0
+    own, other = content_words(header), content_words(phrase)
+    common = 2 * len(own & other) / ((len(own) + len(other)) or 1)
+    typing = SequenceMatcher(None, header, phrase).ratio() if len(header) > 4 else 0.0
+    return max(common * 0.98, typing if typing > 0.85 else 0.0)
+
+
+def _fits(name: str, column: Column) -> bool:
+    if name in DATE_FIELDS | TIME_FIELDS:
+        return column.dated or not column.values
+    if name in NUMBER_FIELDS or name == DISCOUNT:
+        return (column.numeric and not _LOOKS_DATED.match(next(iter(column.values), ""))) or not column.values
+    if name == "line_type":
+        return set(column.values) <= {"sale", "return", "cancellation", "adjustment"} and bool(column.values)
+    if name == "currency":
+        return all(re.fullmatch(r"[A-Z]{3}", value) for value in column.values)
+    return not column.dated or column.numeric
+
+
+def _guess_numbers(sheet: Sheet, guess: Guess) -> None:
+    """Decimal and thousands signs: those by which most cells are numbers."""
+    texts = [
+        match["number"]
+        for column in sheet.columns
+        if column.numeric and not column.dated
+        for match in column.numbers
+        if re.search(r"\d\D+\d", match["number"])
+    ]
+    order = _CONVENTIONS if sheet.delimiter != ";" else (_CONVENTIONS[0], *_CONVENTIONS[2:4], *_CONVENTIONS)
+    readings = {
+        convention: [_plain_number(probe, text) for text in texts]
+        for convention in order
+        if (probe := _probe(decimal=convention[0], thousands=convention[1]))
+    }
+    counts = {convention: len(texts) - numbers.count(None) for convention, numbers in readings.items()}
+    best = max(counts, key=lambda convention: counts[convention])
+    guess.form["decimal"], thousands = best
+    if thousands:
+        guess.form["thousands"] = thousands
+    for other, numbers in readings.items():
+        if counts[other] == counts[best]:
+            for text, ours, theirs in zip(texts, readings[best], numbers, strict=True):
+                if ours != theirs and ours and theirs and float(ours) != float(theirs):
+                    guess.review("decimal", f"AMBIGUOUS: {text.strip()!r} is taken for {ours}, and could be {theirs}")
+                    return
+
+
+def _probe(**form: Any) -> Feed:
+    """A feed for nothing but reading cells."""
+    return Feed.model_validate(
+        {"feed": "probe", "match": "*", "format": form, "columns": {each: {"header": each} for each in REQUIRED}}
+    )
+
+
+def _plain_number(feed: Feed, text: str) -> str | None:
+    cell = feed.cell("unit_price", text)
+    return cell if cell and re.fullmatch(r"-?\d+(\.\d+)?", cell, re.ASCII) else None
+
+
+def _guess_dates(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> None:
+    """Every format that a date column needs, the commonest first."""
+    dates = {name: by_field[name] for name in ("sold_at", *sorted(DATE_FIELDS)) if name in by_field}
+    if "sold_at" not in dates:
+        free = [each for each in sheet.columns if each.dated and not each.numeric and each not in by_field.values()]
+        if free:
+            dates["sold_at"] = by_field["sold_at"] = free[0]
+            guess.review("sold_at", f"the header {free[0].header!r} says nothing; the first free column of dates")
+    forms: list[str] = []
+    for column in dates.values():
+        forms += [form for form in _forms_of(column, sheet, guess) if form not in forms]
+    if forms:
+        guess.form["dates"] = forms
+    if any("%H" in form or "%I" in form for form in forms):
+        zones = any("%z" in form for form in forms)
+        guess.form["timezone"] = "UTC"
+        guess.review(
+            "timezone", f"the zone of the shop; its local date is the sale date{' of times with an offset' * zones}"
+        )
+    for column in sheet.columns:
+        if column.values and all(_CLOCK.fullmatch(value) for value in column.values):
+            guess.remarks.append(f"{column.header!r} is a time of day, which is no part of sold_at")
+
+
+def _forms_of(column: Column, sheet: Sheet, guess: Guess) -> list[str]:
+    left = set(column.values)
+    probe = list(column.values)[:: max(1, len(column.values) // 40)]
+    reads = {
+        form: fits
+        for form in _formats()
+        if any(_parsed(text, form) for text in probe) and (fits := {text for text in left if _parsed(text, form)})
+    }
+    forms: list[str] = []
+    enough = max(2, len(left) * 0.02) if len(left) > 5 else 1
+    while reads:
+        best = max(reads, key=lambda form: len(reads[form] & left))
+        gain = reads[best] & left
+        if len(gain) < enough:
+            break
+        twin = _twin(best)
+        if twin in reads and len(reads[twin] & left) == len(gain):
+            best = _ordered(column, best, twin, sheet, guess)
+        elif twin in reads and len(reads[twin] - reads[best]) >= enough:
+            guess.review("dates", f"{column.header!r} has days first and months first; what is both is read as {best}")
+        elif twin:
+            proof = next((text for text in gain if not _parsed(text, twin)), "")
+            if proof:
+                guess.review("dates", f"{best} because of {proof!r} in {column.header!r}")
+        forms.append(best)
+        left -= gain
+    return forms
+
+
+def _formats() -> Iterator[str]:
+    for day in _DAYS:
+        for clock in _CLOCKS:
+            if clock:
+                yield from (f"{day}{between}{clock}{zone}" for between in " T" for zone in ("", "%z", " %z"))
+            else:
+                yield day
+
+
+def _parsed(text: str, form: str) -> datetime | None:
+    if "%Y%m%d" in form and not re.match(r"(?:19|20)\d{6}(?!\d)", text):
+        return None  # any number of six digits would be a date
+    try:
+        return datetime.strptime(text, form)  # noqa: DTZ007  # only its date is looked at
+    except ValueError:
+        return None
+
+
+def _twin(form: str) -> str | None:
+    """The same with day and month changed about, where that is another format in use."""
+    swapped = form.translate({ord("d"): "m", ord("m"): "d"})
+    return swapped if re.match(r"%[dm][-/]%[dm]", form) else None
+
+
+def _ordered(column: Column, form: str, twin: str, sheet: Sheet, guess: Guess) -> str:
+    """Of two orders that read the same cells, the one that another column, or the order of the rows, speaks for."""
+    day_first, month_first = sorted((form, twin))
+    readings = {each: [_parsed(cell, each) for cell in column.cells] for each in (day_first, month_first)}
+    for other in sheet.columns:
+        if words(other.header) in vocabulary.MONTHS:
+            right = {
+                each: sum(
+                    cell.casefold() in {str(date.month), f"{date:%m}", f"{date:%B}".casefold(), f"{date:%b}".casefold()}
+                    for date, cell in zip(dates, other.cells, strict=True)
+                    if date
+                )
+                for each, dates in readings.items()
+            }
+            best = max(right, key=lambda each: right[each])
+            if right[best] > 0.95 * sum(1 for date in readings[best] if date):
+                guess.review("dates", f"{best} because of the column {other.header!r}")
+                return best
+    steps = {
+        each: sum(one > two for one, two in pairwise(known))
+        for each, dates in readings.items()
+        if (known := [date for date in dates if date])
+    }
+    if steps[day_first] != steps[month_first] and min(steps.values()) == 0:
+        best = min(steps, key=lambda each: steps[each])
+        guess.review("dates", f"{best} because the rows are in order by it; no day in {column.header!r} is above 12")
+        return best
+    guess.review("dates", f"AMBIGUOUS: no day in {column.header!r} is above 12; if the month is first: {month_first}")
+    return day_first
+
+
+def _map(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> None:
+    """The columns of the feed, in the order of the canonical fields."""
+    if "product_id" not in by_field and "product_name" in by_field:
+        by_field["product_id"] = by_field["product_name"]
+        guess.review("product_id", "the sheet has no code of its own: the name serves as one")
+    if "product_id" in by_field and "product_name" not in by_field and not by_field["product_id"].coded:
+        by_field["product_name"] = by_field["product_id"]
+        guess.review("product_id", "these are names; a code of its own would survive renaming")
+    if "sale_id" not in by_field:
+        keys = [each for each in sheet.columns if each.unique and each.coded and each not in by_field.values()]
+        if keys:
+            by_field["sale_id"] = keys[0]
+    if "sale_id" in by_field and by_field["sale_id"].unique:
+        guess.review("sale_id", "different in every row: each row counts as an order")
+    for name in FIELDS:
+        if column := by_field.get(name):
+            guess.columns[name] = {"header": column.header} | _affixes(name, column, guess)
+            phrase = max(_alike(words(column.header), each) for each in PHRASES[name])
+            if phrase < 1 and name not in guess.reviews:
+                guess.review(name, "by likeness of the header; is it?")
+            if not column.values:
+                guess.review(name, "all cells are empty")
+    _guess_nulls(by_field, guess)
+
+
+def _affixes(name: str, column: Column, guess: Guess) -> dict[str, Any]:
+    """What stands around the value of each cell."""
+    if name.endswith("_id"):
+        floats = sum(n for text, n in column.values.items() if re.fullmatch(r"\d+\.0", text))
+        return {"strip_suffix": ".0"} if floats and floats >= 0.9 * column.values.total() else {}
+    if name not in NUMBER_FIELDS | {DISCOUNT}:
+        return {}
+    before = {match["before"].strip() for match in column.numbers if match["before"] and match["before"].strip()}
+    after = {match["after"].strip() for match in column.numbers if match["after"] and match["after"].strip()}
+    if name == "customer_rating":
+        return {"pattern": r"^(\d)\b"} if after else {}
+    found: dict[str, Any] = {}
+    if len(after) == 1:
+        found["strip_suffix"] = after.pop()
+    elif after:
+        guess.review(name, f"units differ: {', '.join(sorted(after)[:3])}; rows without the first are rejected")
+        found["strip_suffix"] = min(after)
+    if before:
+        found["pattern"] = rf"^(?:{'|'.join(re.escape(each) for each in sorted(before))})\s*(.+)$"
+    return found
+
+
+def _guess_nulls(by_field: dict[str, Column], guess: Guess) -> None:
+    """Tokens for "nothing": such words in columns of numbers and dates, and everywhere those that are no words."""
+    found = {
+        cell
+        for name, column in by_field.items()
+        for cell in set(column.cells)
+        if cell.casefold() in (_TOKENS if name in NUMBER_FIELDS | DATE_FIELDS | TIME_FIELDS else _EVIDENT_TOKENS)
+    }
+    if found:
+        guess.form["nulls"] = ["", *sorted(found)]
+        guess.review("nulls", "in every column a cell with one of these is empty")
+
+
+def _guess_currency(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> None:
+    """Signs and codes at the amounts, else a code in a header or in the file's name."""
+    if "currency" in guess.columns:
+        return
+    amounts = [each for name, each in by_field.items() if name in NUMBER_FIELDS | {DISCOUNT}]
+    signs = Counter(
+        sign
+        for column in amounts
+        for match in column.numbers
+        for sign in re.findall(r"R\$|Rs|[$€£¥₹]|\b[A-Z]{3}\b", match[0])
+        if sign in CURRENCY_SIGNS or sign in vocabulary.CURRENCIES
+    )
+    codes = {CURRENCY_SIGNS.get(sign, sign) for sign in signs}
+    where = f"the sign {signs.most_common(1)[0][0]}" if signs else ""
+    if not codes:
+        for text, origin in [
+            *((each.header, f"the header {each.header!r}") for each in amounts),
+            (sheet.path.stem, "the file's name"),
+        ]:
+            said = {word.upper() for word in re.split(r"[\W_]+", text)} & vocabulary.CURRENCIES
+            said |= {CURRENCY_SIGNS[sign] for sign in re.findall(r"R\$|[$€£¥₹]", text)}
+            if said:
+                codes, where = said, origin
+                break
+    if len(codes) == 1:
+        guess.columns["currency"] = {"value": codes.pop()}
+        guess.review("currency", f"from {where}")
+    elif codes:
+        guess.remarks.append(f"several currencies: {', '.join(sorted(codes))}; a feed has one, or a column of codes")
+    else:
+        guess.remarks.append("no currency is stated: add `currency: {value: EUR}` or the like, or it is XXX, for none")
+
+
+def _settle_discount(sheet: Sheet, by_field: dict[str, Column], guess: Guess, head: dict[str, str]) -> None:
+    """A share, a percentage or an amount: what its header says, unless the sheet's totals say otherwise."""
+    column = by_field.get(DISCOUNT)
+    if not column:
+        return
+    base = {"header": column.header} | _affixes(DISCOUNT, column, guess)
+    probe = _probe(**guess.form)
+    numbers = [float(number) for match in column.numbers if (number := _plain_number(probe, match["number"]))]
+    percent = (
+        "%" in column.header
+        or base.get("strip_suffix") == "%"
+        or re.search(r"rate|percent|pct|porcent|satz", words(column.header))
+    )
+    kinds: dict[str, tuple[str, dict[str, Any]]] = {
+        "a share from 0 to 1": ("discount_rate", base),
+        "a percentage": ("discount_rate", base | {"percent": True}),
+        "an amount for the line": ("discount_amount", base),
+    }
+    if percent:
+        first = (
+            "a percentage" if max(numbers, default=0) > 1 or base.get("strip_suffix") == "%" else "a share from 0 to 1"
+        )
+    else:
+        first = "a share from 0 to 1" if 0 < max(numbers, default=0) <= 1 else "an amount for the line"
+    faults: dict[str, int] = {}
+    for kind in sorted(kinds, key=lambda kind: kind != first):
+        name, mapped = kinds[kind]
+        trial = Guess(guess.first_header, guess.form, guess.columns | {name: mapped})
+        faults[kind] = sheet.errors(_feed(head, trial))[""]
+    best = min(faults, key=lambda kind: faults[kind])
+    name, mapped = kinds[best]
+    guess.columns[name] = mapped
+    by_field[name] = column
+    if len(set(faults.values())) > 1 and "stated_total" in guess.columns:
+        return  # the totals have decided
+    if not percent or best != first:
+        guess.review(name, f"taken for {best}")
+
+
+def _settle_totals(sheet: Sheet, guess: Guess, head: dict[str, str]) -> None:
+    """A stated result that most rows contradict is another figure, and is not mapped."""
+
+    def contradicted(name: str) -> int:
+        rows = sheet.errors(_feed(head, guess))[name] if name in guess.columns else 0
+        return rows if rows > _FEW * sheet.rows else 0
+
+    def drop(name: str, why: str) -> None:
+        header = guess.columns.pop(name)["header"]
+        guess.remarks.append(f"{header!r} looked like {name}, but {why}")
+
+    if rows := contradicted("stated_total"):
+        drop("stated_total", f"quantity, price and discount give something else in {rows} of {sheet.rows} rows")
+    if rows := contradicted("stated_cost"):
+        cost = guess.columns.pop("stated_cost")
+        wrong_profit = contradicted("stated_profit") or "stated_profit" not in guess.columns
+        guess.columns["stated_cost"] = cost
+        why = f"{{}} in {rows} of {sheet.rows} rows"
+        if wrong_profit:
+            drop("unit_cost", why.format(f"times quantity it is not {cost['header']!r}"))
+            guess.review("stated_cost", "the cost of a line; without unit_cost there is no margin in the marts")
+        else:
+            drop("stated_cost", why.format("quantity and unit cost give something else"))
+    if rows := contradicted("stated_profit"):
+        drop("stated_profit", f"total and cost give something else in {rows} of {sheet.rows} rows")
+
+
+def _guess_line_types(by_field: dict[str, Column], guess: Guess, head: dict[str, str]) -> None:
+    """Rules for lines that are no sales: by a status, by the letter of a number, by a negative quantity."""
+    for kind, pattern in (("cancellation", vocabulary.CANCELLED), ("return", vocabulary.RETURNED)):
+        for name in ("delivery_status", "payment_status"):
+            values = [each for each in by_field[name].values if pattern.match(words(each))] if name in by_field else []
+            if values:
+                texts = "|".join(re.escape(each) for each in sorted(values))
+                guess.line_type.append(
+                    {"when": {name: f"^(?:{texts})$" if len(values) > 1 else f"^{texts}$"}, "is": kind}
+                )
+                guess.review("line_type", f"{name} says {', '.join(sorted(values))}")
+                break
+    if "line_type" in guess.columns or not {"quantity", "sale_id"} <= by_field.keys():
+        return
+    feed = _feed(head, guess)
+    ids = by_field["sale_id"].cells
+
+    def below_zero(name: str) -> list[bool]:
+        return [(feed.cell(name, cell) or "").startswith("-") for cell in by_field[name].cells]
+
+    def by_letter(negative: list[bool], kind: str) -> int:
+        """Rules for the letters that only numbers of such rows begin with. Returns the rows that they explain."""
+        letters = Counter(zip((re.match(r"[A-Za-z]*", cell)[0] for cell in ids), negative, strict=True))  # type: ignore[index]
+        others = any(not minus for _, minus in letters)
+        own = sorted(one for one, minus in letters if minus and one and letters[one, True] > 20 * letters[one, False])
+        guess.line_type.extend({"when": {"sale_id": f"^{one}"}, "is": kind} for one in own if others)
+        return sum(letters[one, True] for one in own) if others else 0
+
+    if "unit_price" in by_field and (prices := sum(below_zero("unit_price"))):
+        explained = by_letter(below_zero("unit_price"), "adjustment")
+        if explained:
+            guess.review("line_type", f"{explained} of {prices} rows with a negative price have numbers of their own")
+    negative = below_zero("quantity")
+    if count := sum(negative):
+        explained = by_letter(negative, "return")
+        if explained:
+            rest = f", the others are rejected: {count - explained}" * (explained < count)
+            guess.review(
+                "line_type", f"{explained} of {count} rows with a negative quantity have numbers of their own{rest}"
+            )
+        elif count > 1:
+            guess.line_type.append({"when": {"quantity": "^-"}, "is": "return"})
+            guess.review("line_type", f"{count} rows have a negative quantity; without this rule they are rejected")
+        else:
+            guess.remarks.append(
+                "one row has a negative quantity and is rejected; if such rows are returns, add "
+                '`line_type: [{when: {quantity: "^-"}, is: return}]`'
+            )
+
+
+def _feed(head: dict[str, str], guess: Guess) -> Feed:
+    """The feed as far as it is known, with stand-ins for required columns that are missing."""
+    columns = guess.columns | _stand_ins(guess)
+    return Feed.model_validate({**head, "format": guess.form, "columns": columns, "line_type": guess.line_type})
+
+
+def _stand_ins(guess: Guess) -> dict[str, dict[str, str]]:
+    """Of what is missing, so that the rest can be tried; a feed of constants alone would be refused."""
+    day = datetime(2024, 1, 1).strftime(guess.form.get("dates", ["%Y-%m-%d"])[0])  # noqa: DTZ001  # a date only
+    ours = {each: {"value": (_STAND_IN | {"sold_at": day})[each]} for each in guess.missing}
+    if {"sold_at", "quantity", "unit_price"} <= ours.keys():
+        ours["sold_at"] = {"header": guess.first_header}
+    return ours
+
+
+def _name(path: Path) -> str:
+    """`Ventas 2024-01.csv.gz` → ventas."""
+    plain = unicodedata.normalize("NFKD", path.name.split(".")[0]).encode("ascii", "ignore").decode().casefold()
+    return re.sub(r"[^a-z]+", "_", plain).strip("_") or "my_feed"
+
+
+def _match(path: Path) -> str:
+    """The file's name as a pattern: what changes from file to file, which is dates and numbers, may be anything."""
+    stem, *suffixes = re.split(r"(?=\.[A-Za-z])", path.name, maxsplit=1)
+    pattern = re.sub(r"\d+(?:[-_. T]?\d+)*", "*", re.sub(r"([\[\]?*])", "?", stem)) + "".join(suffixes)
+    folder = path.parent.as_posix()
+    return pattern if path.is_absolute() or folder == "." or ".." in path.parts else f"{folder}/{pattern}"
+
+
+def _written(head: dict[str, str], guess: Guess, sheet: Sheet, exceeded: str | None) -> str:
+    """The YAML, line by line: a comment is what a dump would lose."""
+
+    def line(key: str, text: str, *more: str) -> str:
+        reasons = [*more, *guess.reviews.get(key, [])]
+        return text + (f" # review: {'; '.join(_one_line(each) for each in reasons)}" if reasons else "")
+
+    lines = [
+        f'# Draft for {_one_line(sheet.path.name)}. Look at every line with "review", then run `loader check`.',
+        f"feed: {_scalar(head['feed'])}",
+        line("match", f"match: {_scalar(head['match'])}", "keys in the bucket, with their folders"),
+        "format:",
+    ]
+    if sheet.compression:
+        lines.append(f"  # {sheet.compression}: compression is found out for each file")
+    if "encoding" not in guess.form:
+        lines.append("  # encoding: found out for each file; name it here if it is ever found wrong")
+    lines += [
+        line(key, f"  {key}: {_flow(value, quoted=key in ('delimiter', 'decimal', 'thousands'))}")
+        for key, value in guess.form.items()
+    ]
+    lines.append("columns:")
+    lines += [f"  # TODO {name}: required, and no column looks like it. {_ADVICE[name]}" for name in guess.missing]
+    for name in sorted(guess.columns, key=FIELDS.index):
+        column = guess.columns[name]
+        written = _flow(column["header"] if column.keys() == {"header"} else column)
+        lines.append(line(name, f"  {name}: {written}"))
+    used = {column["header"] for column in guess.columns.values() if "header" in column}
+    if unmapped := [each.header for each in sheet.columns if each.header and each.header not in used]:
+        lines.append(f"  # kept in extra: {', '.join(map(_one_line, unmapped))}")
+    lines += [f"  # review: {_one_line(remark)}" for remark in guess.remarks]
+    if guess.line_type:
+        lines.append(line("line_type", "line_type:"))
+        lines += [f"  - {_flow(rule)}" for rule in guess.line_type]
+    if exceeded:
+        lines.append(f"# review: {exceeded}")
+        lines.append("rejects: {max_ratio: 0.05}")
+    return "\n".join(lines) + "\n"
+
+
+_ADVICE = {
+    "sale_id": "`sale_id: HEADER` of what tells one order from another",
+    "sold_at": "`sold_at: HEADER`, and its format in format.dates",
+    "product_id": "`product_id: HEADER`",
+    "quantity": '`quantity: HEADER`, or `quantity: {value: "1"}` where each row is one piece',
+    "unit_price": "`unit_price: HEADER`, before discount and for one piece",
+}
+
+
+def _flow(value: Any, *, quoted: bool = False) -> str:
+    """A value in YAML's flow style, on one line."""
+    if isinstance(value, dict):
+        inner = (
+            f"{key}: {_flow(each, quoted=key in ('pattern', 'strip_suffix') or '^' in str(each))}"
+            for key, each in value.items()
+        )
+        return f"{{{', '.join(inner)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(_flow(each, quoted=True) for each in value)}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return _quoted(value) if quoted else _scalar(value)
+
+
+def _scalar(text: str) -> str:
+    """Plain where YAML reads it back as this very text, also within braces; else quoted as JSON, which is YAML."""
+    plain = re.fullmatch(r"[^\W\d_](?:[\w./()%+-]|\s(?=[\w(%+]))*", text) and "\n" not in text
+    return text if plain and yaml.safe_load(text) == text else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    """JSON but for the characters that YAML wants escaped by code point."""
+    plain = json.dumps(text, ensure_ascii=False)
+    return "".join(each if each.isprintable() else f"\\U{ord(each):08x}" for each in plain)
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
