@@ -380,7 +380,7 @@ def _forms_of(column: Column, sheet: Sheet, guess: Guess) -> list[str]:
         elif twin in reads and len(reads[twin] - reads[best]) >= enough:
             guess.review("dates", f"{column.header!r} has days first and months first; what is both is read as {best}")
         elif twin:
-            proof = next((text for text in gain if not _parsed(text, twin)), "")
+            proof = next((text for text in column.values if text in gain and not _parsed(text, twin)), "")
             if proof:
                 guess.review("dates", f"{best} because of {proof!r} in {column.header!r}")
         forms.append(best)
