@@ -39,8 +39,8 @@ format: $(VENV)/installed ## Format the code
 docs: $(VENV)/installed ## Build the dbt docs site and serve it (after `make demo`)
 	@$(BIN)/python -m scripts.stack docs
 
-bench: $(VENV)/installed ## Measure: load against \copy, arrival to mart
-	@$(BIN)/python -m scripts.bench
+bench: $(VENV)/installed ## Measure: load against \copy, other ways, small files, memory, arrival to mart
+	@$(BIN)/python -m scripts.bench $(ARGS)
 
 screenshots: $(VENV)/installed ## Take the pictures of the docs anew (after `make demo`)
 	@$(BIN)/python -m scripts.screenshots

@@ -109,6 +109,11 @@ class ObjectStore:
         with _s3_errors(bucket, key):
             self._client.put_object(Bucket=bucket, Key=key, Body=content)
 
+    def upload(self, bucket: str, key: str, stream: BinaryIO) -> None:
+        """Put an object of any size, in parts."""
+        with _s3_errors(bucket, key):
+            self._client.upload_fileobj(stream, bucket, key)
+
 
 def _version_id(head: object) -> str | None:
     """A bucket without versioning answers with no version id, or with the literal `null`."""

@@ -1,100 +1,430 @@
-r"""`make bench`: ratios measured in one run, on a throwaway stack.
+r"""`make bench`: what the loader does, as ratios measured in one run on a throwaway stack.
 
-Load: one large sheet, validated and landed in the real table with its indexes, beside psql's `\copy` of the same file
-into a table of text columns without any. Latency: small sheets, from the end of the PUT to the published mart.
+The base of every ratio is psql's `\copy` of the same file in the same run, because the machine's own speed drifts.
+`make bench ARGS="load small"` measures only those; `ARGS="--write"` puts the tables into docs/benchmarks.md.
 """
 
+import io
+import json
 import os
+import platform
 import subprocess
 import sys
 import tempfile
 import time
+import venv
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from statistics import median, quantiles
+from typing import Annotated, BinaryIO, cast
 
+import numpy as np
+import pandas as pd
 import psycopg
+import sqlalchemy as sa
 import typer
+import yaml
+from pydantic import BaseModel
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from loader.broker import Publisher, ensure_topics
 from loader.events import FileArrived
 from loader.object_store import ObjectStore
 from loader.pipeline import Pipeline
 from loader.settings import Settings
 from loader.warehouse import migrate
-from scripts.csv_generator import HEADER, sheet
+from scripts.csv_generator import sheet
 from scripts.stack import REPOSITORY, Stack, postgres_binaries, throwaway
 
+RESULTS = REPOSITORY / "docs" / "benchmarks.md"
 DAY = date(2026, 3, 2)
-DAYS = 40  # the large sheet is made of so many days
+FIELD_OF = {
+    "Sale Date": "sold_at",
+    "Sale ID": "sale_id",
+    "Product ID": "product_id",
+    "Product Name": "product_name",
+    "Product Category": "product_category",
+    "Quantity Sold": "quantity",
+    "Unit Price": "unit_price",
+    "Discount (%)": "discount_rate",
+    "Total Value (with Discount)": "stated_total",
+    "Customer ID": "customer_id",
+    "Payment Method": "payment_method",
+    "Sales Channel": "sales_channel",
+    "Sales Region": "sales_region",
+    "Shipping Cost": "shipping_cost",
+    "Delivery Status": "delivery_status",
+}
+FEED = {
+    "feed": "bench",
+    "match": "bench/*.csv",
+    "format": {"encoding": "utf-8", "dates": ["%Y-%m-%d"]},
+    "columns": {field: header for header, field in FIELD_OF.items()}
+    | {"discount_rate": {"header": "Discount (%)", "percent": True}, "currency": {"value": "USD"}},
+}
+DLT = """
+import sys
+import dlt
+from dlt.sources.filesystem import filesystem, read_csv
+
+folder, name, url = sys.argv[1:]
+pipeline = dlt.pipeline("bench", destination=dlt.destinations.postgres(url), dataset_name="dlt_bench")
+pipeline.run((filesystem(bucket_url=f"file://{folder}", file_glob=name) | read_csv()).with_name("sales"))
+"""
 
 
-def main(rows: int = 200_000, rounds: int = 5, sheets: int = 20) -> None:
+@dataclass(frozen=True)
+class Bench:
+    """What the measurements share."""
+
+    folder: Path
+    stack: Stack
+    settings: Settings
+    rows: int
+    rounds: int
+
+    @property
+    def url(self) -> str:
+        return self.stack.env()["ADMIN_DATABASE_URL"]
+
+
+def main(
+    parts: Annotated[
+        list[str] | None, typer.Argument(help="load, small, others, latency, memory; default: all.")
+    ] = None,
+    rows: int = 1_000_000,
+    rounds: int = 5,
+    write: Annotated[bool, typer.Option(help="Put the tables into docs/benchmarks.md.")] = False,
+) -> None:
     """Print what was measured."""
-    with tempfile.TemporaryDirectory() as folder, throwaway(Path(folder) / "stack") as stack:
-        env = stack.env()
-        os.environ.update(env)
-        migrate(env["ADMIN_DATABASE_URL"])
-        bench_load(Path(folder) / "sheet.csv", env, rows, rounds)
-        bench_latency(stack, sheets)
+    tables = []
+    with tempfile.TemporaryDirectory() as name, throwaway(Path(name) / "stack") as stack:
+        folder = Path(name)
+        (folder / "feeds").mkdir()
+        (folder / "feeds" / "bench.yml").write_text(yaml.safe_dump(FEED))
+        os.environ.update(stack.env() | {"FEEDS_DIR": str(folder / "feeds"), "LOG_LEVEL": "warning"})
+        migrate(os.environ["ADMIN_DATABASE_URL"])
+        for part, measure in PARTS.items():
+            if not parts or part in parts:
+                # A bucket and topics of its own: nothing of another part arrives meanwhile.
+                os.environ |= {"S3_BUCKET": part, "KAFKA_TOPIC": part, "KAFKA_GROUP": part}
+                bench = Bench(folder, stack, Settings.read(), rows, rounds)
+                with closing(ObjectStore(bench.settings)) as store:
+                    store.create_bucket(part)
+                tables.append(measure(bench))
+                typer.echo(f"\n{tables[-1]}")
+    if write:
+        text = RESULTS.read_text()
+        before, _, _ = text.partition("<!-- measured -->")
+        machine = f"{os.cpu_count()} cores, {memory_gib()} GiB, {platform.system()}, Python {platform.python_version()}"
+        RESULTS.write_text("\n\n".join([f"{before}<!-- measured -->", f"Machine: {machine}.", *tables]) + "\n")
 
 
-def bench_load(file: Path, env: dict[str, str], rows: int, rounds: int) -> None:
-    r"""Rows per second of a load and of `\copy`, taken in turns; medians and their ratio."""
-    days = [sheet(7, DAY - timedelta(back), rows // DAYS).content.partition(b"\n") for back in range(DAYS)]
-    content = b"".join([*days[0][:2], *(lines for _, _, lines in days)])
-    file.write_bytes(content)
-    lines = content.count(b"\n") - 1
-    settings = Settings.read()
-    columns = ", ".join(f'"{name}" text' for name in HEADER)
-    psql = [
-        str(postgres_binaries() / "psql"),
-        env["ADMIN_DATABASE_URL"],
-        "-qc",
-        f"\\copy copied from '{file}' with (format csv, header)",
-    ]
-    copies, loads = [], []
-    with psycopg.connect(env["ADMIN_DATABASE_URL"], autocommit=True) as database, Pipeline(settings) as pipeline:
-        database.execute(f"create table copied ({columns})")
-        pipeline.store.put(settings.s3_bucket, "CSV/sales_data_bench.csv", content)
-        arrival = FileArrived(settings.s3_bucket, "CSV/sales_data_bench.csv", datetime.now(UTC))
-        for _ in range(rounds):
-            database.execute("truncate copied")
-            copies.append(seconds(lambda: subprocess.run(psql, check=True)))
-            database.execute("truncate raw.sales_lines, raw.rejected_rows, raw.rebuild_queue, raw.files cascade")
+def bench_load(bench: Bench) -> str:
+    r"""One large file: `\copy` into a table of texts, `\copy` into a table like ours, and the validated load."""
+    file = bench.folder / "sheet.csv"
+    write_sheet(file, bench.rows)
+    copies, typed, loads = [], [], []
+    with psycopg.connect(bench.url, autocommit=True) as database, Pipeline(bench.settings) as pipeline:
+        create_copy_tables(database)
+        pipeline.store.put(bench.settings.s3_bucket, "bench/sheet.csv", file.read_bytes())
+        arrival = FileArrived(bench.settings.s3_bucket, "bench/sheet.csv", datetime.now(UTC))
+        for _ in range(bench.rounds):
+            empty(database)
+            copies.append(seconds(lambda: copy(bench, "bare", file)))
+            typed.append(seconds(lambda: copy(bench, f"alike ({', '.join(FIELD_OF.values())})", file)))
+            empty(database)
             loads.append(seconds(lambda: pipeline.load_file(arrival)))
-        database.execute("truncate raw.sales_lines, raw.rejected_rows, raw.rebuild_queue, raw.files cascade")
-    copy, load = median(copies), median(loads)
-    typer.echo(f"one sheet of {lines:,} rows, {len(content) / 1e6:.0f} MB, 24 columns; median of {rounds}")
-    typer.echo(f"  \\copy   {lines / copy:>9,.0f} rows/s")
-    typer.echo(f"  load    {lines / load:>9,.0f} rows/s   {copy / load:.2f} of \\copy")
+            assert database.execute("select rows_loaded from raw.files").fetchone() == (bench.rows,)
+        empty(database)
+    base = median(copies)
+    return table(
+        f"One file, 15 columns: {bench.rows:,} rows, {file.stat().st_size / 1e6:.0f} MB, median of {bench.rounds}",
+        ("way", "rows/s", r"÷ `\copy`", r"÷ `\copy` into a table like ours"),
+        [
+            (
+                name,
+                f"{bench.rows / median(taken):,.0f}",
+                f"{base / median(taken):.2f}",
+                f"{median(typed) / median(taken):.2f}",
+            )
+            for name, taken in {
+                r"psql `\copy` into text columns, no index, no check": copies,
+                r"psql `\copy` into a table with our types, checks and indexes": typed,
+                "**the loader**: from S3, every row validated, ledger, rejected rows": loads,
+            }.items()
+        ],
+    )
 
 
-def bench_latency(stack: Stack, sheets: int) -> None:
+def bench_others(bench: Bench) -> str:
+    r"""The same kind of file by other ways, each into tables of its own; a tenth of the rows, for they are slow."""
+    rows = bench.rows // 10
+    file = bench.folder / "tenth.csv"
+    write_sheet(file, rows)
+    taken: dict[str, float] = {}
+    with psycopg.connect(bench.url, autocommit=True) as database, Pipeline(bench.settings) as pipeline:
+        create_copy_tables(database)
+        taken[r"psql `\copy` into text columns"] = median(seconds(lambda: copy(bench, "bare", file)) for _ in range(3))
+        pipeline.store.put(bench.settings.s3_bucket, "bench/tenth.csv", file.read_bytes())
+        arrival = FileArrived(bench.settings.s3_bucket, "bench/tenth.csv", datetime.now(UTC))
+        taken["**the loader**"] = seconds(lambda: pipeline.load_file(arrival))
+        empty(database)
+    engine = sa.create_engine(bench.url.replace("postgresql:", "postgresql+psycopg:"))
+    taken["pandas `read_csv` and `to_sql`"] = seconds(
+        lambda: pd.read_csv(file).to_sql("to_sql", engine, if_exists="replace", index=False)
+    )
+    _Row.metadata.create_all(engine)
+    taken["pandas, pydantic row by row, SQLAlchemy ORM"] = seconds(lambda: row_by_row(file, engine))
+    engine.dispose()
+    python = bench.folder / "dlt" / "bin" / "python"
+    venv.create(bench.folder / "dlt", with_pip=True)
+    subprocess.run([python, "-m", "pip", "install", "-q", "dlt[postgres]", "pandas"], check=True)
+    command = [str(python), "-c", DLT, str(bench.folder), file.name, bench.url]
+    taken["dlt `filesystem` and `read_csv` to postgres, defaults"] = seconds(
+        lambda: subprocess.run(command, check=True, capture_output=True)
+    )
+    base = taken[r"psql `\copy` into text columns"]
+    return table(
+        f"Other ways, {rows:,} rows of the same kind of file",
+        ("way", "rows/s", r"÷ `\copy`"),
+        [(way, f"{rows / each:,.0f}", f"{base / each:.3f}") for way, each in taken.items()],
+    )
+
+
+def bench_small(bench: Bench) -> str:
+    """A thousand files of a hundred rows, from the first announcement to the last ledger entry, one loader."""
+    files = 1_000
+    arrivals = []
+    with closing(ObjectStore(bench.settings)) as store, psycopg.connect(bench.url, autocommit=True) as database:
+        for number in range(files):
+            key = f"bench/{number:04}.csv"
+            store.put(bench.settings.s3_bucket, key, sheet_of(100, seed=number))
+            arrivals.append(FileArrived(bench.settings.s3_bucket, key, datetime.now(UTC)))
+        ensure_topics(bench.settings)
+        Publisher(bench.settings).announce(arrivals)
+        with running("run", "--no-transform"):
+            wait_for(database, "select count(*) > 0 from raw.files")
+            loaded = "select count(*) filter (where status = 'loaded') = count(*) and count(*) = 1000 from raw.files"
+            taken = seconds(lambda: wait_for(database, loaded))
+        empty(database)
+    return table(
+        "Small files",
+        ("what", "figure"),
+        [(f"{files:,} files of 100 rows, one loader, up to the ledger", f"{files / taken:.0f} files/s")],
+    )
+
+
+def bench_latency(bench: Bench, sheets: int = 20) -> str:
     """Seconds from the end of a PUT to the NOTIFY of the published version, one sheet after the other."""
-    settings = Settings.read()
     taken = []
     with (
-        closing(ObjectStore(settings)) as store,
-        psycopg.connect(stack.env()["DASHBOARD_DATABASE_URL"], autocommit=True) as listener,
+        closing(ObjectStore(bench.settings)) as store,
+        psycopg.connect(bench.stack.env()["DASHBOARD_DATABASE_URL"], autocommit=True) as listener,
         running("run"),
         running("watch"),
     ):
         listener.execute("listen mart_version")
         for number in range(sheets + 1):
             each = sheet(7, DAY + timedelta(number), 400)
-            store.put(settings.s3_bucket, each.key, each.content)
+            store.put(bench.settings.s3_bucket, each.key, each.content)
             taken.append(seconds(lambda: list(listener.notifies(timeout=120, stop_after=1))))
     taken = taken[1:]  # the first waits for the processes to start
     p95 = quantiles(taken, n=20, method="inclusive")[-1]
-    typer.echo(f"{sheets} sheets of some 400 rows, PUT to published mart; a look every {settings.watch_seconds:g} s")
-    typer.echo(f"  p50 {median(taken):.2f} s   p95 {p95:.2f} s")
+    return table(
+        f"PUT to published mart: {sheets} sheets of some 400 rows, a look every {bench.settings.watch_seconds:g} s",
+        ("p50", "p95"),
+        [(f"{median(taken):.2f} s", f"{p95:.2f} s")],
+    )
+
+
+def bench_memory(bench: Bench, gigabytes: int = 5) -> str:
+    """The largest resident size of a process that loads a very large file."""
+    block = sheet_of(1_000_000)
+    header, _, lines = block.partition(b"\n")
+    key = "bench/huge.csv"
+    size = gigabytes * 10**9
+    with closing(ObjectStore(bench.settings)) as store:
+        store.upload(bench.settings.s3_bucket, key, cast(BinaryIO, _Repeated(header + b"\n", lines, size)))
+    command = [sys.executable, "-m", "loader", "load", key, "--json"]
+    start = time.perf_counter()
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        (outcome,) = json.loads(process.stdout.read())
+        _, _, usage = os.wait4(process.pid, 0)
+    taken = time.perf_counter() - start
+    rows, mebibytes = outcome["loaded"], usage.ru_maxrss // 1024
+    with psycopg.connect(bench.url, autocommit=True) as database:
+        empty(database)
+    return table(
+        f"Memory: one file of {gigabytes} GB, {rows:,} rows",
+        ("largest resident size", "rows/s"),
+        [(f"{mebibytes} MiB", f"{rows / taken:,.0f}")],
+    )
+
+
+PARTS: dict[str, Callable[[Bench], str]] = {
+    "load": bench_load,
+    "small": bench_small,
+    "others": bench_others,
+    "latency": bench_latency,
+    "memory": bench_memory,
+}
+
+
+def sheet_of(rows: int, seed: int = 7) -> bytes:
+    """A sheet of 15 columns: orders of some two lines, two thousand products, ninety days."""
+    rng = np.random.default_rng(seed)
+    order = np.cumsum(rng.random(rows) < 0.45)
+    product = rng.integers(0, 2000, rows)
+    cents = np.round(rng.lognormal(3, 1, 2000) * 100).astype(int)[product]
+    quantity = rng.integers(1, 10, rows)
+    discount = rng.choice([0, 0, 0, 5, 10, 15], rows)
+    total = (quantity * cents * (100 - discount) + 50) // 100
+    customer = rng.integers(0, 50_000, order[-1] + 1)[order]
+    cells = {
+        "Sale Date": (np.datetime64(DAY) - 90 + np.arange(rows) * 90 // rows).astype(str),
+        "Sale ID": np.char.add("S", (seed * 10**9 + order).astype(str)),
+        "Product ID": np.char.add("P", product.astype(str)),
+        "Product Name": np.char.add("Product ", product.astype(str)),
+        "Product Category": np.array(["Clothing", "Electronics", "Toys", "Garden", "Books", "Food"])[product % 6],
+        "Quantity Sold": quantity,
+        "Unit Price": [f"{each // 100}.{each % 100:02}" for each in cents.tolist()],
+        "Discount (%)": discount,
+        "Total Value (with Discount)": [f"{each // 100}.{each % 100:02}" for each in total.tolist()],
+        "Customer ID": np.char.add("C", customer.astype(str)),
+        "Payment Method": rng.choice(["Card", "Cash", "Transfer"], rows),
+        "Sales Channel": rng.choice(["Online", "Store", "Phone"], rows),
+        "Sales Region": rng.choice(["North", "South", "East", "West"], rows),
+        "Shipping Cost": rng.choice(["0.00", "4.90", "9.90"], rows),
+        "Delivery Status": rng.choice(["Delivered", "Shipped", "Pending"], rows),
+    }
+    return pd.DataFrame(cells, columns=list(FIELD_OF)).to_csv(index=False).encode()
+
+
+def write_sheet(file: Path, rows: int) -> None:
+    file.write_bytes(sheet_of(rows))
+
+
+class _Repeated(io.RawIOBase):
+    """A header, then the same lines again and again, up to a size: read once, kept nowhere."""
+
+    def __init__(self, header: bytes, lines: bytes, size: int) -> None:
+        self._lines = lines
+        self._rest = header
+        self._left = size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "memoryview[int]") -> int:  # type: ignore[override]
+        if not self._rest and self._left > 0:
+            self._rest = self._lines
+        taken = self._rest[: len(buffer)]
+        self._rest = self._rest[len(taken) :]
+        self._left -= len(taken)
+        buffer[: len(taken)] = taken
+        return len(taken)
+
+
+class _Sale(BaseModel):
+    sale_date: date
+    sale_id: str
+    product_id: str
+    quantity: int
+    unit_price: Decimal
+    total: Decimal
+    customer_id: str
+    region: str
+
+
+class _Base(DeclarativeBase):
+    pass
+
+
+class _Row(_Base):
+    __tablename__ = "row_by_row"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sale_date: Mapped[date]
+    sale_id: Mapped[str]
+    product_id: Mapped[str]
+    quantity: Mapped[int]
+    unit_price: Mapped[Decimal]
+    total: Mapped[Decimal]
+    customer_id: Mapped[str]
+    region: Mapped[str]
+
+
+def row_by_row(file: Path, engine: sa.Engine) -> None:
+    """What most projects of this kind do: one model and one ORM object per row."""
+    frame = pd.read_csv(file, dtype=str)
+    with Session(engine) as session:
+        for row in frame.to_dict("records"):
+            sale = _Sale(
+                sale_date=row["Sale Date"],
+                sale_id=row["Sale ID"],
+                product_id=row["Product ID"],
+                quantity=row["Quantity Sold"],
+                unit_price=row["Unit Price"],
+                total=row["Total Value (with Discount)"],
+                customer_id=row["Customer ID"],
+                region=row["Sales Region"],
+            )
+            session.add(_Row(**sale.model_dump()))
+        session.commit()
+
+
+def create_copy_tables(database: psycopg.Connection) -> None:
+    """`bare`: texts and nothing else. `alike`: `raw.sales_lines` with its checks and indexes, so that the file fits."""
+    database.execute("drop table if exists bare, alike")
+    database.execute("create table bare (" + ", ".join(f'"{name}" text' for name in FIELD_OF) + ")")
+    database.execute("create table alike (like raw.sales_lines including all)")
+    database.execute("create sequence if not exists place cache 1000")
+    database.execute("""
+        alter table alike
+            alter file_id set default 1, alter row_number set default nextval('place'),
+            alter source_line set default 1, alter sale_date set default '2026-03-02',
+            alter line_type set default 'sale', alter currency set default 'USD'
+    """)
+
+
+def wait_for(database: psycopg.Connection, condition: str) -> None:
+    while database.execute(condition).fetchone() != (True,):
+        time.sleep(0.02)
+
+
+def empty(database: psycopg.Connection) -> None:
+    database.execute(
+        "truncate raw.sales_lines, raw.rejected_rows, raw.replayed_rows, raw.rebuild_queue, raw.files cascade"
+    )
+    database.execute("drop table if exists to_sql")
+    if database.execute("select to_regclass('bare')").fetchone() != (None,):
+        database.execute("truncate bare, alike")
+    database.execute("checkpoint")
+
+
+def copy(bench: Bench, target: str, file: Path) -> None:
+    statement = f"\\copy {target} from '{file}' with (format csv, header)"
+    subprocess.run([postgres_binaries() / "psql", bench.url, "-qc", statement], check=True)
+
+
+def table(title: str, head: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
+    rows = [head, ("---",) * len(head), *lines]
+    return f"### {title}\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def memory_gib() -> int:
+    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
 
 
 @contextmanager
-def running(command: str) -> Iterator[None]:
-    with subprocess.Popen([sys.executable, "-m", "loader", command], cwd=REPOSITORY) as process:
+def running(*command: str) -> Iterator[None]:
+    with subprocess.Popen([sys.executable, "-m", "loader", *command], cwd=REPOSITORY) as process:
         try:
             yield
         finally:

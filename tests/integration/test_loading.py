@@ -189,7 +189,7 @@ def test_what_copy_would_read_as_something_else_arrives_as_it_stands(world: Worl
     names = ["back\\slash", "tab\there", "two\nlines", "carriage\rreturn", "\\N", "\\.", 'quo"te', "é€😀", "NULL"]
     rows = [next(reader([line])) for line in LINES[: len(names)]]
     text = StringIO(newline="")
-    writer(text).writerows([next(reader([HEADER])) + ["Note"]])
+    writer(text).writerows([[*next(reader([HEADER])), "Note"]])
     at = next(reader([HEADER])).index("Product Name")
     for row, name in zip(rows, names, strict=True):
         writer(text).writerow([*row[:at], name, *row[at + 1 :], name])
