@@ -22,7 +22,7 @@ from loader.drafting import draft_feed
 from loader.errors import LoaderError, SettingsError
 from loader.events import FileArrived
 from loader.feeds import Feeds
-from loader.pipeline import Pipeline, check_file
+from loader.pipeline import Check, Pipeline, check_file
 from loader.settings import Limits, Settings
 from loader.warehouse import Warehouse
 from loader.warehouse import migrate as migrate_database
@@ -135,7 +135,13 @@ def check(
         for error in row.errors
     ]
     if as_json:
-        report = {"feed": verdict.feed, **vars(verdict.counts), "error": verdict.error, "errors": rows}
+        report = {
+            "feed": verdict.feed,
+            **vars(verdict.counts),
+            **_reading(verdict),
+            "error": verdict.error,
+            "errors": rows,
+        }
         print(json.dumps(report, default=_plain))
     else:
         counts = verdict.counts
@@ -143,6 +149,10 @@ def check(
             f"feed {verdict.feed}: {counts.read} rows read, {counts.loaded} good, {counts.rejected} rejected,"
             f" {counts.skipped} skipped"
         )
+        reasons = ", ".join(f"{reason} {number}" for reason, number in counts.skipped_as.items())
+        for what, said in ({"skipped": reasons} | _reading(verdict)).items():
+            if said:
+                console.print(f"{what.replace('_', ' ')}: {said}", markup=False, highlight=False)
         if rows:
             _show(rows[:_SHOWN], as_json=False)
             if len(rows) > _SHOWN:
@@ -150,6 +160,19 @@ def check(
         console.print(f"the file would be rejected: {verdict.error}" if verdict.error else "the file would be loaded")
     if verdict.error:
         raise SystemExit(1)
+
+
+def _reading(verdict: Check) -> dict[str, str | None]:
+    """How the file was read, and what its header has otherwise than the feed; None: nothing to say."""
+    text, drift = verdict.text, verdict.drift
+    guessed = " (guessed)" if text and text.encoding_guessed else ""
+    return {
+        "compression": text.compression if text else None,
+        "encoding": f"{text.encoding}{guessed}" if text else None,
+        "kept_in_extra": ", ".join(map(repr, drift.unknown)) if drift else None,
+        "missing": ", ".join(f"{header!r} for {name}" for name, header in drift.missing.items()) if drift else None,
+        "likely_renamed": ", ".join(f"{was!r} to {now!r}" for was, now in drift.renamed.items()) if drift else None,
+    }
 
 
 @feed_app.command("init")

@@ -26,10 +26,11 @@ from loader import vocabulary
 from loader.decoding import decode
 from loader.errors import SettingsError
 from loader.feeds import FEED_NAME, Feed, parse_yaml
-from loader.pipeline import Check, check_file, verdicts
+from loader.pipeline import Check, check_file
 from loader.reader import Reader
+from loader.sales_line import DATE_FIELDS, FIELDS, NUMBER_FIELDS, REQUIRED, TIME_FIELDS
 from loader.settings import Limits
-from loader.validation import DATE_FIELDS, FIELDS, NUMBER_FIELDS, REQUIRED, TIME_FIELDS
+from loader.validation import Validator
 from loader.vocabulary import CURRENCY_SIGNS, DISCOUNT, PHRASES, content_words, words
 
 SAMPLE_BYTES = 1024 * 1024
@@ -153,7 +154,7 @@ class Sheet:
         """How many rows of the sample have a fault in which field, by the load's own verdict; "" is any."""
         reader = Reader(decode(io.BytesIO(self.sample), "utf-8", self.limits), self.delimiter)
         found: Counter[str] = Counter()
-        for verdict in verdicts(reader, feed):
+        for verdict in map(Validator(feed, reader.header).validate, reader.batches()):
             for row in verdict.rejected:
                 found.update({error["field"] for error in row.errors if error["field"]} | {""})
         return found

@@ -10,14 +10,15 @@ from threading import Event, Thread
 from typing import Self, TypeVar, cast
 
 from loader import failpoints
-from loader.decoding import check_size, decode
+from loader.decoding import Decoded, check_size, decode
 from loader.errors import InvalidFile, ObjectGone
 from loader.events import FileArrived
 from loader.feeds import Feed, Feeds
+from loader.header import Drift
 from loader.object_store import ObjectStore, ObjectVersion
 from loader.reader import Reader
 from loader.settings import Limits, Settings
-from loader.validation import Counts, Rejected, Validator, Verdict
+from loader.validation import Counts, Rejected, Validator
 from loader.warehouse import Load, Session, Warehouse
 
 T = TypeVar("T")
@@ -91,9 +92,13 @@ class Pipeline:
     def _load(self, load: Load, version: ObjectVersion, feed: Feed, file_id: int) -> Outcome:
         sha256 = None
         try:
+            check_size(version.size, self.settings)
             with self.store.open(version) as stream:
                 reader = Reader(decode(stream, feed.format.encoding, self.settings), feed.format.delimiter)
-                for batch in ahead(map(load.encoded, verdicts(reader, feed))):
+                load.describe(reader.text, reader.header)
+                validator = Validator(feed, reader.header)
+                load.drift = validator.drift
+                for batch in ahead(load.encoded(validator.validate(batch)) for batch in reader.batches()):
                     load.add(batch)
                     failpoints.reach("copying")
             sha256 = reader.sha256
@@ -121,15 +126,6 @@ class Pipeline:
         session.execute("set_aside", file_id=file_id, error=reason)
         session.commit()
         return Outcome("skipped", key, file_id, error=reason)
-
-
-def verdicts(reader: Reader, feed: Feed) -> Iterator[Verdict]:
-    """Every batch of a file, decided.
-
-    Raises InvalidFile when the file as a whole breaks its contract.
-    """
-    validator = Validator(feed, reader.header)
-    return map(validator.validate, reader.batches())
 
 
 def ahead(items: Iterator[T], depth: int = 2) -> Generator[T]:
@@ -179,20 +175,25 @@ class Check:
     counts: Counts
     rejected: list[Rejected]
     error: str | None
+    text: Decoded | None = None  # None: it could not be read
+    drift: Drift | None = None  # None: the header does not fit
 
 
 def check_file(path: Path, feed: Feed, limits: Limits) -> Check:
     """The load's own verdict on a local file, without writing anything."""
     counts = Counts()
     rejected: list[Rejected] = []
-    error = None
+    error = text = drift = None
     try:
         check_size(path.stat().st_size, limits)
         with path.open("rb") as stream:
-            text = decode(stream, feed.format.encoding, limits)
-            for verdict in verdicts(Reader(text, feed.format.delimiter), feed):
+            reader = Reader(text := decode(stream, feed.format.encoding, limits), feed.format.delimiter)
+            validator = Validator(feed, reader.header)
+            drift = validator.drift
+            for verdict in map(validator.validate, reader.batches()):
                 counts.add(verdict)
                 rejected += verdict.rejected
     except InvalidFile as invalid:
         error = str(invalid)
-    return Check(feed.feed, counts, rejected, error or feed.rejects.exceeded(counts.rejected, counts.read))
+    error = error or feed.rejects.exceeded(counts.rejected, counts.read)
+    return Check(feed.feed, counts, rejected, error, text, drift)

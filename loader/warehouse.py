@@ -9,7 +9,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -25,7 +25,9 @@ from psycopg import Connection as DriverConnection
 from psycopg import sql
 from sqlalchemy.engine import URL, Connection, make_url
 
+from loader.decoding import Decoded
 from loader.errors import SettingsError, TransientError
+from loader.header import Drift
 from loader.object_store import ObjectVersion
 from loader.validation import Counts, Rejected, Verdict
 
@@ -151,6 +153,8 @@ class Load:
         self._dates: set[date] = set()
         self._spool = tempfile.SpooledTemporaryFile(_SPOOL_BYTES, "w+", encoding="utf-8", newline="")  # noqa: SIM115
         self.counts = Counts()
+        self.drift: Drift | None = None
+        self._described: dict[str, Any] = {}
         session.execute("clear_rejected_rows", file_id=file_id)
         self._savepoint = connection.begin_nested()
 
@@ -159,6 +163,15 @@ class Load:
 
     def __exit__(self, *_: object) -> None:
         self._spool.close()
+
+    def describe(self, text: Decoded, header: list[str]) -> None:
+        """How the file was read, for the ledger."""
+        self._described = {
+            "compression": text.compression,
+            "encoding": text.encoding,
+            "encoding_guessed": text.encoding_guessed,
+            "header": header,
+        }
 
     def encoded(self, verdict: Verdict) -> "Encoded":
         """What `add` sends; made apart from it, so that it can be made while PostgreSQL takes the batch before."""
@@ -225,6 +238,9 @@ class Load:
                 copy.write(block)
 
     def _finish(self, status: str, sha256: str | None, error: str | None) -> None:
+        if self._described:
+            drift = json.dumps(asdict(self.drift)) if self.drift else None
+            self._session.execute("describe", file_id=self._file_id, drift=drift, **self._described)
         self._session.execute(
             "finish",
             file_id=self._file_id,

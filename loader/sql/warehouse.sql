@@ -73,6 +73,13 @@ set
     end
 where file_id = :file_id;
 
+-- name: describe
+update raw.files
+set
+    compression = :compression, encoding = :encoding, encoding_guessed = :encoding_guessed,
+    header = cast(:header as text[]), drift = cast(:drift as jsonb)
+where file_id = :file_id;
+
 -- name: fail
 update raw.files
 set status = 'failed', error = :error, next_attempt_at = clock_timestamp() + make_interval(secs => :seconds)

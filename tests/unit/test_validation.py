@@ -97,15 +97,28 @@ def row_by_row(sheet: Sheet) -> Decided:
         if (not any(trimmed) and (len(cells) == len(sheet.header) or not text.strip())) or trimmed == sheet.header:
             skipped += 1
             continue
+        total = next(filter(None, trimmed), "").casefold() in {"total", "grand total:", "summe"}
         if len(cells) != len(sheet.header):
             message = f"The row has {len(cells)} cells where the header has {len(sheet.header)}"
+            if total:
+                skipped += 1
+                continue
             rejected.append(Rejected(number, place, text, [{"field": None, "message": message, "value": None}]))
             continue
         texts = sheet.texts(cells)
+        canonical_cells = {field: sheet.feed.cell(field, text) or "" for field, text in texts.items()}
+        if any(
+            all(pattern.search(canonical_cells[field]) for field, pattern in when.items()) for when in sheet.feed.skip
+        ):
+            skipped += 1
+            continue
         try:
             sale_line = validate_row(sheet.feed, texts)
         except ValidationError as error:
-            rejected.append(Rejected(number, place, text, reasons(error, texts), at_risk(sheet.feed, texts)))
+            if total:
+                skipped += 1
+            else:
+                rejected.append(Rejected(number, place, text, reasons(error, texts), at_risk(sheet.feed, texts)))
             continue
         day = sale_line.sold_at.astimezone(ZoneInfo(sheet.feed.format.timezone)).date()
         values = {field: canonical(getattr(sale_line, field)) for field in FIELDS}
@@ -284,7 +297,9 @@ def sheets(draw: st.DrawFn) -> Sheet:
             columns[field] = {"value": draw(st.sampled_from(values))}
     rules = [rule for rule in RULES if rule["when"].keys() <= columns.keys()]
     chosen = draw(st.lists(st.sampled_from(rules), unique_by=str, max_size=4))
-    feed = Feed.model_validate({"feed": "shop", "match": "*", "format": form, "columns": columns, "line_type": chosen})
+    skip = draw(st.sampled_from([[], [], [{"product_id": "^C7$"}], [{"quantity": "^-", "sale_id": "^C"}]]))
+    said = {"format": form, "columns": columns, "line_type": chosen, "skip": skip}
+    feed = Feed.model_validate({"feed": "shop", "match": "*"} | said)
     mapped = {field: str(column.header) for field, column in feed.columns.items() if column.value is None}
     header = draw(
         st.permutations([*mapped.values(), *draw(st.sampled_from([[], ["Note"], ["Note", "", 'N"', "Note"]]))])
@@ -305,7 +320,10 @@ def sheets(draw: st.DrawFn) -> Sheet:
             case 1:
                 records.append([f" {name}" for name in header])
             case 2:
-                records.append(draw(st.sampled_from(["", "  ", "lost", "a,b" + ",c" * len(header)])))
+                records.append(draw(st.sampled_from(["", "  ", "lost", "Total,9", "a,b" + ",c" * len(header)])))
+            case 3:
+                total = draw(st.sampled_from(["Total", " Grand total:", "summe", "Total Care Kit"]))
+                records.append([total, *draw(st.sampled_from([[""], ["9"]])) * (len(header) - 1)])
             case _:
                 records.append(cells(draw(st.sampled_from(pool))))
     return Sheet(feed, header, records)

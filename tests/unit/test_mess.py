@@ -1,0 +1,268 @@
+"""One sheet per kind of mess that real sheets contain, and what becomes of its rows."""
+
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loader.decoding import decode
+from loader.feeds import Feed
+from loader.header import Drift
+from loader.pipeline import check_file
+from loader.reader import Reader
+from loader.settings import Limits
+from loader.validation import Counts, Validator
+
+COLUMNS: dict[str, Any] = {
+    "sale_id": "id",
+    "sold_at": "day",
+    "product_id": "product",
+    "quantity": "n",
+    "unit_price": "price",
+}
+GOOD = ["S1,2026-03-02,0042,2,9.99", "S2,2026-03-02,0043,1,5.00"]
+
+
+@dataclass(frozen=True)
+class Mess:
+    """A sheet, what its feed says beside COLUMNS, and the verdict: values of the good rows, faults by line, skipped."""
+
+    content: str | bytes
+    said: dict[str, Any] = field(default_factory=dict)
+    good: list[dict[str, Any]] = field(default_factory=list)
+    faults: dict[int, list[str | None]] = field(default_factory=dict)  # physical line → fields at fault; None: the row
+    skipped: dict[str, int] = field(default_factory=dict)
+
+
+def lines(*rows: str, header: str = "id,day,product,n,price", end: str = "\n") -> str:
+    return end.join([header, *rows, ""])
+
+
+def amounts(form: dict[str, Any], *pairs: tuple[str, str | None]) -> Mess:
+    """A column of prices as the sheet writes them, with what each means; None: no number."""
+    rows = [f'S{n};{form.get("day", "2026-03-02")};P1;-1;"{text}"' for n, (text, _) in enumerate(pairs)]
+    said = {"format": {"delimiter": ";"} | form, "line_type": [{"when": {"sale_id": "^S"}, "is": "adjustment"}]}
+    return Mess(
+        lines(*rows, header="id;day;product;n;price"),
+        said,
+        [{"unit_price": price} for _, price in pairs if price is not None],
+        {number: ["unit_price"] for number, (_, price) in enumerate(pairs, 2) if price is None},
+    )
+
+
+def days(formats: list[str], *pairs: tuple[str, str | None], timezone: str = "UTC") -> Mess:
+    """A column of dates as the sheet writes them, with the moment that each means; None: no date."""
+    rows = [f'S{n},"{text}",P1,1,1' for n, (text, _) in enumerate(pairs)]
+    return Mess(
+        lines(*rows),
+        {"format": {"dates": formats, "timezone": timezone}},
+        [{"sold_at": moment} for _, moment in pairs if moment is not None],
+        {number: ["sold_at"] for number, (_, moment) in enumerate(pairs, 2) if moment is None},
+    )
+
+
+SALE: dict[str, Any] = {"sale_id": "S1", "product_id": "0042", "quantity": "2", "unit_price": "9.99"}
+MESS = {
+    "a byte order mark": Mess(b"\xef\xbb\xbf" + lines(*GOOD).encode(), good=[SALE, {}]),
+    "CR LF line ends": Mess(lines(*GOOD, end="\r\n"), good=[SALE, {}]),
+    "no final line end": Mess(lines(*GOOD).rstrip("\n"), good=[SALE, {"unit_price": "5.00"}]),
+    "an empty line before the header": Mess("\n \n" + lines(*GOOD), good=[SALE, {"source_line": 5}]),
+    "a header and nothing else": Mess(lines()),
+    "a NUL byte in a row": Mess(lines(GOOD[0], "S\0,2026-03-02,P,1,1"), good=[SALE], faults={3: [None]}),
+    "a cell with delimiter, quote and line end": Mess(
+        lines('"S""1, or\n2",2026-03-02,P1,1,1', "S2,2026-02-30,P1,1,1"),
+        good=[{"sale_id": 'S"1, or\n2', "source_line": 2}],
+        faults={4: ["sold_at"]},
+    ),
+    "too few and too many cells": Mess(
+        lines(GOOD[0], "S2,2026-03-02,P1,1", "S3,2026-03-02,P1,1,1,1"), good=[SALE], faults={3: [None], 4: [None]}
+    ),
+    "semicolons": Mess(lines(*GOOD).replace(",", ";"), {"format": {"delimiter": ";"}}, [SALE, {}]),
+    "tabs": Mess(lines(*GOOD).replace(",", "\t"), {"format": {"delimiter": "\t"}}, [SALE, {}]),
+    "bars": Mess(lines(*GOOD).replace(",", "|"), {"format": {"delimiter": "|"}}, [SALE, {}]),
+    "blank rows": Mess(
+        lines(GOOD[0], "", ",,,,", " , ,,, ", GOOD[1]), good=[SALE, {"source_line": 6}], skipped={"blank": 3}
+    ),
+    "the header repeated in the middle": Mess(
+        lines(GOOD[0], " id , day,product,n,price", GOOD[1]), good=[SALE, {}], skipped={"header": 1}
+    ),
+    "a header with inner spaces repeated": Mess(
+        lines(GOOD[0], "sale  id,day,product,n,price", header="sale   id,day,product,n,price"),
+        {"columns": COLUMNS | {"sale_id": "sale id"}},
+        [SALE],
+        skipped={"header": 1},
+    ),
+    "a totals row": Mess(lines(*GOOD, "Total,,,3,24.98"), good=[SALE, {}], skipped={"total": 1}),
+    "a totals row with fewer cells": Mess(lines(*GOOD, "Grand total:,24.98"), good=[SALE, {}], skipped={"total": 1}),
+    "a product that is called Total": Mess(lines("S1,2026-03-02,Total,1,1"), good=[{"product_id": "Total"}]),
+    "rows that the feed says are no data": Mess(
+        lines(GOOD[0], "S2,2026-03-02,POSTAGE,1,4.50"),
+        {"skip": [{"product_id": "^POSTAGE$"}]},
+        [SALE],
+        skipped={"rule": 1},
+    ),
+    "thousands with a comma": amounts({"thousands": ","}, ("1,234.56", "1234.56"), ("1,23.4", None), ("12,34", None)),
+    "a decimal comma": amounts(
+        {"decimal": ",", "thousands": "."}, ("1.234,56", "1234.56"), ("1.5", None), ("1,5", "1.5")
+    ),
+    "lakhs": amounts({"thousands": ","}, ("5,29,550.00", "529550.00"), ("1,00,00,000", "10000000")),
+    "currency signs": amounts(
+        {"thousands": ","},
+        ("$1.50", "1.50"),
+        ("€ 2", "2"),
+        ("R$3", "3"),
+        (" $ 1,618.50 ", "1618.50"),
+        ("$-", "0"),
+        ("$-   ", "0"),
+    ),
+    "negatives in parentheses": amounts(
+        {"thousands": ","}, ("(1,234.50)", "-1234.50"), ("$(3.00)", "-3.00"), ("(1", None)
+    ),
+    "numbers in words, or none": amounts({}, ("ten", None), ("1e5", None), ("", None)),
+    "ids that look like numbers": Mess(
+        lines("00017,2026-03-02,0042,1,1,17850.0", header="id,day,product,n,price,customer"),
+        {"columns": COLUMNS | {"customer_id": {"header": "customer", "strip_suffix": ".0"}}},
+        [{"sale_id": "00017", "product_id": "0042", "customer_id": "17850"}],
+    ),
+    "day first": days(
+        ["%d/%m/%Y"], ("02/03/2026", "2026-03-02T00:00:00+00:00"), ("31/02/2026", None), ("2026-03-02", None)
+    ),
+    "month first": days(["%m/%d/%Y"], ("03/02/2026", "2026-03-02T00:00:00+00:00"), ("13/02/2026", None)),
+    "two-digit years": days(["%d.%m.%y"], ("02.03.26", "2026-03-02T00:00:00+00:00")),
+    "two formats in one column": days(
+        ["%Y-%m-%d", "%d/%m/%Y"],
+        ("2026-03-02", "2026-03-02T00:00:00+00:00"),
+        ("03/03/2026", "2026-03-03T00:00:00+00:00"),
+    ),
+    "dates in words": days(["%A, %B %d, %Y"], ("Friday, August 25, 2017", "2017-08-25T00:00:00+00:00")),
+    "dates without signs": days(["%Y%m%d"], ("20180111", "2018-01-11T00:00:00+00:00"), ("20181301", None)),
+    "offsets": days(
+        ["%Y-%m-%d %H:%M%z"], ("2026-03-02 23:30-0400", "2026-03-03T03:30:00+00:00"), ("2026-03-02 23:30", None)
+    ),
+    "local time": days(
+        ["%Y-%m-%d %H:%M:%S"], ("2026-07-01 09:00:00", "2026-07-01T09:00:00+01:00"), timezone="Europe/London"
+    ),
+    "date and time in two columns": Mess(
+        lines("S1,02/03/2026,23:30,P1,1,1", header="id,day,time,product,n,price"),
+        {"columns": COLUMNS | {"sold_at": {"join": ["day", "time"]}}, "format": {"dates": ["%d/%m/%Y %H:%M"]}},
+        [{"sold_at": "2026-03-02T23:30:00+00:00", "sale_date": "2026-03-02"}],
+    ),
+    "impossible dates": days(["%Y-%m-%d"], ("2024-02-30", None), ("2024-13-01", None), ("", None)),
+    "empty tokens": Mess(
+        lines(
+            "S1,2026-03-02,P1,1,1,N/A,NA",
+            "S2,2026-03-02,P1,1,1,nan,ERROR",
+            header="id,day,product,n,price,customer,region",
+        ),
+        {
+            "columns": COLUMNS | {"customer_id": "customer", "sales_region": "region"},
+            "format": {"nulls": ["", "N/A", "nan", "ERROR", "UNKNOWN"]},
+        },
+        [{"customer_id": None, "sales_region": "NA"}, {"customer_id": None, "sales_region": None}],
+    ),
+    "columns in another order, and unknown ones": Mess(
+        lines("9.99,red,S1,0042,2026-03-02,2", header=" price ,colour,id,product,day,n"),
+        good=[SALE | {"extra": '{"colour": "red"}'}],
+    ),
+    "an unnamed first column": Mess(
+        lines("0,S1,2026-03-02,0042,2,9.99", header=",id,day,product,n,price"), good=[SALE | {"extra": '{"": "0"}'}]
+    ),
+    "a header that stands twice": Mess(
+        lines("S1,2026-03-02,0042,2,9.99,a,b", header="id,day,product,n,price,note,note"),
+        good=[SALE | {"extra": '{"note": "a", "note (2)": "b"}'}],
+    ),
+    "a column that may be missing": Mess(
+        lines(GOOD[0]),
+        {"columns": COLUMNS | {"unit_cost": {"header": "cost", "optional": True}}},
+        [SALE | {"unit_cost": None}],
+    ),
+    "continuation lines": Mess(
+        lines(
+            "S1,2026-03-02,A,1,1,Ann",
+            "S1,,B,1,1,",
+            "S1, ,C,1,1,Bob",
+            "S2,,D,1,1,",
+            header="id,day,product,n,price,customer",
+        ),
+        {"columns": COLUMNS | {"customer_name": "customer"}, "fill_down": ["sold_at", "customer_name"]},
+        [
+            {"product_id": "A", "customer_name": "Ann", "sale_date": "2026-03-02"},
+            {"product_id": "B", "customer_name": "Ann", "sale_date": "2026-03-02"},
+            {"product_id": "C", "customer_name": "Bob", "sale_date": "2026-03-02"},
+        ],
+        {5: ["sold_at"]},
+    ),
+    "continuation lines without an id": Mess(
+        lines("S1,2026-03-02,A,1,1", ",,B,1,1", ",,,,", ",,C,1,1", "S2,,D,1,1"),
+        {"fill_down": ["sale_id", "sold_at"]},
+        [{"sale_id": "S1", "product_id": product} for product in "ABC"],
+        {6: ["sold_at"]},
+        {"blank": 1},
+    ),
+    "rows that are repeated": Mess(
+        lines(*GOOD, GOOD[0], GOOD[0]), {"duplicates": "exact"}, [SALE, {}], skipped={"duplicate": 2}
+    ),
+    "keys that are repeated": Mess(
+        lines(*GOOD, GOOD[0], "S2,2026-03-02,0043,1,6.00"),
+        {"duplicates": "key", "unique_key": ["sale_id", "product_id"]},
+        [SALE, {}],
+        {5: [None]},
+        {"duplicate": 1},
+    ),
+}
+
+
+def feed_of(mess: Mess) -> Feed:
+    return Feed.model_validate({"feed": "shop", "match": "*", "columns": COLUMNS} | mess.said)
+
+
+def content_of(mess: Mess) -> bytes:
+    return mess.content if isinstance(mess.content, bytes) else mess.content.encode()
+
+
+@pytest.mark.parametrize("kind", MESS)
+def test_a_sheet_with(kind: str) -> None:
+    mess = MESS[kind]
+    feed = feed_of(mess)
+    reader = Reader(decode(BytesIO(content_of(mess)), feed.format.encoding, Limits()), feed.format.delimiter)
+    verdicts = list(map(Validator(feed, reader.header).validate, reader.batches()))
+    counts = Counts()
+    for verdict in verdicts:
+        counts.add(verdict)
+    faults = {row.source_line: [error["field"] for error in row.errors] for each in verdicts for row in each.rejected}
+    assert faults == mess.faults
+    assert counts.skipped_as == mess.skipped
+    assert counts.read == len(mess.good) + len(mess.faults) + sum(mess.skipped.values())
+    accepted = [row for each in verdicts for row in each.accepted.to_pylist()]
+    assert [{name: row.get(name) for name in good} for row, good in zip(accepted, mess.good, strict=True)] == mess.good
+
+
+def test_a_missing_column_rejects_the_sheet_and_names_what_it_probably_is_now(tmp_path: Path) -> None:
+    path = tmp_path / "sheet.csv"
+    path.write_text(lines(*GOOD, header="id,day,product,n,prize"))
+    found = check_file(path, feed_of(Mess("")), Limits())
+    assert (
+        found.error
+        == "the header does not fit feed shop: column 'price' for unit_price is missing (renamed to 'prize'?)"
+    )
+
+
+def test_drift_is_reported_with_the_likely_new_name(tmp_path: Path) -> None:
+    path = tmp_path / "sheet.csv"
+    path.write_text(lines("S1,2026-03-02,P1,1,1,9,red", header="id,day,product,n,price,unit costs,colour"))
+    said = {"columns": COLUMNS | {"unit_cost": {"header": "unit cost", "optional": True}}}
+    found = check_file(path, feed_of(Mess("", said)), Limits())
+    assert found.drift == Drift(["unit costs", "colour"], {"unit_cost": "unit cost"}, {"unit cost": "unit costs"})
+
+
+def test_cells_that_must_not_be_seen_are_masked_in_rejected_rows() -> None:
+    feed = feed_of(
+        Mess("", {"columns": COLUMNS | {"customer_name": "name"}, "mask": ["customer_name", "E-Mail", "sale_id"]})
+    )
+    header = "id,day,product,n,price,name,e-mail"
+    content = lines('S1,2026-02-30,P1,1,"1",Ann,ann@example.com', "S2,x,Bob", "" + "," * 6, header=header)
+    reader = Reader(decode(BytesIO(content.encode()), "utf-8", Limits()), ",")
+    (verdict,) = map(Validator(feed, reader.header).validate, reader.batches())
+    assert [row.raw_text for row in verdict.rejected] == ["•••,2026-02-30,P1,1,1,•••,•••", "•••"]
