@@ -5,64 +5,43 @@ sheet. Of two readings, the one that refuses fewer rows is taken. A required fie
 left out, so that the loader refuses the feed until somebody has filled it in.
 """
 
-import csv
-import io
 import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from difflib import SequenceMatcher
-from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from loader import vocabulary
-from loader.decoding import decode
 from loader.errors import SettingsError
 from loader.feeds import FEED_NAME, Feed, parse_yaml
 from loader.pipeline import Check, check_file
-from loader.reader import Reader
-from loader.sales_line import DATE_FIELDS, FIELDS, NUMBER_FIELDS, REQUIRED, TIME_FIELDS
+from loader.recognition import (
+    LOOKS_DATED,
+    TOKENS,
+    Column,
+    Guess,
+    Sheet,
+    guess_dates,
+    guess_numbers,
+    guess_text,
+    plain_number,
+    probe_feed,
+    read_sheet,
+)
+from loader.sales_line import DATE_FIELDS, FIELDS, NUMBER_FIELDS, TIME_FIELDS
 from loader.settings import Limits
-from loader.validation import Validator
 from loader.vocabulary import CURRENCY_SIGNS, DISCOUNT, PHRASES, content_words, words
 
-SAMPLE_BYTES = 1024 * 1024
-DISTINCT = 1000  # distinct cells of a column that are tried in each number or date format
-DELIMITERS = (",", ";", "\t", "|")
-
-_MOSTLY = 0.5  # of a column's cells are numbers, or dates: dirty sheets are why one drafts
 _ALIKE = 0.66
 _FEW = 0.2  # of the rows contradict a total that the sheet states, or the total is another one
-_TOKENS = frozenset({"n/a", "#n/a", "nan", "null", "none", "na", "-", "--", "?", "error", "unknown", "s/d", "k.a."})
 _EVIDENT_TOKENS = frozenset({"n/a", "#n/a", "nan", "null"})  # no word of any language
 _STAND_IN = {"sale_id": "?", "product_id": "?", "quantity": "1", "unit_price": "0"}
-
-_DAYS = (
-    *("%Y-%m-%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d"),
-    *("%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%d %B %Y"),
-    *("%b %d, %Y", "%B %d, %Y", "%A, %B %d, %Y", "%A, %d %B %Y", "%a, %d %b %Y"),
-)
-_CLOCKS = ("", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p")
-_LOOKS_DATED = re.compile(
-    r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?![-\d])|\d{8}$"
-    r"|(?:[A-Za-z]+, )?(?:\d{1,2}[ -][A-Za-z]{3,9}[ -]\d|[A-Za-z]{3,9} \d{1,2}, \d{4})"
-)
-_CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?(?: ?[AaPp][Mm])?")
-_NUMBER = re.compile(
-    r"(?P<before>(?:[^\W\d_]{1,3}\.?|[₹₩₽₺])\s*)??"
-    r"(?P<number>(?:R\$|[-+($€£¥]|\s)*(?:\d[\d.,'\u2019\u00a0\u202f ]*|-\s*)\)?)"
-    r"(?P<after>\s*[^\d\s(),.'-][^\d,]*)?"
-)
-_CONVENTIONS: tuple[tuple[str, str | None], ...] = (
-    *((".", None), (".", ","), (",", None), (",", "."), (",", " "), (".", "'"), (".", " ")),
-)
 
 
 @dataclass(frozen=True)
@@ -76,94 +55,6 @@ class Draft:
     check: Check
 
 
-@dataclass
-class Guess:
-    """What is known of a feed so far, each part with what a person should know of it."""
-
-    first_header: str
-    form: dict[str, Any] = field(default_factory=dict)
-    columns: dict[str, dict[str, Any]] = field(default_factory=dict)
-    line_type: list[dict[str, Any]] = field(default_factory=list)
-    reviews: dict[str, list[str]] = field(default_factory=dict)  # by key, e.g. encoding, or canonical field
-    remarks: list[str] = field(default_factory=list)  # of columns that stay unmapped
-
-    @property
-    def missing(self) -> list[str]:
-        return [each for each in REQUIRED if each not in self.columns]
-
-    def review(self, key: str, reason: str) -> None:
-        self.reviews.setdefault(key, []).append(reason)
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of the sample, its cells without outer spaces."""
-
-    header: str
-    cells: list[str]
-
-    @cached_property
-    def values(self) -> Counter[str]:
-        """Distinct cells that are no token for "nothing", most frequent first."""
-        counted = Counter(cell for cell in self.cells if cell and cell.casefold() not in _TOKENS)
-        return Counter(dict(counted.most_common(DISTINCT)))
-
-    @cached_property
-    def numbers(self) -> Counter[re.Match[str]]:
-        """Those that look like numbers, whichever signs they are written with."""
-        return Counter({match: n for text, n in self.values.items() if (match := _NUMBER.fullmatch(text))})
-
-    @cached_property
-    def dated(self) -> bool:
-        """Most cells look like a date, in figures or in words."""
-        return self._share(n for text, n in self.values.items() if _LOOKS_DATED.match(text)) >= _MOSTLY
-
-    @property
-    def numeric(self) -> bool:
-        return self._share(self.numbers.values()) >= _MOSTLY
-
-    @property
-    def coded(self) -> bool:
-        """Cells are codes, not names: digits, and no spaces."""
-        return (
-            self._share(n for text, n in self.values.items() if re.search(r"\d", text) and " " not in text) >= _MOSTLY
-        )
-
-    @property
-    def unique(self) -> bool:
-        return len(set(self.cells)) == len(self.cells) > 1 and "" not in self.cells
-
-    def _share(self, counts: Iterable[int]) -> float:
-        return sum(counts) / (self.values.total() or 1)
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """What a draft is made from: the beginning of a file, as UTF-8, and its columns."""
-
-    path: Path
-    sample: bytes
-    compression: str | None
-    encoding: str
-    encoding_guessed: bool
-    delimiter: str
-    columns: list[Column]
-    limits: Limits
-
-    def errors(self, feed: Feed) -> Counter[str]:
-        """How many rows of the sample have a fault in which field, by the load's own verdict; "" is any."""
-        reader = Reader(decode(io.BytesIO(self.sample), "utf-8", self.limits), self.delimiter)
-        found: Counter[str] = Counter()
-        for verdict in map(Validator(feed, reader.header).validate, reader.batches()):
-            for row in verdict.rejected:
-                found.update({error["field"] for error in row.errors if error["field"]} | {""})
-        return found
-
-    @property
-    def rows(self) -> int:
-        return len(self.columns[0].cells)
-
-
 def draft_feed(path: Path, name: str | None, limits: Limits) -> Draft:
     """Guess the feed of a local file, and check the file by it.
 
@@ -171,12 +62,12 @@ def draft_feed(path: Path, name: str | None, limits: Limits) -> Draft:
     """
     if name and not re.fullmatch(FEED_NAME, name):
         raise SettingsError(f"--name {name!r}: a feed's name has small letters, digits and _, and begins with a letter")
-    sheet = _read(path, limits)
+    sheet = read_sheet(path, limits)
     guess = Guess(sheet.columns[0].header)
-    _guess_text(sheet, guess)
+    guess_text(sheet, guess)
     by_field = _match_headers(sheet.columns)
-    _guess_numbers(sheet, guess)
-    _guess_dates(sheet, by_field, guess)
+    guess_numbers(sheet, guess)
+    guess_dates(sheet, by_field, guess)
     _map(sheet, by_field, guess)
     _guess_currency(sheet, by_field, guess)
     head = {"feed": name or _name(path), "match": _match(path)}
@@ -190,53 +81,6 @@ def draft_feed(path: Path, name: str | None, limits: Limits) -> Draft:
     said["columns"] = (said["columns"] or {}) | _stand_ins(guess)
     assert Feed.model_validate(said) == feed, "the draft says what was tried"
     return Draft(text, feed, guess.missing, text.count("# review"), check)
-
-
-def _read(path: Path, limits: Limits) -> Sheet:
-    with path.open("rb") as stream:
-        decoded = decode(stream, None, limits)
-        sample = b""
-        for block in decoded.blocks:
-            sample += block
-            if len(sample) > SAMPLE_BYTES:
-                sample = sample[: sample.rfind(b"\n", 0, SAMPLE_BYTES) + 1]
-                break
-    delimiter = _delimiter(sample.decode("utf-8", "replace"))
-    reader = Reader(decode(io.BytesIO(sample), "utf-8", limits), delimiter)
-    cells: list[list[str]] = [[] for _ in reader.header]
-    for batch in reader.batches():
-        for column, arrow in zip(cells, batch.columns, strict=True):
-            column += [cell.strip() for cell in arrow.to_pylist()]
-    columns = [Column(header, column) for header, column in zip(reader.header, cells, strict=True)]
-    compression, encoding, guessed = decoded.compression, decoded.encoding, decoded.encoding_guessed
-    return Sheet(path, sample, compression, encoding, guessed, delimiter, columns, limits)
-
-
-def _delimiter(text: str) -> str:
-    """The one by which most rows have as many cells as the header; of several, the one with more columns."""
-    lines = text.lstrip("\r\n").splitlines()[:2000]
-
-    def score(delimiter: str) -> tuple[float, int]:
-        try:
-            widths = [len(row) for row in csv.reader(lines, delimiter=delimiter) if "".join(row).strip()]
-        except csv.Error:
-            return 0.0, 0
-        if not widths or widths[0] < 2:
-            return 0.0, 0
-        return round(widths.count(widths[0]) / len(widths), 1), widths[0]
-
-    return max(DELIMITERS, key=score)
-
-
-def _guess_text(sheet: Sheet, guess: Guess) -> None:
-    guess.form["delimiter"] = sheet.delimiter
-    if len(sheet.columns) == 1:
-        guess.review("delimiter", "the header is one cell: none of , ; TAB | parts it")
-    if sheet.encoding_guessed and not sheet.sample.isascii():
-        guess.form["encoding"] = sheet.encoding
-        if sheet.encoding != "utf-8":
-            example = next((word for word in re.findall(r"\w+", sheet.sample.decode()) if not word.isascii()), "")
-            guess.review("encoding", f"guessed from the letters; is {example!r} right?")
 
 
 def _match_headers(columns: list[Column]) -> dict[str, Column]:
@@ -288,160 +132,12 @@ def _fits(name: str, column: Column) -> bool:
     if name in DATE_FIELDS | TIME_FIELDS:
         return column.dated or not column.values
     if name in NUMBER_FIELDS or name == DISCOUNT:
-        return (column.numeric and not _LOOKS_DATED.match(next(iter(column.values), ""))) or not column.values
+        return (column.numeric and not LOOKS_DATED.match(next(iter(column.values), ""))) or not column.values
     if name == "line_type":
         return set(column.values) <= {"sale", "return", "cancellation", "adjustment"} and bool(column.values)
     if name == "currency":
         return all(re.fullmatch(r"[A-Z]{3}", value) for value in column.values)
     return not column.dated or column.numeric
-
-
-def _guess_numbers(sheet: Sheet, guess: Guess) -> None:
-    """Decimal and thousands signs: those by which most cells are numbers."""
-    texts = [
-        match["number"]
-        for column in sheet.columns
-        if column.numeric and not column.dated
-        for match in column.numbers
-        if re.search(r"\d\D+\d", match["number"])
-    ]
-    order = _CONVENTIONS if sheet.delimiter != ";" else (_CONVENTIONS[0], *_CONVENTIONS[2:4], *_CONVENTIONS)
-    readings = {
-        convention: [_plain_number(probe, text) for text in texts]
-        for convention in order
-        if (probe := _probe(decimal=convention[0], thousands=convention[1]))
-    }
-    counts = {convention: len(texts) - numbers.count(None) for convention, numbers in readings.items()}
-    best = max(counts, key=lambda convention: counts[convention])
-    guess.form["decimal"], thousands = best
-    if thousands:
-        guess.form["thousands"] = thousands
-    for other, numbers in readings.items():
-        if counts[other] == counts[best]:
-            for text, ours, theirs in zip(texts, readings[best], numbers, strict=True):
-                if ours != theirs and ours and theirs and float(ours) != float(theirs):
-                    guess.review("decimal", f"AMBIGUOUS: {text.strip()!r} is taken for {ours}, and could be {theirs}")
-                    return
-
-
-def _probe(**form: Any) -> Feed:
-    """A feed for nothing but reading cells."""
-    return Feed.model_validate(
-        {"feed": "probe", "match": "*", "format": form, "columns": {each: {"header": each} for each in REQUIRED}}
-    )
-
-
-def _plain_number(feed: Feed, text: str) -> str | None:
-    cell = feed.cell("unit_price", text)
-    return cell if cell and re.fullmatch(r"-?\d+(\.\d+)?", cell, re.ASCII) else None
-
-
-def _guess_dates(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> None:
-    """Every format that a date column needs, the commonest first."""
-    dates = {name: by_field[name] for name in ("sold_at", *sorted(DATE_FIELDS)) if name in by_field}
-    if "sold_at" not in dates:
-        free = [each for each in sheet.columns if each.dated and not each.numeric and each not in by_field.values()]
-        if free:
-            dates["sold_at"] = by_field["sold_at"] = free[0]
-            guess.review("sold_at", f"the header {free[0].header!r} says nothing; the first free column of dates")
-    forms: list[str] = []
-    for column in dates.values():
-        forms += [form for form in _forms_of(column, sheet, guess) if form not in forms]
-    if forms:
-        guess.form["dates"] = forms
-    if any("%H" in form or "%I" in form for form in forms):
-        zones = any("%z" in form for form in forms)
-        guess.form["timezone"] = "UTC"
-        guess.review(
-            "timezone", f"the zone of the shop; its local date is the sale date{' of times with an offset' * zones}"
-        )
-    for column in sheet.columns:
-        if column.values and all(_CLOCK.fullmatch(value) for value in column.values):
-            guess.remarks.append(f"{column.header!r} is a time of day, which is no part of sold_at")
-
-
-def _forms_of(column: Column, sheet: Sheet, guess: Guess) -> list[str]:
-    left = set(column.values)
-    probe = list(column.values)[:: max(1, len(column.values) // 40)]
-    reads = {
-        form: fits
-        for form in _formats()
-        if any(_parsed(text, form) for text in probe) and (fits := {text for text in left if _parsed(text, form)})
-    }
-    forms: list[str] = []
-    enough = max(2, len(left) * 0.02) if len(left) > 5 else 1
-    while reads:
-        best = max(reads, key=lambda form: len(reads[form] & left))
-        gain = reads[best] & left
-        if len(gain) < enough:
-            break
-        twin = _twin(best)
-        if twin in reads and len(reads[twin] & left) == len(gain):
-            best = _ordered(column, best, twin, sheet, guess)
-        elif twin in reads and len(reads[twin] - reads[best]) >= enough:
-            guess.review("dates", f"{column.header!r} has days first and months first; what is both is read as {best}")
-        elif twin:
-            proof = next((text for text in column.values if text in gain and not _parsed(text, twin)), "")
-            if proof:
-                guess.review("dates", f"{best} because of {proof!r} in {column.header!r}")
-        forms.append(best)
-        left -= gain
-    return forms
-
-
-def _formats() -> Iterator[str]:
-    for day in _DAYS:
-        for clock in _CLOCKS:
-            if clock:
-                yield from (f"{day}{between}{clock}{zone}" for between in " T" for zone in ("", "%z", " %z"))
-            else:
-                yield day
-
-
-def _parsed(text: str, form: str) -> datetime | None:
-    if "%Y%m%d" in form and not re.match(r"(?:19|20)\d{6}(?!\d)", text):
-        return None  # any number of six digits would be a date
-    try:
-        return datetime.strptime(text, form)  # noqa: DTZ007  # only its date is looked at
-    except ValueError:
-        return None
-
-
-def _twin(form: str) -> str | None:
-    """The same with day and month changed about, where that is another format in use."""
-    swapped = form.translate({ord("d"): "m", ord("m"): "d"})
-    return swapped if re.match(r"%[dm][-/]%[dm]", form) else None
-
-
-def _ordered(column: Column, form: str, twin: str, sheet: Sheet, guess: Guess) -> str:
-    """Of two orders that read the same cells, the one that another column, or the order of the rows, speaks for."""
-    day_first, month_first = sorted((form, twin))
-    readings = {each: [_parsed(cell, each) for cell in column.cells] for each in (day_first, month_first)}
-    for other in sheet.columns:
-        if words(other.header) in vocabulary.MONTHS:
-            right = {
-                each: sum(
-                    cell.casefold() in {str(date.month), f"{date:%m}", f"{date:%B}".casefold(), f"{date:%b}".casefold()}
-                    for date, cell in zip(dates, other.cells, strict=True)
-                    if date
-                )
-                for each, dates in readings.items()
-            }
-            best = max(right, key=lambda each: right[each])
-            if right[best] > 0.95 * sum(1 for date in readings[best] if date):
-                guess.review("dates", f"{best} because of the column {other.header!r}")
-                return best
-    steps = {
-        each: sum(one > two for one, two in pairwise(known))
-        for each, dates in readings.items()
-        if (known := [date for date in dates if date])
-    }
-    if steps[day_first] != steps[month_first] and min(steps.values()) == 0:
-        best = min(steps, key=lambda each: steps[each])
-        guess.review("dates", f"{best} because the rows are in order by it; no day in {column.header!r} is above 12")
-        return best
-    guess.review("dates", f"AMBIGUOUS: no day in {column.header!r} is above 12; if the month is first: {month_first}")
-    return day_first
 
 
 def _map(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> None:
@@ -453,14 +149,19 @@ def _map(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> None:
         by_field["product_name"] = by_field["product_id"]
         guess.review("product_id", "these are names; a code of its own would survive renaming")
     if "sale_id" not in by_field:
-        keys = [each for each in sheet.columns if each.unique and each.coded and each not in by_field.values()]
+        keys = [
+            each
+            for each in sheet.columns
+            if each.unique and each.coded and not each.dated and each not in by_field.values()
+        ]
         if keys:
             by_field["sale_id"] = keys[0]
     if "sale_id" in by_field and by_field["sale_id"].unique:
         guess.review("sale_id", "different in every row: each row counts as an order")
     for name in FIELDS:
         if column := by_field.get(name):
-            guess.columns[name] = {"header": column.header} | _affixes(name, column, guess)
+            origin: dict[str, Any] = {"join": list(column.parts)} if column.parts else {"header": column.header}
+            guess.columns[name] = origin | _affixes(name, column, guess)
             phrase = max(_alike(words(column.header), each) for each in PHRASES[name])
             if phrase < 1 and name not in guess.reviews:
                 guess.review(name, "by likeness of the header; is it?")
@@ -497,7 +198,7 @@ def _guess_nulls(by_field: dict[str, Column], guess: Guess) -> None:
         cell
         for name, column in by_field.items()
         for cell in set(column.cells)
-        if cell.casefold() in (_TOKENS if name in NUMBER_FIELDS | DATE_FIELDS | TIME_FIELDS else _EVIDENT_TOKENS)
+        if cell.casefold() in (TOKENS if name in NUMBER_FIELDS | DATE_FIELDS | TIME_FIELDS else _EVIDENT_TOKENS)
     }
     if found:
         guess.form["nulls"] = ["", *sorted(found)]
@@ -543,8 +244,8 @@ def _settle_discount(sheet: Sheet, by_field: dict[str, Column], guess: Guess, he
     if not column:
         return
     base = {"header": column.header} | _affixes(DISCOUNT, column, guess)
-    probe = _probe(**guess.form)
-    numbers = [float(number) for match in column.numbers if (number := _plain_number(probe, match["number"]))]
+    probe = probe_feed(**guess.form)
+    numbers = [float(number) for match in column.numbers if (number := plain_number(probe, match["number"]))]
     percent = (
         "%" in column.header
         or base.get("strip_suffix") == "%"
@@ -709,7 +410,7 @@ def _written(head: dict[str, str], guess: Guess, sheet: Sheet, exceeded: str | N
         column = guess.columns[name]
         written = _flow(column["header"] if column.keys() == {"header"} else column)
         lines.append(line(name, f"  {name}: {written}"))
-    used = {column["header"] for column in guess.columns.values() if "header" in column}
+    used = {each for column in guess.columns.values() for each in (column.get("header"), *column.get("join", ()))}
     if unmapped := [each.header for each in sheet.columns if each.header and each.header not in used]:
         lines.append(f"  # kept in extra: {', '.join(map(_one_line, unmapped))}")
     lines += [f"  # review: {_one_line(remark)}" for remark in guess.remarks]

@@ -449,9 +449,18 @@ def test_a_name_serves_as_product_where_there_is_no_code(tmp_path: Path) -> None
     assert "review: the sheet has no code of its own: the name serves as one" in said(made, "product_id")
 
 
-def test_a_time_in_a_column_of_its_own_is_pointed_out(tmp_path: Path) -> None:
-    made = draft(tmp_path, [*HEADER, "Uhrzeit"], [[*line(n), f"{n % 24:02}:15"] for n in range(12)])
-    assert "# review: 'Uhrzeit' is a time of day" in made.text
+def test_a_time_in_a_column_of_its_own_is_joined_to_its_day(tmp_path: Path) -> None:
+    made = draft(tmp_path, [*HEADER, "Uhrzeit"], [[*line(n), f"{n % 24:02}:15"] for n in range(30)])
+    assert made.feed.columns["sold_at"].join == ("Order Date", "Uhrzeit")
+    assert made.feed.format.dates == ("%Y-%m-%d %H:%M",)
+    assert all_good(made)
+
+
+def test_a_time_beside_a_date_that_has_one_is_pointed_out(tmp_path: Path) -> None:
+    rows = [[*line(n, **{"Order Date": f"2025-03-01 10:{n:02}"}), f"{n % 24:02}:15"] for n in range(30)]
+    made = draft(tmp_path, [*HEADER, "Printed"], rows)
+    assert made.feed.columns["sold_at"].header == "Order Date"
+    assert "# review: 'Printed' is a time of day, which is no part of sold_at" in made.text
 
 
 def test_a_packed_sheet_is_drafted_like_an_open_one(tmp_path: Path) -> None:
