@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -31,7 +32,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 # A name with an underscore, or one of libpq's: a single capital word is as likely SQL or HTTP.
 SETTING = re.compile(r"\b(?:[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PG[A-Z]+)\b")
 MAKE = re.compile(r"(?:^|[\s(])make ((?:[a-z]+ ?)+)")
-LOADER = re.compile(r"(?:^|&& |-m )(?:[\w.]*/)*loader ([a-z]+)\b([^|;&#]*)")
+LOADER = re.compile(r"(?:^|&& |-m )(?:[\w.]*/)*loader ((?:feed )?[a-z]+)\b([^|;&#]*)")
 
 
 @dataclass(frozen=True)
@@ -59,16 +60,18 @@ def makefile_targets() -> set[str]:
 
 def loader_commands() -> dict[str, set[str]]:
     """Every command of the loader with its options, hidden ones excepted."""
-    group = typer.main.get_command(app)
+    commands: dict[str, Any] = {}
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        commands |= {f"{name} {part}": each for part, each in getattr(command, "commands", {"": command}).items()}
     return {
-        name: {
+        name.strip(): {
             option
             for parameter in command.params
             if not getattr(parameter, "hidden", False)
             for option in (*parameter.opts, *parameter.secondary_opts)
             if option.startswith("--")
         }
-        for name, command in group.commands.items()  # type: ignore[attr-defined]
+        for name, command in commands.items()
     }
 
 
@@ -187,7 +190,7 @@ def test_every_relative_link_resolves(page: Path) -> None:
 
 def test_the_walk_through_gives_the_output_that_it_shows(tmp_path: Path) -> None:
     blocks = FENCE.findall((REPOSITORY / "docs/adding-a-feed.md").read_text())
-    sheet, feed = blocks[:2]
+    sheet, feed = blocks[0], next(block for block in blocks if block.startswith("feed: garden"))
     command, _, shown = next(block for block in blocks if block.startswith("$ loader check")).partition("\n")
     file = tmp_path / command.split()[3]
     file.parent.mkdir()
@@ -196,11 +199,15 @@ def test_the_walk_through_gives_the_output_that_it_shows(tmp_path: Path) -> None
     contract.parent.mkdir()
     contract.write_text(feed)
 
-    def check() -> subprocess.CompletedProcess[str]:
+    def check(command: str = command) -> subprocess.CompletedProcess[str]:
         run = [sys.executable, "-m", *command.removeprefix("$ ").split()]
         env = os.environ | {"COLUMNS": "118", "PYTHONPATH": str(REPOSITORY)}
         return subprocess.run(run, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
 
+    init, _, draft = next(block for block in blocks if block.startswith("$ loader feed init")).partition("\n")
+    drafted = check(init)
+    assert (drafted.returncode, drafted.stdout) == (0, draft)
+    assert drafted.stderr in blocks
     first = check()
     assert (first.returncode, first.stdout) == (1, shown)
     contract.write_text(feed + next(block for block in blocks if block.startswith("rejects:")))
