@@ -1,17 +1,22 @@
 """One file, one transaction, exactly once: against real PostgreSQL and S3."""
 
+import bz2
+import gzip
+import hashlib
 import socket
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from csv import DictReader, reader, writer
 from datetime import date
 from decimal import Decimal
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import psycopg
+import pyarrow as pa
 import pytest
 import yaml
 
@@ -51,6 +56,13 @@ def net_sales_in_raw(world: World) -> dict[date, Decimal]:
     return {row["sale_date"]: row["net"] for row in world.rows(query)}
 
 
+def zipped(content: bytes) -> bytes:
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("sheet.csv", content)
+    return file.getvalue()
+
+
 def csv(*lines: str) -> bytes:
     return "\n".join([HEADER, *lines, ""]).encode()
 
@@ -74,6 +86,24 @@ def test_every_row_of_a_sheet_is_landed_or_kept_with_its_faults(world: World, pi
 @pytest.mark.parametrize("kind", sorted(BAD_SHEET.summary["bad_rows"]))
 def test_the_sheet_has_bad_rows_of_every_kind(kind: str) -> None:
     assert BAD_SHEET.summary["bad_rows"][kind] > 0
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, zipped, lambda text: pa.compress(text, "zstd")])
+def test_a_packed_sheet_is_landed_like_an_open_one_with_the_checksum_of_the_object(
+    world: World, pipeline: Pipeline, compress: Callable[[bytes], bytes]
+) -> None:
+    content = bytes(compress(SHEET.content))
+    outcome = pipeline.load_file(world.drop(SHEET.key, content))
+    assert (outcome.status, outcome.counts) == ("loaded", Counts(read=len(LINES), loaded=len(LINES)))
+    assert net_sales_in_raw(world) == {DAY: Decimal(SHEET.summary["net_sales"])}
+    assert world.value("select sha256 from raw.files") == hashlib.sha256(content).hexdigest()
+
+
+def test_a_sheet_beyond_a_limit_is_rejected_and_the_ledger_names_the_setting(world: World) -> None:
+    with Pipeline(world.settings.model_copy(update={"max_file_bytes": len(SHEET.content) - 1})) as pipeline:
+        outcome = pipeline.load_file(world.drop(SHEET.key, SHEET.content))
+    assert outcome.status == "rejected"
+    assert "more than MAX_FILE_BYTES=" in world.value("select error from raw.files")
 
 
 def test_a_duplicate_event_changes_nothing(world: World, pipeline: Pipeline) -> None:
