@@ -109,7 +109,8 @@ def load(
         pipeline.check()
         outcome = pipeline.load_file(arrival, again=True)
     counts = vars(outcome.counts) if outcome.counts else {}
-    _show([{"file_id": outcome.file_id, "status": outcome.status, **counts, "error": outcome.error}], as_json)
+    row = {"file_id": outcome.file_id, "status": outcome.status, **counts, "error": outcome.error}
+    _show([row], as_json, hide=("skipped_as",))
     if outcome.status in ("rejected", "ignored"):
         raise SystemExit(1)
 
