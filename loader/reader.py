@@ -6,6 +6,7 @@ line a record with quoted newlines starts. A property test holds the two equal.
 Format: RFC 4180 with the feed's delimiter, LF or CR LF, in UTF-8 (decoding.py makes it so).
 """
 
+import codecs
 import csv
 import io
 import re
@@ -102,8 +103,11 @@ class Reader:
         raise InvalidFile("the file is empty: it has no header")
 
     def _is_plain(self, block: bytes) -> bool:
-        """No quote but around whole cells of one line, no NUL, no CR but before LF, valid UTF-8."""
-        if b"\0" in block or not _is_utf8(block):
+        """No quote but around whole cells of one line, no NUL, no CR but before LF, valid UTF-8.
+
+        Nor a byte order mark in front, which Arrow would take off: here it is part of a cell.
+        """
+        if b"\0" in block or block.startswith(codecs.BOM_UTF8) or not _is_utf8(block):
             return False
         if b"\r" in block and block.count(b"\r") != block.count(b"\r\n"):
             return False

@@ -220,4 +220,4 @@ def test_the_walk_through_gives_the_output_that_it_shows(tmp_path: Path) -> None
     contract.write_text(feed)
     file.write_text(sheet.replace("Pieces", "Qty pieces", 1))
     renamed = check()
-    assert " ".join(renamed.stdout.splitlines()[1:]).split() in [block.split() for block in blocks]
+    assert " ".join(renamed.stdout.splitlines()[2:]).split() in [block.split() for block in blocks]
