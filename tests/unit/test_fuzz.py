@@ -82,10 +82,14 @@ def mutated(draw: st.DrawFn) -> tuple[str, bytes]:
     content = content_of(MESS[kind])
     for _ in range(draw(st.integers(1, 5))):
         rows = content.split(b"\n")
-        row = draw(st.integers(0, len(rows) - 1))
+        whole = draw(st.integers(0, 5)) == 0  # else the header is spared, or most sheets would be refused for it
+        row = draw(st.integers(0 if whole else min(1, len(rows) - 1), len(rows) - 1))
         cells = rows[row].split(b",")
         cell = draw(st.integers(0, len(cells) - 1))
-        at, length = draw(st.integers(0, len(content))), draw(st.sampled_from([0, 1, 1, 2, 7, 40]))
+        at, length = (
+            draw(st.integers(0 if whole else len(rows[0]), len(content))),
+            draw(st.sampled_from([0, 1, 1, 2, 7, 40])),
+        )
         match draw(st.integers(0, 9)):
             case 0:
                 content = content[:at] + draw(st.sampled_from(PIECES)) + content[at + length :]
