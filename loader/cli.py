@@ -2,29 +2,31 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import sys
 from collections.abc import Sequence
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 import yaml
 from rich.console import Console
 from rich.table import Table
 
-from loader import consumer, log, watcher
+from loader import consumer, corrections, log, operating, watcher
 from loader.drafting import draft_feed
 from loader.errors import LoaderError, SettingsError
 from loader.events import FileArrived
 from loader.feeds import Feeds
-from loader.pipeline import Check, Pipeline, check_file
+from loader.pipeline import REJECTED, Check, Outcome, Pipeline, check_file
 from loader.settings import Limits, Settings
-from loader.warehouse import Warehouse
+from loader.validation import Counts
+from loader.warehouse import State, Warehouse
 from loader.warehouse import migrate as migrate_database
 
 app = typer.Typer(
@@ -35,13 +37,36 @@ app = typer.Typer(
 )
 feed_app = typer.Typer(help="The contracts of sheets: draft one, list them, show one.", no_args_is_help=True)
 app.add_typer(feed_app, name="feed")
-console = Console()
-if not console.is_terminal:
+rejects = typer.Typer(help="Rows that were not loaded: list them, export them, replay them corrected.")
+app.add_typer(rejects, name="rejects")
+console = Console(markup=False)  # a key or a cell may hold [brackets]
+if not console.is_terminal and "COLUMNS" not in os.environ:
     console.width = 200  # a pipe has no width, and a cut cell is of no use to anybody
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def _moment(text: str) -> datetime:
+    """`30m`, `6h` or `2d` ago, or an ISO 8601 date or time; without a zone, of the clock of this machine."""
+    if ago := re.fullmatch(r"(\d{1,6})([mhd])", text):
+        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not a time such as 2h, 3d, 2026-11-23 or 2026-11-23T14:30") from error
+
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 FeedsDir = Annotated[Path | None, typer.Option(envvar="FEEDS_DIR", help="Folder with feeds of your own.")]
 Limit = Annotated[int, typer.Option(help="At most so many rows, newest first.", min=1)]
+Key = Annotated[str | None, typer.Option(help="Only keys like this; % stands for anything.")]
+FileId = Annotated[int | None, typer.Option(help="Only this file version.")]
+FileIds = Annotated[list[int], typer.Argument(help="Ids as `loader files` shows them.", metavar="FILE_ID...")]
+Reason = Annotated[str, typer.Option(help="Why; the ledger keeps it.")]
+Since = Annotated[
+    datetime | None,
+    typer.Option(parser=_moment, metavar="TIME", help="Only since then: 2h, 3d, 2026-11-23, 2026-11-23T14:30."),
+]
 
 
 def main() -> None:
@@ -104,14 +129,14 @@ def load(
 ) -> None:
     """Load one object now, without Kafka; a version that was rejected before is tried again."""
     settings = _start()
-    arrival = FileArrived(settings.s3_bucket, key, datetime.now(UTC))
+    arrival = FileArrived(settings.s3_bucket, key, datetime.now(UTC), dialect=None)
     with Pipeline(settings) as pipeline:
         pipeline.check()
-        outcome = pipeline.load_file(arrival, again=True)
+        outcome = pipeline.load_file(arrival, REJECTED)
     counts = vars(outcome.counts) if outcome.counts else {}
     row = {"file_id": outcome.file_id, "status": outcome.status, **counts, "error": outcome.error}
     _show([row], as_json, hide=("skipped_as",))
-    if outcome.status in ("rejected", "ignored"):
+    if outcome.status in ("rejected", "ignored", "skipped", "withdrawn"):
         raise SystemExit(1)
 
 
@@ -233,42 +258,173 @@ def feed_show(
 
 @app.command()
 def files(
-    status: Annotated[str | None, typer.Option(help="Only files in this state, e.g. rejected.")] = None,
-    key: Annotated[str | None, typer.Option(help="Only keys like this; % stands for anything.")] = None,
+    *,
+    status: Annotated[State | None, typer.Option(help="Only files in this state.")] = None,
+    key: Key = None,
+    feed: Annotated[str | None, typer.Option(help="Only files of this feed.")] = None,
+    since: Since = None,
+    file_id: FileId = None,
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
     """The ledger: every file version ever seen, and what became of it."""
-    rows = _rows("files", status=status, key=key, limit=limit)
-    _show(rows, as_json, hide=("feed", "event_at", "received_at", "loaded_at", "superseded_by", "events", "attempts"))
+    rows = _rows("files", status=status, key=key, feed=feed, since=since, file_id=file_id, limit=limit)
+    if as_json:
+        _show(rows, as_json)
+        return
+    for row in rows:
+        row["key"] = "\n".join(filter(None, [row["key"], row["error"]]))
+        if row["source_gone_at"]:
+            row["status"] += "\nobject gone"
+        for count in ("rows_rejected", "rows_skipped"):
+            row[count] = row[count] or None
+    columns = ("file_id", "key", "status", "rows_loaded", "rows_rejected", "rows_skipped", "modelled_at")
+    _show([{name: row[name] for name in columns} for row in rows], as_json)
 
 
 @app.command()
-def rejects(
-    file_id: Annotated[int | None, typer.Option(help="Only rows of this file.")] = None,
-    key: Annotated[str | None, typer.Option(help="Only files with a key like this; % stands for anything.")] = None,
+def retry(
+    file_ids: Annotated[list[int] | None, typer.Argument(help="Ids as `loader files` shows them.")] = None,
+    status: Annotated[Literal["failed", "rejected"] | None, typer.Option(help="All files in this state.")] = None,
+    key: Annotated[str | None, typer.Option(help="All failed and rejected files with a key like this.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Load files again now that failed, were rejected, skipped or withdrawn. Exit code 1: one is not loaded."""
+    with _pipeline() as pipeline:
+        states = [status] if status else []
+        _report(operating.retry(pipeline, file_ids or [], states, key), as_json, loaded="loaded")
+
+
+@app.command()
+def skip(file_ids: FileIds, reason: Reason, as_json: AsJson = False) -> None:
+    """Set files aside that are not loaded: nothing loads them until `loader retry`."""
+    with _pipeline() as pipeline:
+        _report(operating.skip(pipeline, file_ids, reason), as_json, loaded="skipped")
+
+
+@app.command()
+def forget(file_ids: FileIds, reason: Reason, as_json: AsJson = False) -> None:
+    """Take loaded files back: their rows go, their dates are rebuilt, nothing loads them until `loader retry`."""
+    with _pipeline() as pipeline:
+        _report(operating.forget(pipeline, file_ids, reason), as_json, loaded="withdrawn")
+
+
+@app.command()
+def replay(
+    since: Annotated[
+        datetime, typer.Option(parser=_moment, metavar="TIME", help="Files received since: 2h, 3d, 2026-11-23.")
+    ],
+    until: Annotated[
+        datetime | None, typer.Option(parser=_moment, metavar="TIME", help="And before, in the same forms.")
+    ] = None,
+    key: Key = None,
+    drop_corrections: Annotated[
+        bool, typer.Option("--drop-corrections", help="Also files with rows that were corrected by hand.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Load files once more from S3 with the feeds of today. Exit code 1: one is not loaded anew."""
+    with _pipeline() as pipeline:
+        _report(operating.replay(pipeline, since, until, key, drop_corrections), as_json, loaded="loaded")
+
+
+@app.command()
+def reconcile(
+    report: Annotated[bool, typer.Option("--report", help="Write nothing; exit code 1: they differ.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the bucket with the ledger: announce what is unseen or changed, mark what is gone."""
+    found = operating.reconcile(_start(), report)
+    rows = [
+        {"difference": name, "key": version.key, "etag": version.etag, "size_bytes": version.size, "rows_loaded": None}
+        for name, versions in (("unseen", found.unseen), ("changed", found.changed))
+        for version in versions
+    ]
+    columns = ("key", "etag", "size_bytes", "rows_loaded")
+    rows += [{"difference": "vanished"} | {name: row[name] for name in columns} for row in found.vanished]
+    if rows or as_json:
+        _show(rows, as_json, hide=("etag",))
+    else:
+        console.print("the bucket and the ledger agree")
+    if report and found.any:
+        raise SystemExit(1)
+
+
+@rejects.callback(invoke_without_command=True)
+def list_rejects(
+    context: typer.Context,
+    *,
+    file_id: FileId = None,
+    key: Key = None,
+    field: Annotated[str | None, typer.Option(help="Only faults of this field; `row`: of the whole row.")] = None,
+    message: Annotated[str | None, typer.Option(help="Only faults like this; % stands for anything.")] = None,
+    since: Since = None,
     limit: Limit = 50,
     as_json: AsJson = False,
 ) -> None:
     """Rows that were not loaded: where they stand, what they say, and everything that is wrong with them."""
-    rows = _rows("rejects", file_id=file_id, key=key, limit=limit)
-    if not as_json:
-        for row in rows:
-            row["errors"] = "\n".join(f"{each['field'] or 'row'}: {each['message']}" for each in row["errors"])
-    _show(rows, as_json, hide=("revenue_at_risk",))
+    if context.invoked_subcommand:
+        return
+    rows = _rows("rejects", file_id=file_id, key=key, field=field, message=message, since=since, limit=limit)
+    if as_json:
+        _show(rows, as_json)
+        return
+    _show(
+        [
+            {
+                "file_id": row["file_id"],
+                "source_line": row["source_line"],
+                "raw_text": f"{row['key']}\n{row['raw_text']}",
+                "errors": "\n".join(f"{each['field'] or 'row'}: {each['message']}" for each in row["errors"]),
+            }
+            for row in rows
+        ],
+        as_json,
+    )
+
+
+@rejects.command("export")
+def export_rejects(
+    file_id: Annotated[list[int] | None, typer.Option(help="Only this file version; may be given again.")] = None,
+    key: Key = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write here; default: print.")] = None,
+) -> None:
+    """Rejected rows of loaded files as CSV for a spreadsheet, each with its place and its faults."""
+    with _pipeline() as pipeline:
+        text = corrections.export(pipeline, file_id or [], key)
+    if not text:
+        console.print("none")
+    elif output:
+        output.write_text(text, encoding="utf-8", newline="")
+        next_step = f"correct the cells, keep the columns, then `loader rejects replay {output}`"
+        console.print(f"{output}: {next_step}", soft_wrap=True)
+    else:
+        sys.stdout.buffer.write(text.encode())
+
+
+@rejects.command("replay")
+def replay_rejects(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="An export with corrected cells.")],
+    as_json: AsJson = False,
+) -> None:
+    """Land corrected rows where they belong. Again is harmless. Exit code 1: one is still not landed."""
+    with _pipeline() as pipeline:
+        outcomes = corrections.replay(pipeline, file)
+    _show([vars(outcome) for outcome in outcomes], as_json)
+    if any(outcome.status in ("rejected", "refused") for outcome in outcomes):
+        raise SystemExit(1)
 
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Where everything stands: files by state, dates that wait, the published version, the last dbt run."""
+    """Where everything stands: files, what waits and for how long, latency, the published version, the last run."""
     (row,) = _rows("status")
     if as_json:
         print(json.dumps(row, default=_plain))
         return
     for name, value in row.items():
-        console.print(
-            f"[bold]{name:<14}[/bold] {json.dumps(value, default=_plain) if isinstance(value, dict) else value}"
-        )
+        shown = json.dumps(value, default=_plain) if isinstance(value, dict) else value
+        console.print(f"{name:<23} {shown}", soft_wrap=True)
 
 
 @app.command()
@@ -280,7 +436,7 @@ def migrate() -> None:
 
 
 _SHOWN = 20
-_LONG = ("key", "error", "errors", "raw_text", "message", "value")
+_LONG = ("key", "error", "errors", "raw_text", "message", "value", "problems")
 
 
 def _start() -> Settings:
@@ -301,6 +457,29 @@ def _set_at_end_of_stdin(stop: Event) -> None:
     while os.read(sys.stdin.fileno(), 1024):
         pass
     stop.set()
+
+
+def _pipeline() -> Pipeline:
+    return Pipeline(_start())
+
+
+def _report(outcomes: Sequence[Outcome], as_json: bool, loaded: str) -> None:
+    """Show what became of each file; exit code 1 when one did not become `loaded`."""
+    nothing = dict.fromkeys(vars(Counts()))
+    rows = [
+        {"file_id": each.file_id, "key": each.key, "status": each.status}
+        | (vars(each.counts) if each.counts else nothing)
+        | {"error": each.error}
+        for each in outcomes
+    ]
+    if not as_json:
+        for row in rows:
+            row["key"] = "\n".join(filter(None, [row["key"], row["error"]]))
+        columns = ("file_id", "key", "status", "loaded", "rejected", "skipped")
+        rows = [{name: row[name] for name in columns} for row in rows]
+    _show(rows, as_json)
+    if any(each.status != loaded for each in outcomes):
+        raise SystemExit(1)
 
 
 def _rows(statement: str, **parameters: object) -> list[dict[str, Any]]:
@@ -331,7 +510,10 @@ def _show(rows: Sequence[dict[str, Any]], as_json: bool, hide: Sequence[str] = (
 
 
 def _short(value: object) -> str:
-    return f"{value:%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)
+    if isinstance(value, datetime):
+        return f"{value:%m-%d %H:%M:%S}"
+    # What a sheet or a key holds must not steer the terminal.
+    return re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", "\N{REPLACEMENT CHARACTER}", str(value))
 
 
 def _plain(value: object) -> object:

@@ -18,8 +18,8 @@ from tenacity import (
 
 from loader import failpoints
 from loader.broker import Publisher, Subscription, ensure_topics
-from loader.errors import InvalidEvent, ObjectGone, TransientError
-from loader.events import FileArrived, parse
+from loader.errors import InvalidEvent, TransientError
+from loader.events import FileArrived, FileRemoved, parse
 from loader.pipeline import Outcome, Pipeline
 from loader.settings import Settings
 
@@ -76,41 +76,40 @@ class Worker:
         self._stop = stop
 
     def work(self, message: Message) -> bool:
-        """Load every object that the message announces. False: stopped before the end, so do not commit it."""
+        """Work every event that the message announces. False: stopped before the end, so do not commit it."""
         try:
-            arrivals = parse(message.value() or b"")
+            events = parse(message.value() or b"")
         except InvalidEvent as error:
             log.warning("message_dead_lettered", offset=message.offset(), error=str(error))
             self._publisher.dead_letter(message, error, attempts=1)
             return True
-        return all(self._load(arrival, message) for arrival in arrivals)
+        return all(self._work(event, message) for event in events)
 
-    def _load(self, arrival: FileArrived, message: Message) -> bool:
+    def _work(self, event: FileArrived | FileRemoved, message: Message) -> bool:
         attempts = retrying(self._settings, self._stop)
-        where = {"bucket": arrival.bucket, "key": arrival.key}
         try:
-            log_outcome(attempts(self._pipeline.load_file, arrival))
+            if isinstance(event, FileArrived):
+                log_outcome(attempts(self._pipeline.load_file, event), event.dialect)
+            else:
+                marked = attempts(self._pipeline.remove_file, event)
+                files = [each.file_id for each in marked]
+                log.info("object_removed", key=event.key, files=files, dialect=event.dialect)
         except TransientError as error:
             if self._stop.is_set():
                 return False
-            with self._pipeline.warehouse.session() as session:
-                if isinstance(error, ObjectGone):
-                    session.execute("source_gone", **where, error=str(error))
-                else:
-                    session.execute("fail", **where, error=str(error), seconds=self._settings.retry_max_seconds)
-                session.commit()
-            log.error("file_failed", **where, error=str(error))
+            self._pipeline.give_up(event.bucket, event.key, error)
+            log.error("file_failed", bucket=event.bucket, key=event.key, dialect=event.dialect, error=str(error))
             self._publisher.dead_letter(message, error, attempts.statistics["attempt_number"])
         return True
 
 
-def log_outcome(outcome: Outcome) -> None:
+def log_outcome(outcome: Outcome, dialect: str | None) -> None:
     details: dict[str, object] = dict(vars(outcome.counts)) if outcome.counts else {}
     if outcome.error:
         details["error"] = outcome.error
     event = "file_duplicate" if outcome.duplicate else f"file_{outcome.status}"
     report = log.warning if outcome.error else log.info
-    report(event, file_id=outcome.file_id, key=outcome.key, **details)
+    report(event, file_id=outcome.file_id, key=outcome.key, dialect=dialect, **details)
 
 
 def _log_retry(state: RetryCallState) -> None:

@@ -2,6 +2,7 @@
 
 LoaderError
 ├── SettingsError   one clear line at start, exit 2
+├── Refused         a person's command that cannot be done as asked: one clear line, exit 1
 ├── TransientError  back off and retry; the offset stays uncommitted
 ├── InvalidEvent    dead-letter topic, then commit
 └── InvalidFile     ledger `rejected` with a report, then commit
@@ -17,6 +18,10 @@ class LoaderError(Exception):
 
 class SettingsError(LoaderError):
     """A setting, or a feed file, is missing or wrong."""
+
+
+class Refused(LoaderError):
+    """A person asked for something that cannot be done so."""
 
 
 class TransientError(LoaderError):

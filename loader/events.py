@@ -1,6 +1,7 @@
-"""Message on the topic → the objects that arrived.
+"""Message on the topic → the objects that arrived or were removed.
 
-The normal form is `FileArrived`; a message may announce several objects, or none (a delete, a server's test event).
+The normal forms are `FileArrived` and `FileRemoved`; a message may announce several objects, or none (a change of tags,
+a server's test event).
 Every server writes its notifications a little differently. Such a dialect is told by the fields that a message has,
 never by a setting, so that several servers may share the topic; docs/event-sources.md has the table.
 Format: https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
@@ -31,15 +32,25 @@ class FileArrived:
     etag: str | None = None
     size: int | None = None
     version_id: str | None = None
+    dialect: Dialect | None = "aws"  # None: nobody announced it, a person named it
+
+
+@dataclass(frozen=True)
+class FileRemoved:
+    """An object, or one version of it, was deleted. Whether the key is really gone is asked of S3."""
+
+    bucket: str
+    key: str
+    event_at: datetime
     dialect: Dialect = "aws"
 
 
-def parse(message: bytes) -> list[FileArrived]:
-    """The objects that a message announces as created; other events (deletes, tags, test events) give none.
+def parse(message: bytes) -> list[FileArrived | FileRemoved]:
+    """The objects that a message announces as created or removed; other events (tags, test events) give none.
 
     Raises InvalidEvent for anything that is in no known dialect; one bad record condemns the whole message.
     """
-    return _arrivals(message, envelopes=0)
+    return _events(message, envelopes=0)
 
 
 def encode(arrival: FileArrived) -> bytes:
@@ -67,7 +78,7 @@ def encode(arrival: FileArrived) -> bytes:
     ).encode()
 
 
-def _arrivals(message: bytes | str, envelopes: int) -> list[FileArrived]:
+def _events(message: bytes | str, envelopes: int) -> list[FileArrived | FileRemoved]:
     if envelopes > _MAX_ENVELOPES:
         raise InvalidEvent(f"the message is not an S3 notification: more than {_MAX_ENVELOPES} envelopes around it")
     match body := _json(message):
@@ -76,20 +87,31 @@ def _arrivals(message: bytes | str, envelopes: int) -> list[FileArrived]:
         case {"Type": "SubscriptionConfirmation" | "UnsubscribeConfirmation", "TopicArn": str()}:
             return []
         case {"Type": "Notification", "Message": _}:
-            return _arrivals(_read(_Sns, body).message, envelopes + 1)
+            return _events(_read(_Sns, body).message, envelopes + 1)
         case {"Records": [{"body": _}, *_]}:
             queued = _read(_Batch, body).records
-            return [arrival for each in queued for arrival in _arrivals(each.body, envelopes + 1)]
+            return [event for each in queued for event in _events(each.body, envelopes + 1)]
         case {"source": "aws.s3", "detail-type": str(kind)}:
-            return [_arrival(_read(_EventBridge, body), "eventbridge")] if kind == "Object Created" else []
-    arrivals = []
+            name = _EVENTBRIDGE_NAMES.get(kind)
+            return _normal(_read(_EventBridge, body), name, "eventbridge") if name else []
+    events: list[FileArrived | FileRemoved] = []
     for number, written in enumerate(_read(_Notification, body).records):
         where = f"Records.{number}"
         dialect = _dialect(written, where)
         record = _read(_RECORDS[dialect], written, where)
-        if record.event_name.removeprefix("s3:").startswith("ObjectCreated:"):
-            arrivals.append(_arrival(record, dialect))
-    return arrivals
+        events += _normal(record, record.event_name.removeprefix("s3:"), dialect)
+    return events
+
+
+_EVENTBRIDGE_NAMES = {"Object Created": "ObjectCreated:", "Object Deleted": "ObjectRemoved:"}
+
+
+def _normal(record: "_Record[_Object]", name: str, dialect: Dialect) -> list[FileArrived | FileRemoved]:
+    if name.startswith("ObjectCreated:"):
+        return [_arrival(record, dialect)]
+    if name.startswith("ObjectRemoved:"):
+        return [FileRemoved(record.s3.bucket.name, record.s3.object.key, record.event_time, dialect)]
+    return []
 
 
 def _dialect(record: object, where: str) -> Dialect:

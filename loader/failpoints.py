@@ -1,14 +1,16 @@
-"""The steps of a load at which a test may kill the process. No setting arms one: only code that sets `armed` does."""
+"""The steps of a load at which a test may kill or stop the process. No setting arms one: only code does."""
 
 import os
 import signal
 
 STEPS = ("received", "locked", "discovered", "claimed", "copying", "copied", "finished", "committed", "offset")
 
-armed: str | None = None
+armed: set[str] = set()
+sent = signal.SIGKILL
 
 
 def reach(step: str) -> None:
-    """Die here, as by power loss, when this step is armed."""
-    if step == armed:
-        os.kill(os.getpid(), signal.SIGKILL)
+    """Die here, as by power loss, when this step is armed; or stand still, where `sent` is SIGSTOP."""
+    if step in armed:
+        armed.remove(step)  # who is woken up again goes on
+        os.kill(os.getpid(), sent)

@@ -1,9 +1,9 @@
 """The story of one file: from its arrival to one committed transaction."""
 
 import sys
-from collections.abc import Generator, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Collection, Generator, Iterator
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Full, Queue
 from threading import Event, Thread
@@ -11,15 +11,15 @@ from typing import Self, TypeVar, cast
 
 from loader import failpoints
 from loader.decoding import Decoded, check_size, decode
-from loader.errors import InvalidFile, ObjectGone
-from loader.events import FileArrived
+from loader.errors import InvalidFile, ObjectGone, TransientError
+from loader.events import FileArrived, FileRemoved
 from loader.feeds import Feed, Feeds
 from loader.header import Drift
 from loader.object_store import ObjectStore, ObjectVersion
 from loader.reader import Reader
 from loader.settings import Limits, Settings
 from loader.validation import Counts, Rejected, Validator
-from loader.warehouse import Load, Session, Warehouse
+from loader.warehouse import LedgerEntry, Load, Session, Warehouse
 
 T = TypeVar("T")
 
@@ -34,6 +34,13 @@ class Outcome:
     counts: Counts | None = None
     error: str | None = None
     duplicate: bool = False
+
+
+# States of a version that was dealt with, in which it is loaded again: by events (none), by `loader load`, `retry`,
+# `replay`.
+REJECTED = frozenset({"rejected"})
+SET_ASIDE = frozenset({"rejected", "skipped", "withdrawn"})
+COUNTING = frozenset({"rejected", "loaded"})
 
 
 class Pipeline:
@@ -60,34 +67,73 @@ class Pipeline:
         self.store.close()
         self.warehouse.close()
 
-    def load_file(self, arrival: FileArrived, again: bool = False) -> Outcome:
-        """Load the object as it is now, exactly once; `again` also loads a version that was rejected before.
+    def load_file(self, arrival: FileArrived, again: Collection[str] = ()) -> Outcome:
+        """Load the object as it is now, exactly once; a version that was dealt with, if its state is in `again`.
+
+        A loaded version that is loaded again gets new rows for its old ones in one transaction. If it is refused now,
+        it stays as it was, and the outcome is `kept` with the reason.
 
         Raises TransientError when S3 or PostgreSQL fails, ObjectGone when the object is gone or changes meanwhile:
-        in both cases the ledger keeps the version as not loaded, and the same call may succeed later.
+        in both cases the ledger keeps the version as it was, and the same call may succeed later.
         """
-        with self.warehouse.session() as session, session.file_lock(arrival.bucket, arrival.key):
+        with self.warehouse.session() as session, self.lock(session, arrival.bucket, arrival.key):
             failpoints.reach("locked")
             version = self.store.current(arrival.bucket, arrival.key)
-            entry = session.discover(version, arrival.event_at)
+            entry = session.discover(version, arrival.event_at, arrival.dialect)
             session.commit()
             failpoints.reach("discovered")
-            if entry.done and not (again and entry.status == "rejected"):
+            if entry.done and entry.status not in again:
                 return Outcome(entry.status, arrival.key, entry.file_id, duplicate=True)
             feed = self.feeds.for_key(arrival.key) if arrival.key.startswith(self.settings.s3_prefix) else None
             if not feed:
-                return self._ignore(session, entry.file_id, arrival.key)
-            if feed.reupload == "ignore" and session.other_version_counts(version, entry.file_id):
+                return self._ignore(session, entry, arrival.key)
+            counts = entry.status == "loaded"  # and goes on counting until the moment in which its new rows do
+            if feed.reupload == "ignore" and not counts and session.other_version_counts(version, entry.file_id):
                 return self._set_aside(session, entry.file_id, feed, arrival.key)
             session.execute("start_loading", file_id=entry.file_id, feed=feed.feed)
-            session.commit()
-            failpoints.reach("claimed")
-            with session.load(version, entry.file_id, feed.reupload) as load:
-                outcome = self._load(load, version, feed, entry.file_id)
-                failpoints.reach("finished")
+            if not counts:
                 session.commit()
+            failpoints.reach("claimed")
+            try:
+                with session.load(version, entry.file_id, feed.reupload) as load:
+                    outcome = self._load(load, version, feed, entry.file_id)
+            except InvalidFile as refused:
+                session.rollback()
+                outcome = self._refuse(session, version, entry.file_id, feed, str(refused))
+            if counts and outcome.status == "rejected":
+                session.rollback()
+                return replace(outcome, status="kept", counts=None)
+            failpoints.reach("finished")
+            session.commit()
             failpoints.reach("committed")
             return outcome
+
+    def remove_file(self, removed: FileRemoved) -> list[Outcome]:
+        """Note in the ledger that the object is gone, if it is: an event may be late. Nothing else changes.
+
+        Returns the versions that were marked. Raises TransientError when S3 or PostgreSQL fails.
+        """
+        with self.warehouse.session() as session, self.lock(session, removed.bucket, removed.key):
+            try:
+                self.store.current(removed.bucket, removed.key)
+            except ObjectGone:
+                marked = session.execute("mark_removed", bucket=removed.bucket, key=removed.key).all()
+                session.commit()
+                return [Outcome(row.status, removed.key, row.file_id) for row in marked]
+            return []
+
+    def give_up(self, bucket: str, key: str, error: TransientError) -> None:
+        """Set the versions of a key aside that could not be loaded; the watcher announces failed ones again later."""
+        with self.warehouse.session() as session:
+            if isinstance(error, ObjectGone):
+                session.execute("source_gone", bucket=bucket, key=key, error=str(error))
+            else:
+                seconds = self.settings.retry_max_seconds
+                session.execute("fail", bucket=bucket, key=key, error=str(error), seconds=seconds)
+            session.commit()
+
+    def lock(self, session: Session, bucket: str, key: str) -> AbstractContextManager[None]:
+        return session.file_lock(bucket, key, self.settings.lease_seconds)
 
     def _load(self, load: Load, version: ObjectVersion, feed: Feed, file_id: int) -> Outcome:
         sha256 = None
@@ -111,15 +157,22 @@ class Pipeline:
         status = load.finish_rejected(error, sha256) if error else load.finish_loaded(sha256)
         return Outcome(status, version.key, file_id, load.counts, error)
 
-    def _ignore(self, session: Session, file_id: int, key: str) -> Outcome:
+    def _refuse(self, session: Session, version: ObjectVersion, file_id: int, feed: Feed, error: str) -> Outcome:
+        """Without a report: the transaction that had it was undone."""
+        with session.load(version, file_id, feed.reupload) as load:
+            return Outcome(load.finish_rejected(error, None), version.key, file_id, load.counts, error)
+
+    def _ignore(self, session: Session, entry: LedgerEntry, key: str) -> Outcome:
         reason = (
             "no feed matches the key: add one in FEEDS_DIR"
             if key.startswith(self.settings.s3_prefix)
             else f"outside S3_PREFIX={self.settings.s3_prefix}"
         )
-        session.execute("ignore", file_id=file_id, error=reason)
+        if entry.status == "loaded":
+            return Outcome("kept", key, entry.file_id, error=reason)
+        session.execute("ignore", file_id=entry.file_id, error=reason)
         session.commit()
-        return Outcome("ignored", key, file_id, error=reason)
+        return Outcome("ignored", key, entry.file_id, error=reason)
 
     def _set_aside(self, session: Session, file_id: int, feed: Feed, key: str) -> Outcome:
         reason = f"an earlier version counts, and feed {feed.feed} keeps the first (reupload: ignore)"

@@ -74,6 +74,7 @@ class Settings(Limits):
     max_attempts: Annotated[int, Field(gt=0)] = 5
     retry_seconds: Seconds = 1
     retry_max_seconds: Seconds = 300
+    lease_seconds: Seconds = 300
     watch_seconds: Seconds = 5
     watch_again_seconds: Seconds = 60
 

@@ -13,12 +13,13 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, LiteralString, Self
+from typing import Any, Literal, LiteralString, Self
 
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
+import structlog
 from alembic import command
 from alembic.config import Config
 from psycopg import Connection as DriverConnection
@@ -26,12 +27,21 @@ from psycopg import sql
 from sqlalchemy.engine import URL, Connection, make_url
 
 from loader.decoding import Decoded
-from loader.errors import SettingsError, TransientError
+from loader.errors import InvalidFile, SettingsError, TransientError
 from loader.header import Drift
 from loader.object_store import ObjectVersion
 from loader.validation import Counts, Rejected, Verdict
 
+log = structlog.get_logger()
+
+# Of an entry of the ledger; the check constraint of raw.files has the same.
+State = Literal[
+    "discovered", "loading", "loaded", "rejected", "failed", "superseded", "unchanged", "source_gone", "ignored",
+    "skipped", "withdrawn",
+]  # fmt: skip
+
 _KEEPALIVES = "-c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+_LOCK_WAIT_SECONDS = 3  # before a waiter looks whether the holder is alive
 _SPOOL_BYTES = 16 * 1024 * 1024
 _ESCAPES = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
 _REJECTED = ("file_id", "row_number", "source_line", "raw_text", "errors", "revenue_at_risk")
@@ -64,6 +74,7 @@ class Warehouse:
         self._engine = sa.create_engine(
             _psycopg(database_url),
             pool_pre_ping=True,
+            hide_parameters=True,  # cells of a sheet do not belong in a traceback
             # A session holds locks: the server must notice within half a minute that its host or network is gone.
             connect_args={"options": _KEEPALIVES},
         )
@@ -105,11 +116,20 @@ class Session:
     def commit(self) -> None:
         self._connection.commit()
 
+    def rollback(self) -> None:
+        self._connection.rollback()
+
     @contextmanager
-    def file_lock(self, bucket: str, key: str) -> Iterator[None]:
-        """Nobody else loads this object meanwhile. Waits for a loader that does."""
-        self.execute("lock_file", bucket=bucket, key=key)
-        self.commit()
+    def file_lock(self, bucket: str, key: str, lease_seconds: float) -> Iterator[None]:
+        """Nobody else loads this object meanwhile. Waits for a loader that does, as long as it shows life.
+
+        A holder that PostgreSQL has had nothing of for `lease_seconds` loses its session, and the lock with it.
+        """
+        while not self._lock(bucket, key, min(_LOCK_WAIT_SECONDS, lease_seconds)):
+            ended = self.execute("end_stalled_holder", bucket=bucket, key=key, lease_seconds=lease_seconds)
+            for each in ended.all():
+                log.warning("lease_taken_over", key=key, pid=each.pid, idle_seconds=int(each.idle_seconds))
+            self.commit()
         try:
             yield
         finally:
@@ -118,7 +138,19 @@ class Session:
                 self.execute("unlock_file", bucket=bucket, key=key)
                 self.commit()
 
-    def discover(self, version: ObjectVersion, event_at: datetime) -> LedgerEntry:
+    def _lock(self, bucket: str, key: str, seconds: float) -> bool:
+        self.execute("limit_lock_wait", milliseconds=str(round(seconds * 1000)))
+        try:
+            self.execute("lock_file", bucket=bucket, key=key)
+        except sa.exc.OperationalError as error:
+            if not isinstance(error.orig, psycopg.errors.LockNotAvailable):
+                raise
+            self.rollback()
+            return False
+        self.commit()
+        return True
+
+    def discover(self, version: ObjectVersion, event_at: datetime, dialect: str | None) -> LedgerEntry:
         row = self.execute(
             "discover",
             bucket=version.bucket,
@@ -127,12 +159,18 @@ class Session:
             etag=version.etag,
             size=version.size,
             event_at=event_at,
+            dialect=dialect,
         ).one()
         return LedgerEntry(row.file_id, row.status, row.attempts)
 
     def other_version_counts(self, version: ObjectVersion, file_id: int) -> bool:
         where = {"bucket": version.bucket, "key": version.key, "file_id": file_id}
         return bool(self.execute("current_versions", **where).all())
+
+    def land(self, file_id: int, verdict: Verdict) -> None:
+        """Copy the accepted rows into a file that is loaded. Raises InvalidFile when PostgreSQL refuses one."""
+        driver: DriverConnection[Any] = self._connection.connection.driver_connection  # type: ignore[assignment]
+        _copy_lines(driver, Encoded(verdict, _as_copy_text(file_id, verdict)))
 
     def load(self, version: ObjectVersion, file_id: int, reupload: str) -> "Load":
         """Begin the transaction of this file; nothing of it is seen by anybody before `commit`."""
@@ -156,6 +194,7 @@ class Load:
         self.drift: Drift | None = None
         self._described: dict[str, Any] = {}
         session.execute("clear_rejected_rows", file_id=file_id)
+        session.execute("remove_lines", removed_file_id=file_id, file_id=file_id)
         self._savepoint = connection.begin_nested()
 
     def __enter__(self) -> Self:
@@ -186,8 +225,7 @@ class Load:
         for each in verdict.rejected:
             rows.writerow(_rejected_cells(self._file_id, each))
         if verdict.accepted.num_rows:
-            columns = ("file_id", *verdict.accepted.column_names)
-            self._copy("sales_lines", columns, iter([batch.lines]), "format text, null ''")
+            _copy_lines(self._driver, batch)
 
     def finish_loaded(self, sha256: str | None) -> str:
         """Make this the version that counts, or record that it is the same as one that does. Returns the status.
@@ -202,10 +240,7 @@ class Load:
             self._finish("unchanged", sha256, None)
             return "unchanged"
         for each in earlier if self._reupload != "append" else ():
-            self._session.execute(
-                "enqueue_dates_of_earlier_version", file_id=self._file_id, earlier_file_id=each.file_id
-            )
-            self._session.execute("delete_lines", file_id=each.file_id)
+            self._session.execute("remove_lines", removed_file_id=each.file_id, file_id=self._file_id)
         self._session.execute("supersede", **where, reupload=self._reupload)
         self._session.execute("enqueue_dates", dates=sorted(self._dates), file_id=self._file_id)
         self._copy_rejected()
@@ -225,17 +260,8 @@ class Load:
     def _copy_rejected(self) -> None:
         self._spool.seek(0)
         if self.counts.rejected:
-            self._copy("rejected_rows", _REJECTED, iter(lambda: self._spool.read(1 << 20), ""), "format csv")
-
-    def _copy(
-        self, table: str, columns: tuple[str, ...], blocks: Iterator[str] | Iterator[pa.Buffer], form: LiteralString
-    ) -> None:
-        statement = sql.SQL("copy raw.{} ({}) from stdin ({})").format(
-            sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns)), sql.SQL(form)
-        )
-        with self._driver.cursor().copy(statement) as copy:
-            for block in blocks:
-                copy.write(block)
+            blocks = iter(lambda: self._spool.read(1 << 20), "")
+            _copy(self._driver, "rejected_rows", _REJECTED, blocks, "format csv")
 
     def _finish(self, status: str, sha256: str | None, error: str | None) -> None:
         if self._described:
@@ -300,6 +326,30 @@ def _psycopg(database_url: str) -> URL:
     return make_url(database_url).set(drivername="postgresql+psycopg")
 
 
+def _copy_lines(driver: DriverConnection[Any], batch: Encoded) -> None:
+    columns = ("file_id", *batch.verdict.accepted.column_names)
+    _copy(driver, "sales_lines", columns, iter([batch.lines]), "format text, null ''")
+
+
+def _copy(
+    driver: DriverConnection[Any],
+    table: str,
+    columns: tuple[str, ...],
+    blocks: Iterator[str] | Iterator[pa.Buffer],
+    form: LiteralString,
+) -> None:
+    """Raises InvalidFile when PostgreSQL refuses a row: a data exception or a constraint, SQLSTATE 22 or 23."""
+    statement = sql.SQL("copy raw.{} ({}) from stdin ({})").format(
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns)), sql.SQL(form)
+    )
+    try:
+        with driver.cursor().copy(statement) as copy:
+            for block in blocks:
+                copy.write(block)
+    except (psycopg.DataError, psycopg.IntegrityError) as error:
+        raise InvalidFile(f"PostgreSQL refused rows that validation let through: {_without_cells(error)}") from None
+
+
 def _as_copy_text(file_id: int, verdict: Verdict) -> pa.Buffer:
     """COPY's text format, a null being nothing: no canonical text is empty.
 
@@ -334,5 +384,18 @@ def _database_errors() -> Iterator[None]:
         yield
     except (sa.exc.OperationalError, sa.exc.InterfaceError, psycopg.OperationalError, psycopg.InterfaceError) as error:
         reason = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-        text = " ".join(str(reason).split())
-        raise TransientError(f"PostgreSQL did not do its part (check DATABASE_URL): {text}") from error
+        text = _without_cells(reason)
+        raise TransientError(f"PostgreSQL did not do its part (check DATABASE_URL): {text}") from None
+
+
+def _without_cells(error: BaseException | None) -> str:
+    """What PostgreSQL said, without the cells of a sheet: DETAIL and CONTEXT quote them, and so do data exceptions.
+
+    Classes of SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
+    """
+    if not isinstance(error, psycopg.Error) or not (primary := error.diag.message_primary):
+        return next(iter(str(error).splitlines()), "")
+    if (error.sqlstate or "").startswith("22"):
+        primary = primary.partition(":")[0]
+    constraint = f", constraint {error.diag.constraint_name}" if error.diag.constraint_name else ""
+    return f"{primary} (SQLSTATE {error.sqlstate}{constraint})"

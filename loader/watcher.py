@@ -5,6 +5,7 @@ is announced again. Beside native notifications it is the reconciler.
 """
 
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC
@@ -56,8 +57,7 @@ class Watcher:
         due = [each for each in unseen if each not in self._announced or now >= self._announced[each].again_at]
         if not due:
             return 0
-        ensure_topics(self._settings)
-        self._publisher.announce([_arrival(version) for version in due])
+        self.announce(due)
         for version in due:
             earlier = self._announced.get(version)
             seconds = earlier.seconds * 2 if earlier else self._settings.watch_again_seconds
@@ -65,12 +65,21 @@ class Watcher:
         log.info("files_announced", files=len(due), unseen=len(unseen))
         return len(due)
 
+    def announce(self, versions: list[ObjectVersion]) -> None:
+        """Put them on the topic. Raises TransientError."""
+        ensure_topics(self._settings)
+        self._publisher.announce([_arrival(version) for version in versions])
+
     def close(self) -> None:
         self._store.close()
         self._warehouse.close()
 
-    def unseen(self) -> list[ObjectVersion]:
-        """Objects of the listing whose present version the ledger has not dealt with."""
+    def listing(self) -> Iterator[ObjectVersion]:
+        """Every object of the bucket under S3_PREFIX."""
+        return self._store.list(self._settings.s3_bucket, self._settings.s3_prefix)
+
+    def unseen(self, listing: Iterable[ObjectVersion] | None = None) -> list[ObjectVersion]:
+        """Objects of the listing (default: that of now) whose present version the ledger has not dealt with."""
         bucket = self._settings.s3_bucket
         seen = {
             (row["key"], row["etag"], row["size_bytes"])
@@ -78,8 +87,8 @@ class Watcher:
             # A key that no feed knew may have got a feed since.
             if row["status"] != "ignored" or not self._feeds.for_key(row["key"])
         }
-        listing = self._store.list(bucket, self._settings.s3_prefix)
-        return [version for version in listing if (version.key, version.etag, version.size) not in seen]
+        listed = self.listing() if listing is None else listing
+        return [version for version in listed if (version.key, version.etag, version.size) not in seen]
 
 
 @dataclass(frozen=True)

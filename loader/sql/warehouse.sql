@@ -2,15 +2,40 @@
 -- One loader at a time per object. The lock is the session's: a loader that dies gives it back.
 select pg_advisory_lock(hashtextextended(:bucket || '/' || :key, 0));
 
+-- name: limit_lock_wait
+select set_config('lock_timeout', :milliseconds, true);
+
+-- name: end_stalled_holder
+-- The session that holds the object's lock and has asked nothing of PostgreSQL for so long: stopped, hung, or cut off.
+-- One that works (a long statement) is left alone; one that COPY waits for is not.
+with holder as (
+    select
+        activity.pid,
+        extract(epoch from clock_timestamp() - greatest(activity.query_start, activity.state_change)) as idle_seconds
+    from (select hashtextextended(:bucket || '/' || :key, 0) as number) as hash
+    inner join pg_locks as locks on
+        locks.locktype = 'advisory'
+        and locks.granted
+        and locks.objsubid = 1
+        and locks.classid = ((hash.number >> 32) & 4294967295)::oid
+        and locks.objid = (hash.number & 4294967295)::oid
+        and locks.database = (select oid from pg_database where datname = current_database())
+    inner join pg_stat_activity as activity on locks.pid = activity.pid
+    where activity.state like 'idle%' or activity.wait_event = 'ClientRead'
+)
+select pid, idle_seconds from holder where idle_seconds > :lease_seconds and pg_terminate_backend(pid);
+
 -- name: unlock_file
 select pg_advisory_unlock(hashtextextended(:bucket || '/' || :key, 0));
 
 -- name: discover
-insert into raw.files (bucket, key, version_id, etag, size_bytes, event_at)
-values (:bucket, :key, :version_id, :etag, :size, :event_at)
+insert into raw.files (bucket, key, version_id, etag, size_bytes, event_at, dialect)
+values (:bucket, :key, :version_id, :etag, :size, :event_at, :dialect)
 on conflict on constraint files_identity do update
 set
-    events = raw.files.events + 1,
+    events = raw.files.events + case when cast(:dialect as text) is null then 0 else 1 end,
+    dialect = coalesce(raw.files.dialect, excluded.dialect),
+    source_gone_at = null,
     -- A version that was gone and is back has arrived anew.
     event_at = case when raw.files.status in ('superseded', 'source_gone') then excluded.event_at else raw.files.event_at end,
     received_at = case when raw.files.status in ('superseded', 'source_gone') then now() else raw.files.received_at end
@@ -34,16 +59,20 @@ select file_id, sha256 from raw.files
 where bucket = :bucket and key = :key and status = 'loaded' and file_id <> :file_id
 order by file_id;
 
--- name: enqueue_dates_of_earlier_version
+-- name: remove_lines
+-- A version's rows go, with those that were corrected by hand, and their dates are to be rebuilt.
+with corrections as (
+    delete from raw.replayed_rows where file_id = :removed_file_id
+), removed as (
+    delete from raw.sales_lines where file_id = :removed_file_id returning sale_date
+)
 insert into raw.rebuild_queue (sale_date, file_id)
-select distinct sale_date, cast(:file_id as bigint) from raw.sales_lines where file_id = :earlier_file_id
+select distinct sale_date, cast(:file_id as bigint) from removed
 on conflict (sale_date, file_id) where run_id is null do nothing;
-
--- name: delete_lines
-delete from raw.sales_lines where file_id = :file_id;
 
 -- name: supersede
 -- All that was known of the key gives way: the version that counted, its identical twins, rejected and failed ones.
+-- What a person set aside stays so.
 update raw.files set status = 'superseded', superseded_by = :file_id
 where
     bucket = :bucket and key = :key and file_id <> :file_id
@@ -89,13 +118,25 @@ where bucket = :bucket and key = :key and status in ('discovered', 'loading', 'f
 update raw.files set status = 'source_gone', error = :error
 where bucket = :bucket and key = :key and status in ('discovered', 'loading', 'failed');
 
+-- name: mark_removed
+-- Rows of a loaded version go on counting; what was not loaded yet never will be.
+update raw.files
+set
+    source_gone_at = coalesce(source_gone_at, clock_timestamp()),
+    error = case when status = 'loaded' then error else 'the object was deleted before it was loaded' end,
+    status = case when status = 'loaded' then status else 'source_gone' end
+where bucket = :bucket and key = :key and status in ('loaded', 'discovered', 'loading', 'failed')
+returning file_id, status;
+
 -- name: seen
 -- What the watcher need not announce: versions that have been dealt with, and failed ones until their time comes.
+-- A version whose object was gone and is back is announced, for the ledger to know.
 select key, etag, size_bytes, status
 from raw.files
 where
     bucket = :bucket
     and status in ('loaded', 'unchanged', 'rejected', 'ignored', 'skipped', 'withdrawn', 'failed')
+    and source_gone_at is null
     and (next_attempt_at is null or next_attempt_at > clock_timestamp());
 
 -- name: notify_queue
@@ -103,37 +144,127 @@ select pg_notify('rebuild_queue', '');
 
 -- name: files
 select
-    file_id, key, feed, status, attempts, events, rows_read, rows_loaded, rows_rejected, rows_skipped, error,
-    event_at, received_at, loaded_at, modelled_at, superseded_by
+    file_id, key, feed, status, attempts, events, rows_read, rows_loaded, rows_rejected, rows_skipped, error, dialect,
+    event_at, received_at, loaded_at, modelled_at, source_gone_at, superseded_by
 from raw.files
 where
-    (cast(:status as text) is null or status = :status)
+    (cast(:file_id as bigint) is null or file_id = :file_id)
+    and (cast(:status as text) is null or status = :status)
     and (cast(:key as text) is null or key like :key)
+    and (cast(:feed as text) is null or feed = :feed)
+    and (cast(:since as timestamptz) is null or received_at >= :since)
 order by file_id desc
 limit :limit;
 
 -- name: rejects
-select file_id, files.key, source_line, raw_text, errors, revenue_at_risk
+select file_id, files.key, row_number, source_line, raw_text, errors, revenue_at_risk
 from raw.rejected_rows
 inner join raw.files using (file_id)
 where
     (cast(:file_id as bigint) is null or file_id = :file_id)
     and (cast(:key as text) is null or key like :key)
+    and (cast(:since as timestamptz) is null or rejected_at >= :since)
+    and exists (
+        select from jsonb_array_elements(errors) as listed (error)
+        where
+            (cast(:field as text) is null or coalesce(error ->> 'field', 'row') = :field)
+            and (cast(:message as text) is null or error ->> 'message' ilike :message)
+    )
 order by file_id desc, row_number
 limit :limit;
 
 -- name: status
+-- The latency is that of files which needed one attempt: one that was loaded again by hand would count for days.
 select
     (select coalesce(jsonb_object_agg(status, number), '{}') from (
         select status, count(*) as number from raw.files group by status
     ) as counts) as files,
     (select coalesce(sum(rows_loaded), 0) from raw.files where status = 'loaded') as rows_loaded,
     (select coalesce(sum(rows_rejected), 0) from raw.files where status = 'loaded') as rows_rejected,
+    (select count(*) from raw.files where status = 'failed') as files_failed,
+    (select jsonb_build_object(
+        'file_id', file_id, 'key', key, 'status', status,
+        'seconds', round(extract(epoch from clock_timestamp() - received_at))
+    ) from raw.files where status in ('discovered', 'loading', 'failed') order by received_at limit 1) as oldest_waiting,
     (select count(distinct sale_date) from raw.rebuild_queue) as dates_waiting,
+    (select round(extract(epoch from clock_timestamp() - min(enqueued_at))) from raw.rebuild_queue) as queue_seconds,
+    (select jsonb_build_object(
+        'files', count(*),
+        'p50', round(cast(percentile_cont(0.5) within group (order by seconds) as numeric), 1),
+        'p95', round(cast(percentile_cont(0.95) within group (order by seconds) as numeric), 1)
+    ) from (
+        select extract(epoch from modelled_at - event_at) as seconds
+        from raw.files
+        where status = 'loaded' and attempts = 1 and modelled_at > clock_timestamp() - interval '1 day'
+    ) as arrivals) as arrival_to_mart_seconds,
     (select mart_version from ops.mart_version) as mart_version,
     (select published_at from ops.mart_version) as published_at,
     (select jsonb_build_object('run_id', run_id, 'status', status, 'error', error)
         from raw.dbt_runs order by run_id desc limit 1) as last_dbt_run;
+
+-- name: versions
+-- The versions that a person speaks of; `corrected`: how many of their rejected rows were corrected by hand.
+select
+    file_id, bucket, key, status,
+    (select count(*) from raw.replayed_rows as replayed where replayed.file_id = files.file_id) as corrected
+from raw.files
+where
+    (cast(:file_ids as bigint[]) is null or file_id = any(:file_ids))
+    and (cast(:states as text[]) is null or status = any(:states))
+    and (cast(:key as text) is null or key like :key)
+    and (cast(:since as timestamptz) is null or received_at >= :since)
+    and (cast(:until as timestamptz) is null or received_at < :until)
+order by file_id;
+
+-- name: skip
+update raw.files set status = 'skipped', error = :reason, next_attempt_at = null
+where file_id = :file_id and status not in ('loaded', 'unchanged', 'superseded', 'withdrawn')
+returning file_id;
+
+-- name: withdraw
+update raw.files set status = 'withdrawn', error = :reason where file_id = :file_id and status = 'loaded' returning file_id;
+
+-- name: counting
+-- Versions whose rows count, as far as their object is not known to be gone.
+select file_id, key, etag, size_bytes, rows_loaded from raw.files
+where bucket = :bucket and starts_with(key, :prefix) and status = 'loaded' and source_gone_at is null
+order by file_id;
+
+-- name: rejects_to_export
+select file_id, key, feed, header, row_number, source_line, raw_text, errors
+from raw.rejected_rows
+inner join raw.files using (file_id)
+where
+    case when cast(:file_ids as bigint[]) is null then status = 'loaded' else file_id = any(:file_ids) end
+    and (cast(:key as text) is null or key like :key)
+order by file_id, row_number;
+
+-- name: correctable
+-- What is known of rows that a person has corrected: still rejected, or replayed before.
+select row_number, source_line, false as replayed from raw.rejected_rows
+where file_id = :file_id and row_number = any(:row_numbers)
+union all
+select row_number, source_line, true from raw.replayed_rows
+where file_id = :file_id and row_number = any(:row_numbers);
+
+-- name: ledger_entry
+select bucket, key, feed, header, status from raw.files where file_id = :file_id;
+
+-- name: mark_replayed
+with replayed as (
+    delete from raw.rejected_rows where file_id = :file_id and row_number = any(:row_numbers) returning *
+)
+insert into raw.replayed_rows (file_id, row_number, source_line, raw_text, errors, corrected_text, rejected_at)
+select file_id, row_number, source_line, raw_text, errors, corrected.corrected_text, rejected_at
+from replayed
+inner join unnest(cast(:row_numbers as bigint[]), cast(:texts as text[])) as corrected (row_number, corrected_text)
+    using (row_number);
+
+-- name: count_replayed
+-- Not modelled until its dates are rebuilt.
+update raw.files
+set rows_rejected = rows_rejected - :rows, rows_loaded = rows_loaded + :rows, modelled_at = null
+where file_id = :file_id;
 
 -- name: try_transform_lock
 -- One dbt worker at a time across replicas, for as long as its session lives.

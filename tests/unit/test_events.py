@@ -1,4 +1,4 @@
-"""A message on the topic says which objects were created, whoever sent it; what says nothing readable is refused."""
+"""A message on the topic says which objects were created or removed, whoever sent it; the unreadable is refused."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loader.errors import InvalidEvent
-from loader.events import Dialect, FileArrived, encode, parse
+from loader.events import Dialect, FileArrived, FileRemoved, encode, parse
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures/events"
 WRITTEN_AT = datetime(2026, 3, 14, 9, 26, 53, 589000, UTC)
@@ -84,10 +84,17 @@ def test_the_name_may_carry_the_prefix_that_other_servers_give_it() -> None:
 
 
 def test_only_created_objects_arrive() -> None:
-    others = ("ObjectRemoved:Delete", "s3:ObjectRemoved:DeleteMarkerCreated", "ObjectTagging:Put", "ObjectCreatedLike")
-    ignored = [record("CSV/gone.csv", name) for name in others]
+    others = ("ObjectTagging:Put", "s3:ObjectAcl:Put", "LifecycleTransition", "ObjectCreatedLike", "ObjectRemovedLike")
+    ignored = [record("CSV/other.csv", name) for name in others]
     arrivals = parse(message(*ignored, record("CSV/a.csv", "ObjectCreated:Copy")))
     assert [arrival.key for arrival in arrivals] == ["CSV/a.csv"]
+
+
+@pytest.mark.parametrize("name", ["Delete", "DeleteMarkerCreated", "DeleteObjects"])
+@pytest.mark.parametrize("prefix", ["", "s3:"])
+def test_a_delete_of_any_kind_is_a_removal(prefix: str, name: str) -> None:
+    removed = message(record("CSV/a+b.csv", f"{prefix}ObjectRemoved:{name}"))
+    assert parse(removed) == [FileRemoved("sales", "CSV/a b.csv", WRITTEN_AT)]
 
 
 def test_the_test_event_announces_nothing() -> None:
@@ -200,18 +207,26 @@ VERSION = "096fKKXTRTtl3on89fVO"
 SECOND = WRITTEN_AT.replace(microsecond=0)
 FROM_AWS = FileArrived("orchard-sales", KEY, WRITTEN_AT, MD5, 1024, VERSION, "aws")
 FROM_EVENTBRIDGE = FileArrived("orchard-sales", KEY, SECOND, MD5, 1024, VERSION, "eventbridge")
-GOLDEN = {
+GOLDEN: dict[str, list[FileArrived | FileRemoved]] = {
     "aws": [
         FROM_AWS,
+        FileRemoved("orchard-sales", "CSV/gone.csv", WRITTEN_AT),
         FileArrived("orchard-sales", "CSV/b%2Bc.csv", WRITTEN_AT, "9b2cf535f27731c974343645a3985328-2", 7340032),
+    ],
+    "aws_removed": [
+        FileRemoved("orchard-sales", KEY, WRITTEN_AT),
+        FileRemoved("orchard-sales", "CSV/marked.csv", WRITTEN_AT),
     ],
     "aws_test_event": [],
     "ceph": [FileArrived("orchard-sales", KEY, WRITTEN_AT, MD5, 1024, None, "ceph")],
+    "ceph_removed": [FileRemoved("orchard-sales", KEY, WRITTEN_AT, "ceph")],
     "eventbridge": [FROM_EVENTBRIDGE],
+    "eventbridge_removed": [FileRemoved("orchard-sales", KEY, SECOND, "eventbridge")],
     "minio": [
         FileArrived("orchard-sales", KEY, WRITTEN_AT, MD5, 1024, None, "minio"),
         FileArrived("orchard-sales", "CSV/empty.csv", WRITTEN_AT, MD5, 0, None, "minio"),
     ],
+    "minio_removed": [FileRemoved("orchard-sales", KEY, WRITTEN_AT, "minio")],
     "rustfs": [
         FileArrived("orchard-sales", KEY, WRITTEN_AT, MD5, 1024, "5f1c2a0e-1111-4222-8333-abcdefabcdef", "minio")
     ],
@@ -219,6 +234,7 @@ GOLDEN = {
     "sns_in_sqs": [FROM_AWS],
     "sqs": [FROM_AWS, FROM_EVENTBRIDGE],
     "versitygw": [FileArrived("orchard-sales", KEY, SECOND, MD5, 1024, None, "versitygw")],
+    "versitygw_removed": [FileRemoved("orchard-sales", KEY, SECOND, "versitygw")],
     "versitygw_test_event": [],
 }
 
@@ -227,7 +243,7 @@ def fixture(name: str) -> Any:
     return json.loads((FIXTURES / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def read(body: object) -> list[FileArrived]:
+def read(body: object) -> list[FileArrived | FileRemoved]:
     return parse(json.dumps(body).encode())
 
 
@@ -245,20 +261,22 @@ def test_every_dialect_has_one_normal_form(name: str) -> None:
 
 
 def test_every_dialect_has_a_golden_message() -> None:
-    assert {arrival.dialect for arrivals in GOLDEN.values() for arrival in arrivals} == set(get_args(Dialect))
+    for kind in (FileArrived, FileRemoved):
+        dialects = {event.dialect for events in GOLDEN.values() for event in events if isinstance(event, kind)}
+        assert dialects == set(get_args(Dialect))
     assert {path.stem for path in FIXTURES.glob("*.json")} == set(GOLDEN)
 
 
 @pytest.mark.parametrize("name", ["aws", "ceph", "minio", "rustfs", "versitygw"])
-@pytest.mark.parametrize("event", ["ObjectRemoved:Delete", "s3:ObjectRemoved:DeleteMarkerCreated", "s3:ObjectAcl:Put"])
-def test_a_delete_announces_nothing_in_any_dialect(name: str, event: str) -> None:
+@pytest.mark.parametrize("event", ["ObjectTagging:Put", "s3:ObjectAcl:Put"])
+def test_other_events_announce_nothing_in_any_dialect(name: str, event: str) -> None:
     body = fixture(name)
     body["Records"] = [each | {"eventName": event} for each in body["Records"]]
     assert read(body) == []
     assert read(sqs(sns(body))) == []
 
 
-@pytest.mark.parametrize("kind", ["Object Deleted", "Object Tags Added", "Object Access Tier Changed"])
+@pytest.mark.parametrize("kind", ["Object Tags Added", "Object Access Tier Changed"])
 def test_other_events_of_eventbridge_announce_nothing(kind: str) -> None:
     assert read(fixture("eventbridge") | {"detail-type": kind}) == []
 

@@ -1,0 +1,180 @@
+"""What a person does with file versions of the ledger: retry, skip, forget, replay; and bucket against ledger.
+
+docs/operating.md has the symptoms that each is for. Rows that are corrected by hand: corrections.py.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from loader.errors import ObjectGone, Refused, TransientError
+from loader.events import FileArrived, FileRemoved
+from loader.object_store import ObjectVersion
+from loader.pipeline import COUNTING, SET_ASIDE, Outcome, Pipeline
+from loader.settings import Settings
+from loader.warehouse import Session
+from loader.watcher import Watcher
+
+_REMEDIES = {
+    "loaded": "it is loaded: `loader replay` loads it anew, `loader forget` takes it back",
+    "unchanged": "its bytes are those of a version that was loaded: there is nothing to do with it",
+    "superseded": "a later version of its key was loaded: upload this one again if it is to count",
+    "withdrawn": "it is withdrawn already, and `loader retry` brings it back",
+}
+
+
+def retry(pipeline: Pipeline, file_ids: Sequence[int], states: Collection[str], key: str | None) -> list[Outcome]:
+    """Load these versions now: those named, and those in one of the states with a key like `key`.
+
+    Raises Refused when a named version is unknown, or is one that nothing can load again.
+    """
+    if not (file_ids or states or key):
+        raise Refused("say which files to retry: their ids (`loader files` shows them), --status or --key")
+    wanted = _named(pipeline, file_ids)
+    for version in wanted:
+        if version["status"] in ("loaded", "unchanged", "superseded"):
+            raise Refused(f"file {version['file_id']} cannot be retried: {_REMEDIES[version['status']]}")
+    if states or key:
+        chosen = sorted(states or ("failed", "rejected"))
+        wanted += pipeline.warehouse.rows("versions", **_any() | {"states": chosen, "key": key})
+    return [_load(pipeline, version, SET_ASIDE) for version in {each["file_id"]: each for each in wanted}.values()]
+
+
+def skip(pipeline: Pipeline, file_ids: Sequence[int], reason: str) -> list[Outcome]:
+    """Set versions aside that are not loaded, until `retry`: no event and no look of the watcher loads them.
+
+    Raises Refused when one is unknown, or was loaded.
+    """
+
+    def set_aside(session: Session, file_id: int) -> bool:
+        return session.execute("skip", file_id=file_id, reason=f"skipped by hand: {reason}").one_or_none() is not None
+
+    return _by_hand(pipeline, file_ids, "skipped", set_aside)
+
+
+def forget(pipeline: Pipeline, file_ids: Sequence[int], reason: str) -> list[Outcome]:
+    """Take loaded versions back, until `retry`: the marts are rebuilt as if they had never come.
+
+    An earlier version that one of them superseded does not come back. Raises Refused when one is not loaded.
+    """
+
+    def withdraw(session: Session, file_id: int) -> bool:
+        if not session.execute("withdraw", file_id=file_id, reason=f"withdrawn by hand: {reason}").one_or_none():
+            return False
+        session.execute("remove_lines", removed_file_id=file_id, file_id=file_id)
+        session.execute("notify_queue")
+        return True
+
+    return _by_hand(pipeline, file_ids, "withdrawn", withdraw)
+
+
+def replay(
+    pipeline: Pipeline, since: datetime, until: datetime | None, key: str | None, drop_corrections: bool = False
+) -> list[Outcome]:
+    """Load what came since then once more, with the feeds of today; rows give way to the new ones file by file.
+
+    A version that cannot be loaded any more (its object is gone, the feed refuses it now) stays as it was. One with
+    rows that were corrected by hand stays too, unless `drop_corrections`: the sheet in the bucket lacks them.
+    """
+    states = ["loaded", "rejected", "failed"]
+    chosen = _any() | {"states": states, "key": key, "since": since, "until": until}
+    outcomes = []
+    for version in pipeline.warehouse.rows("versions", **chosen):
+        if version["corrected"] and not drop_corrections:
+            reason = (
+                f"{version['corrected']} of its rows were corrected by hand and would be rejected again: "
+                "--drop-corrections does so, and `loader rejects replay` then takes the corrected file again"
+            )
+            outcomes.append(Outcome("kept", version["key"], version["file_id"], error=reason))
+        else:
+            outcomes.append(_load(pipeline, version, COUNTING))
+    return outcomes
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Bucket against ledger; each entry is a key with what is known of it.
+
+    `unseen`: no version of the object is loaded. `changed`: another version than the bucket's counts. `vanished`: a
+    version counts whose object is gone. Versions that failed are the watcher's when their next attempt is due.
+    """
+
+    unseen: list[ObjectVersion]
+    changed: list[ObjectVersion]
+    vanished: list[dict[str, Any]]
+
+    @property
+    def any(self) -> bool:
+        return bool(self.unseen or self.changed or self.vanished)
+
+
+def reconcile(settings: Settings, report: bool) -> Differences:
+    """Compare the bucket's listing with the ledger; unless `report`, announce what is new and mark what is gone.
+
+    Raises TransientError when S3, PostgreSQL or Kafka does not do its part.
+    """
+    with Pipeline(settings) as pipeline, closing(Watcher(settings)) as watcher:
+        pipeline.check()
+        # Before the listing: what is loaded in between is then in both.
+        bucket, prefix = settings.s3_bucket, settings.s3_prefix
+        counting = pipeline.warehouse.rows("counting", bucket=bucket, prefix=prefix)
+        listing = list(watcher.listing())
+        loaded, there = {row["key"] for row in counting}, {version.key for version in listing}
+        new = watcher.unseen(listing)
+        found = Differences(
+            unseen=[version for version in new if version.key not in loaded],
+            changed=[version for version in new if version.key in loaded],
+            vanished=[row for row in counting if row["key"] not in there],
+        )
+        if not report:
+            if new:
+                watcher.announce(new)
+            for row in found.vanished:
+                pipeline.remove_file(FileRemoved(bucket, row["key"], datetime.now(UTC)))
+    return found
+
+
+def _any() -> dict[str, Any]:
+    return dict.fromkeys(("file_ids", "states", "key", "since", "until"))
+
+
+def _named(pipeline: Pipeline, file_ids: Sequence[int]) -> list[dict[str, Any]]:
+    found = pipeline.warehouse.rows("versions", **_any() | {"file_ids": list(file_ids)}) if file_ids else []
+    if unknown := set(file_ids) - {version["file_id"] for version in found}:
+        raise Refused(
+            f"the ledger has no file {', '.join(map(str, sorted(unknown)))}: `loader files` shows what it has"
+        )
+    return found
+
+
+def _load(pipeline: Pipeline, version: dict[str, Any], again: Collection[str]) -> Outcome:
+    bucket, key, file_id = version["bucket"], version["key"], version["file_id"]
+    try:
+        outcome = pipeline.load_file(FileArrived(bucket, key, datetime.now(UTC), dialect=None), again)
+    except TransientError as error:
+        pipeline.give_up(bucket, key, error)
+        return Outcome("gone" if isinstance(error, ObjectGone) else "failed", key, file_id, error=str(error))
+    if outcome.file_id != file_id:
+        now = f"the bucket holds another version of it: file {outcome.file_id}, which is {outcome.status}"
+        return Outcome("changed", key, file_id, error=now)
+    return outcome
+
+
+def _by_hand(
+    pipeline: Pipeline, file_ids: Sequence[int], state: str, change: Callable[[Session, int], bool]
+) -> list[Outcome]:
+    """Each version under its file lock and in a transaction of its own."""
+    outcomes = []
+    for version in _named(pipeline, file_ids):
+        bucket, key, file_id = version["bucket"], version["key"], version["file_id"]
+        with pipeline.warehouse.session() as session, pipeline.lock(session, bucket, key):
+            if not change(session, file_id):
+                found = session.execute("ledger_entry", file_id=file_id).one().status
+                remedy = _REMEDIES.get(found, "only a loaded file can be withdrawn; `loader skip` sets it aside")
+                if found != state:
+                    raise Refused(f"file {file_id} ({key}) cannot be {state}: {remedy}")
+            session.commit()
+        outcomes.append(Outcome(state, key, file_id))
+    return outcomes
