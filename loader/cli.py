@@ -178,12 +178,13 @@ def check(
         reasons = ", ".join(f"{reason} {number}" for reason, number in counts.skipped_as.items())
         for what, said in ({"skipped": reasons} | _reading(verdict)).items():
             if said:
-                console.print(f"{what.replace('_', ' ')}: {said}", markup=False, highlight=False)
+                console.print(f"{what.replace('_', ' ')}: {said}", highlight=False, soft_wrap=True)
         if rows:
             _show(rows[:_SHOWN], as_json=False)
             if len(rows) > _SHOWN:
                 console.print(f"and {len(rows) - _SHOWN} more: --json prints all")
-        console.print(f"the file would be rejected: {verdict.error}" if verdict.error else "the file would be loaded")
+        said = f"the file would be rejected: {verdict.error}" if verdict.error else "the file would be loaded"
+        console.print(said, soft_wrap=True)
     if verdict.error:
         raise SystemExit(1)
 

@@ -32,7 +32,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 # A name with an underscore, or one of libpq's: a single capital word is as likely SQL or HTTP.
 SETTING = re.compile(r"\b(?:[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PG[A-Z]+)\b")
 MAKE = re.compile(r"(?:^|[\s(])make ((?:[a-z]+ ?)+)")
-LOADER = re.compile(r"(?:^|&& |-m )(?:[\w.]*/)*loader ((?:feed )?[a-z]+)\b([^|;&#]*)")
+LOADER = re.compile(r"(?:^|&& |-m )(?:[\w.]*/)*loader ((?:feed |rejects (?=export|replay))?[a-z]+)\b([^|;&#]*)")
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,11 @@ def loader_commands() -> dict[str, set[str]]:
     """Every command of the loader with its options, hidden ones excepted."""
     commands: dict[str, Any] = {}
     for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
-        commands |= {f"{name} {part}": each for part, each in getattr(command, "commands", {"": command}).items()}
+        if getattr(command, "invoke_without_command", True):
+            commands[name] = command
+        commands |= {f"{name} {part}": each for part, each in getattr(command, "commands", {}).items()}
     return {
-        name.strip(): {
+        name: {
             option
             for parameter in command.params
             if not getattr(parameter, "hidden", False)
