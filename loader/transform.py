@@ -86,7 +86,7 @@ def run_waiting(session: Session, project: "Project") -> bool | None:
     )
     session.commit()
     if result.error:
-        log.error("dbt_run_failed", run_id=run.run_id, error=result.error)
+        log.error("dbt_run_failed", run_id=run.run_id, **result.loggable)
     else:
         log.info("mart_published", run_id=run.run_id, mart_version=version, dates=run.dates, files=run.files)
     return result.error is None
@@ -98,6 +98,12 @@ class Result:
 
     nodes: list[dict[str, Any]]
     error: str | None
+
+    @property
+    def loggable(self) -> dict[str, Any]:
+        """What failed, without the messages of nodes: PostgreSQL's quote rows. `loader status` has them."""
+        broken = [node["node"] for node in self.nodes if node["status"] in _BROKEN]
+        return {"nodes": broken} if broken else {"error": self.error}
 
 
 class Project:
@@ -127,10 +133,10 @@ class Project:
         """Before anything has arrived, make empty marts, so that who looks finds no sales, and not no tables."""
         if self._fingerprint == self._files():
             return True
-        error = self.build().error
-        if error:
-            log.error("marts_not_ready", error=error)
-        return not error
+        result = self.build()
+        if result.error:
+            log.error("marts_not_ready", **result.loggable)
+        return not result.error
 
     def _files(self) -> dict[Path, int]:
         generated = {self._folder / "target", self._folder / "logs"}
