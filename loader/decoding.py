@@ -26,7 +26,7 @@ import pyarrow as pa
 from loader.errors import InvalidFile
 from loader.settings import Limits
 
-BLOCK_BYTES = 4 * 1024 * 1024
+BLOCK_BYTES = 2 * 1024 * 1024
 EXPANSION_FROM_BYTES = 16 * 1024 * 1024  # a small sheet may well repeat one line a thousand times
 
 # In order of preference: where two read a sample equally well, the first is taken. Latin-1 is read right as cp1252.

@@ -24,6 +24,10 @@ from loader import decoding
 from loader.decoding import Decoded
 from loader.errors import InvalidFile
 
+# Physical lines of one record. A quote that is never closed costs as many, and with `x","` on every line each of them
+# would otherwise be read to the end of the file.
+RECORD_LINES = 200
+
 
 @dataclass(frozen=True)
 class Malformed:
@@ -217,6 +221,7 @@ class _Lines:
         self._lines: list[str] = []
         self._faults: dict[int, str] = {}
         self.position = 0
+        self._first = 0  # line of the record in hand
         self._append(block)
         self._records = self._csv()
 
@@ -226,7 +231,7 @@ class _Lines:
 
     def next_record(self) -> _Record:
         """A record that csv cannot read (or a quote that is never closed) is its first line alone."""
-        first = self.position
+        first = self._first = self.position
         problem = None
         cells: list[str] = []
         try:
@@ -248,7 +253,7 @@ class _Lines:
         return csv.reader(self._draw(), delimiter=self._delimiter, strict=True)
 
     def _draw(self) -> Iterator[str]:
-        while self.pending or self._append(next(self._blocks, b"")):
+        while self.position - self._first < RECORD_LINES and (self.pending or self._append(next(self._blocks, b""))):
             self.position += 1
             yield self._lines[self.position - 1]
 

@@ -9,7 +9,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -170,7 +170,7 @@ class Session:
     def land(self, file_id: int, verdict: Verdict) -> None:
         """Copy the accepted rows into a file that is loaded. Raises InvalidFile when PostgreSQL refuses one."""
         driver: DriverConnection[Any] = self._connection.connection.driver_connection  # type: ignore[assignment]
-        _copy_lines(driver, Encoded(verdict, _as_copy_text(file_id, verdict)))
+        _copy_lines(driver, _encoded(file_id, verdict))
 
     def load(self, version: ObjectVersion, file_id: int, reupload: str) -> "Load":
         """Begin the transaction of this file; nothing of it is seen by anybody before `commit`."""
@@ -214,7 +214,7 @@ class Load:
 
     def encoded(self, verdict: Verdict) -> "Encoded":
         """What `add` sends; made apart from it, so that it can be made while PostgreSQL takes the batch before."""
-        return Encoded(verdict, _as_copy_text(self._file_id, verdict))
+        return _encoded(self._file_id, verdict)
 
     def add(self, batch: "Encoded") -> None:
         """Copy the accepted lines. Rejected rows wait for `finish_*`: a connection copies into one table at a time."""
@@ -284,9 +284,10 @@ class Load:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A verdict, and its accepted rows as COPY reads them."""
+    """A verdict, and its accepted rows as COPY reads them, in place of their cells."""
 
     verdict: Verdict
+    columns: tuple[str, ...]
     lines: pa.Buffer
 
 
@@ -327,8 +328,7 @@ def _psycopg(database_url: str) -> URL:
 
 
 def _copy_lines(driver: DriverConnection[Any], batch: Encoded) -> None:
-    columns = ("file_id", *batch.verdict.accepted.column_names)
-    _copy(driver, "sales_lines", columns, iter([batch.lines]), "format text, null ''")
+    _copy(driver, "sales_lines", batch.columns, iter([batch.lines]), "format text, null ''")
 
 
 def _copy(
@@ -348,6 +348,13 @@ def _copy(
                 copy.write(block)
     except (psycopg.DataError, psycopg.IntegrityError) as error:
         raise InvalidFile(f"PostgreSQL refused rows that validation let through: {_without_cells(error)}") from None
+
+
+def _encoded(file_id: int, verdict: Verdict) -> Encoded:
+    columns = ("file_id", *verdict.accepted.column_names)
+    lines = _as_copy_text(file_id, verdict)
+    # The cells are in the lines now: several batches wait for PostgreSQL, each once in memory.
+    return Encoded(replace(verdict, accepted=verdict.accepted.select(["row_number"])), columns, lines)
 
 
 def _as_copy_text(file_id: int, verdict: Verdict) -> pa.Buffer:

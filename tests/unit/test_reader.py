@@ -362,3 +362,18 @@ def test_the_checksum_is_of_the_bytes_as_stored() -> None:
     source = opened(content, ",", "utf-16")
     list(source.batches())
     assert source.sha256 == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.timeout(60)
+def test_quotes_that_would_each_be_read_to_the_end_of_the_file_are_no_hang() -> None:
+    # Where a record begins on such a line, its last quote opens a cell, and on all the lines below another one.
+    lines = 20_000
+    found = read(b"a,b\n" + b'x","\n' * lines)
+    assert len(found.rows) + len(found.malformed) == lines
+    assert {message for *_, message in found.malformed} == {"Not CSV: unexpected end of data"}
+
+
+def test_a_cell_may_have_many_lines_but_not_any_number() -> None:
+    for lines, rows in ((150, 1), (250, 0)):
+        cell = "\n".join("x" * lines)
+        assert len(read(f'a,b\n1,"{cell}"\n'.encode()).rows) == rows
