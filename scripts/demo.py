@@ -84,14 +84,13 @@ def drop_sheets(settings: Settings) -> dict[str, Summary]:
 def wait_until_modelled(warehouse: Warehouse, manifest: Mapping[str, Summary]) -> None:
     """Show the ledger move until every sheet of the manifest is in the marts."""
     deadline = time.monotonic() + PATIENCE_SECONDS
+    every_file = dict.fromkeys(("status", "key", "feed", "since", "file_id")) | {"limit": 100_000}
     columns = TextColumn("{task.description:<10} "), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console) as progress:
         loading = progress.add_task("loaded", total=len(manifest))
         modelling = progress.add_task("modelled", total=len(manifest))
         while True:
-            rows = [
-                row for row in warehouse.rows("files", status=None, key=None, limit=100_000) if row["key"] in manifest
-            ]
+            rows = [row for row in warehouse.rows("files", **every_file) if row["key"] in manifest]
             if bad := [row for row in rows if row["status"] in ("rejected", "failed", "ignored")]:
                 raise DemoError(f"{bad[0]['key']} is {bad[0]['status']}: {bad[0]['error']}; `make logs` shows more")
             loaded = [row for row in rows if row["status"] == "loaded"]
