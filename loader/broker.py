@@ -3,6 +3,7 @@
 Kafka is the trigger and S3 the truth: all that is here may be lost, and the watcher announces again what is missing.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +22,7 @@ log = structlog.get_logger()
 _DELIVERY_SECONDS = 10
 # With its headers below the million bytes that brokers take by default.
 _LETTER_BYTES = 900_000
+_STATISTICS_SECONDS = 5
 
 
 def ensure_topics(settings: Settings) -> None:
@@ -99,9 +101,14 @@ class Publisher:
 
 
 class Subscription:
-    """This process's share of the topic. Offsets are committed by `commit` alone, after the work."""
+    """This process's share of the topic. Offsets are committed by `commit` alone, after the work.
 
-    def __init__(self, settings: Settings) -> None:
+    `on_lag` is told every few seconds how far the group is behind, by partition of this share.
+    """
+
+    def __init__(self, settings: Settings, on_lag: Callable[[dict[int, int]], None] | None = None) -> None:
+        self._topic = settings.kafka_topic
+        self._on_lag = on_lag
         self._consumer = Consumer(
             _connection(settings)
             | {
@@ -111,6 +118,7 @@ class Subscription:
                 "session.timeout.ms": settings.kafka_session_timeout_ms,
                 "partition.assignment.strategy": "cooperative-sticky",
             }
+            | ({"statistics.interval.ms": _STATISTICS_SECONDS * 1000, "stats_cb": self._tell_lag} if on_lag else {})
         )
         self._consumer.subscribe([settings.kafka_topic])
 
@@ -145,6 +153,20 @@ class Subscription:
 
     def close(self) -> None:
         self._consumer.close()
+
+    def _tell_lag(self, statistics: str) -> None:
+        """Fields: https://github.com/confluentinc/librdkafka/blob/master/STATISTICS.md."""
+        partitions = json.loads(statistics)["topics"].get(self._topic, {}).get("partitions", {})
+        share = {each.partition for each in self._consumer.assignment()}
+        lag = {}
+        for each in (each for each in partitions.values() if each["partition"] in share):
+            # Where the group has committed nothing, it begins with the first message.
+            done = each["committed_offset"] if each["committed_offset"] >= 0 else each["lo_offset"]
+            # Offsets below zero are not known yet. An end before what is done is a broker's that counts wrongly.
+            if 0 <= done <= each["hi_offset"]:
+                lag[each["partition"]] = each["hi_offset"] - done
+        if self._on_lag:
+            self._on_lag(lag)
 
 
 def _position(message: Message) -> TopicPartition:

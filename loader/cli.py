@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
@@ -18,7 +18,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from loader import consumer, corrections, log, operating, watcher
+from loader import consumer, corrections, log, metrics, operating, watcher
 from loader.drafting import draft_feed
 from loader.errors import LoaderError, SettingsError
 from loader.events import FileArrived
@@ -86,24 +86,26 @@ def run(
     settings = _start()
     stop = _stop_on_signals()
     worker = None
-    if transform:
-        from loader.transform import keep_up
+    with metrics.served(settings):
+        if transform:
+            from loader.transform import keep_up
 
-        worker = Thread(target=keep_up, args=[stop], name="transform")
-        worker.start()
-    try:
-        consumer.run(settings, stop)
-    finally:
-        stop.set()
-        if worker:
-            worker.join()
+            worker = Thread(target=keep_up, args=[stop], name="transform")
+            worker.start()
+        try:
+            consumer.run(settings, stop)
+        finally:
+            stop.set()
+            if worker:
+                worker.join()
 
 
 @app.command()
 def watch() -> None:
     """Announce every object of the bucket that the ledger has not seen. One is enough; it keeps no state."""
     settings = _start()
-    watcher.run(settings, _stop_on_signals())
+    with metrics.served(settings):
+        watcher.run(settings, _stop_on_signals())
 
 
 @app.command()
@@ -118,7 +120,10 @@ def transform(
     stop = _stop_on_signals()
     if until_stdin_ends:
         Thread(target=_set_at_end_of_stdin, args=[stop], daemon=True).start()
-    if not worker.run(settings, stop, once) and once:
+    # Beside `loader run` the port is that one's, and a run by hand is soon over.
+    with nullcontext() if once or until_stdin_ends else metrics.served(settings):
+        succeeded = worker.run(settings, stop, once)
+    if once and not succeeded:
         raise SystemExit(1)
 
 

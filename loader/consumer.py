@@ -16,7 +16,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from loader import failpoints
+from loader import failpoints, metrics
 from loader.broker import Publisher, Subscription, ensure_topics
 from loader.errors import InvalidEvent, TransientError
 from loader.events import FileArrived, FileRemoved, parse
@@ -36,10 +36,12 @@ def run(settings: Settings, stop: Event) -> None:
     with Pipeline(settings) as pipeline, ThreadPoolExecutor(max_workers=1, thread_name_prefix="load") as executor:
         retrying(settings, stop)(pipeline.check)
         retrying(settings, stop)(ensure_topics, settings)
+        metrics.expect(each.feed for each in pipeline.feeds.all)
         worker = Worker(settings, pipeline, Publisher(settings), stop)
-        with closing(Subscription(settings)) as subscription:
+        with closing(Subscription(settings, metrics.show_lag if settings.metrics_port else None)) as subscription:
             log.info("loader_started", topic=settings.kafka_topic, group=settings.kafka_group)
             while not stop.is_set():
+                metrics.heartbeat.beat()
                 if not (message := subscription.next(_POLL_SECONDS)):
                     continue
                 failpoints.reach("received")
@@ -48,6 +50,7 @@ def run(settings: Settings, stop: Event) -> None:
                     with subscription.paused() as stay:
                         while not wait([work], _POLL_SECONDS).done:
                             stay()
+                            metrics.heartbeat.beat()
                 if work.result():
                     subscription.commit(message)
                     failpoints.reach("offset")
@@ -81,7 +84,7 @@ class Worker:
             events = parse(message.value() or b"")
         except InvalidEvent as error:
             log.warning("message_dead_lettered", offset=message.offset(), error=str(error))
-            self._publisher.dead_letter(message, error, attempts=1)
+            self._dead_letter(message, error, attempts=1)
             return True
         return all(self._work(event, message) for event in events)
 
@@ -89,7 +92,7 @@ class Worker:
         attempts = retrying(self._settings, self._stop)
         try:
             if isinstance(event, FileArrived):
-                log_outcome(attempts(self._pipeline.load_file, event), event.dialect)
+                log_outcome(attempts(metrics.measured(self._pipeline.load_file), event), event.dialect)
             else:
                 marked = attempts(self._pipeline.remove_file, event)
                 files = [each.file_id for each in marked]
@@ -99,8 +102,13 @@ class Worker:
                 return False
             self._pipeline.give_up(event.bucket, event.key, error)
             log.error("file_failed", bucket=event.bucket, key=event.key, dialect=event.dialect, error=str(error))
-            self._publisher.dead_letter(message, error, attempts.statistics["attempt_number"])
+            metrics.FAILED.inc()
+            self._dead_letter(message, error, attempts.statistics["attempt_number"])
         return True
+
+    def _dead_letter(self, message: Message, error: Exception, attempts: int) -> None:
+        self._publisher.dead_letter(message, error, attempts)
+        metrics.DEAD_LETTERS.labels(type(error).__name__).inc()
 
 
 def log_outcome(outcome: Outcome, dialect: str | None) -> None:
@@ -113,5 +121,6 @@ def log_outcome(outcome: Outcome, dialect: str | None) -> None:
 
 
 def _log_retry(state: RetryCallState) -> None:
+    metrics.RETRIES.inc()
     error = state.outcome.exception() if state.outcome else None
     log.warning("retrying", attempt=state.attempt_number, seconds=round(state.upcoming_sleep, 1), error=str(error))

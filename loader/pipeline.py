@@ -36,6 +36,8 @@ class Outcome:
     counts: Counts | None = None
     error: str | None = None
     duplicate: bool = False
+    feed: str | None = None  # None: it did not come to look for one
+    size: int = 0  # bytes as stored of what was read
 
 
 # States of a version that was dealt with, in which it is loaded again: by events (none), by `loader load`, `retry`,
@@ -159,12 +161,13 @@ class Pipeline:
         if self.store.current(version.bucket, version.key) != version:
             raise ObjectGone(f"s3://{version.bucket}/{version.key} was replaced while it was read")
         status = load.finish_rejected(error, sha256) if error else load.finish_loaded(sha256)
-        return Outcome(status, version.key, file_id, load.counts, error)
+        return Outcome(status, version.key, file_id, load.counts, error, feed=feed.feed, size=version.size)
 
     def _refuse(self, session: Session, version: ObjectVersion, file_id: int, feed: Feed, error: str) -> Outcome:
         """Without a report: the transaction that had it was undone."""
         with session.load(version, file_id, feed.reupload) as load:
-            return Outcome(load.finish_rejected(error, None), version.key, file_id, load.counts, error)
+            status = load.finish_rejected(error, None)
+            return Outcome(status, version.key, file_id, load.counts, error, feed=feed.feed, size=version.size)
 
     def _ignore(self, session: Session, entry: LedgerEntry, key: str) -> Outcome:
         reason = (
@@ -182,7 +185,7 @@ class Pipeline:
         reason = f"an earlier version counts, and feed {feed.feed} keeps the first (reupload: ignore)"
         session.execute("set_aside", file_id=file_id, error=reason)
         session.commit()
-        return Outcome("skipped", key, file_id, error=reason)
+        return Outcome("skipped", key, file_id, error=reason, feed=feed.feed)
 
 
 def ahead(items: Iterator[T], depth: int = 1) -> Generator[T]:

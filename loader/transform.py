@@ -17,7 +17,9 @@ import structlog
 from dbt.artifacts.schemas.run import RunExecutionResult
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
+from dbt_common.events.base_types import EventMsg
 
+from loader import metrics
 from loader.errors import SettingsError
 from loader.settings import Settings
 from loader.warehouse import Session, Warehouse
@@ -26,6 +28,7 @@ log = structlog.get_logger()
 
 # dbt keeps in memory what it learns of a run: the worker ends after so many, and its parent starts a fresh one.
 _RUNS_PER_PROCESS = 500
+_NODE_SECONDS = 3600  # of one node, in which dbt says nothing
 _BROKEN = ("error", "fail", "runtime error")
 
 
@@ -51,13 +54,16 @@ def run(settings: Settings, stop: Event, once: bool = False) -> bool:
             if succeeded is None and not project.ready():
                 succeeded = False
             while succeeded is None and not once and not stop.is_set():
+                metrics.heartbeat.beat(silence=settings.transform_poll_seconds)
                 listener.wait(settings.transform_poll_seconds)
                 succeeded = run_waiting(session, project)
             failures = 0 if succeeded else failures + 1
             if stop.is_set() or (once and not succeeded):
                 break
             if failures:
-                stop.wait(min(settings.retry_seconds * 2**failures, settings.retry_max_seconds))
+                pause = min(settings.retry_seconds * 2**failures, settings.retry_max_seconds)
+                metrics.heartbeat.beat(silence=pause)
+                stop.wait(pause)
     return succeeded is not False
 
 
@@ -154,7 +160,8 @@ class Project:
 
     def _invoke(self, selector: str) -> Result:
         quiet = ["--quiet", "--log-level", "none", "--log-level-file", "none"]
-        done = dbtRunner(manifest=self._manifest).invoke([*quiet, "build", "--selector", selector, *self._options()])
+        runner = dbtRunner(manifest=self._manifest, callbacks=[_at_work])
+        done = runner.invoke([*quiet, "build", "--selector", selector, *self._options()])
         if not isinstance(done.result, RunExecutionResult):
             return Result([], f"dbt: {done.exception}")
         nodes = [
@@ -174,11 +181,16 @@ class Project:
         return ["--project-dir", str(self._folder), "--no-write-json"]
 
 
+def _at_work(_: EventMsg) -> None:
+    metrics.heartbeat.beat(silence=_NODE_SECONDS)
+
+
 def _take_turn(session: Session, settings: Settings, stop: Event) -> bool:
     """Wait until no other worker is at it. False: stopped before."""
     log.info("transform_waits_for_its_turn")
     while not session.execute("try_transform_lock").scalar_one():
         session.commit()
+        metrics.heartbeat.beat(silence=settings.transform_poll_seconds)
         if stop.wait(settings.transform_poll_seconds):
             return False
     session.execute("abandon_runs")
@@ -195,5 +207,6 @@ def keep_up(stop: Event) -> None:
             while worker.poll() is None and not stop.wait(0.2):
                 pass
         if worker.returncode:
+            metrics.WORKER_FAILURES.inc()
             log.error("transform_ended", exit_code=worker.returncode)
             stop.wait(1)

@@ -68,15 +68,22 @@ class LedgerEntry:
 
 
 class Warehouse:
-    """One engine. Every method raises TransientError when PostgreSQL does not answer or gives up a session."""
+    """One engine. Every method raises TransientError when PostgreSQL does not answer or gives up a session.
 
-    def __init__(self, database_url: str) -> None:
+    `patience_seconds`: for each connection and each statement, where an answer is of no use later.
+    """
+
+    def __init__(self, database_url: str, patience_seconds: int | None = None) -> None:
+        # A session holds locks: the server must notice within half a minute that its host or network is gone.
+        arguments: dict[str, Any] = {"options": _KEEPALIVES}
+        if patience_seconds:
+            arguments["options"] += f" -c statement_timeout={patience_seconds}s"
+            arguments |= {"connect_timeout": patience_seconds, "tcp_user_timeout": patience_seconds * 1000}
         self._engine = sa.create_engine(
             _psycopg(database_url),
             pool_pre_ping=True,
             hide_parameters=True,  # cells of a sheet do not belong in a traceback
-            # A session holds locks: the server must notice within half a minute that its host or network is gone.
-            connect_args={"options": _KEEPALIVES},
+            connect_args=arguments,
         )
 
     def check(self) -> None:

@@ -13,6 +13,7 @@ from threading import Event
 
 import structlog
 
+from loader import metrics
 from loader.broker import Publisher, ensure_topics
 from loader.errors import TransientError
 from loader.events import FileArrived
@@ -31,8 +32,11 @@ def run(settings: Settings, stop: Event) -> None:
         while not stop.is_set():
             try:
                 watcher.look()
+                metrics.LOOKS.labels("done").inc()
             except TransientError as error:
+                metrics.LOOKS.labels("failed").inc()
                 log.warning("look_failed", error=str(error))
+            metrics.heartbeat.beat(silence=settings.watch_seconds)
             stop.wait(settings.watch_seconds)
     log.info("watcher_stopped")
 
@@ -52,12 +56,14 @@ class Watcher:
         """One look; returns how many objects were announced. Raises TransientError."""
         self._warehouse.check()
         unseen = self.unseen()
+        metrics.UNSEEN.set(len(unseen))
         now = time.monotonic()
         self._announced = {version: self._announced[version] for version in unseen if version in self._announced}
         due = [each for each in unseen if each not in self._announced or now >= self._announced[each].again_at]
         if not due:
             return 0
         self.announce(due)
+        metrics.ANNOUNCED.inc(len(due))
         for version in due:
             earlier = self._announced.get(version)
             seconds = earlier.seconds * 2 if earlier else self._settings.watch_again_seconds
@@ -76,7 +82,9 @@ class Watcher:
 
     def listing(self) -> Iterator[ObjectVersion]:
         """Every object of the bucket under S3_PREFIX."""
-        return self._store.list(self._settings.s3_bucket, self._settings.s3_prefix)
+        for version in self._store.list(self._settings.s3_bucket, self._settings.s3_prefix):
+            metrics.heartbeat.beat()  # a large bucket takes minutes
+            yield version
 
     def unseen(self, listing: Iterable[ObjectVersion] | None = None) -> list[ObjectVersion]:
         """Objects of the listing (default: that of now) whose present version the ledger has not dealt with."""

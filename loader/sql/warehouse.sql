@@ -202,6 +202,58 @@ select
     (select jsonb_build_object('run_id', run_id, 'status', status, 'error', error)
         from raw.dbt_runs order by run_id desc limit 1) as last_dbt_run;
 
+-- name: metrics
+-- What Prometheus is told of the pipeline as a whole, by whichever process it asks. Null: there is nothing to tell yet.
+-- Times are seconds. The latency is that of files which needed one attempt, as in `status`. The clock of the condition
+-- is now(), because an index cannot be asked with one that goes on.
+with waiting as (
+    select
+        count(*) filter (where status = 'discovered') as discovered,
+        count(*) filter (where status = 'loading') as loading,
+        count(*) filter (where status = 'failed') as failed,
+        min(received_at) as since
+    from raw.files
+    where status in ('discovered', 'loading', 'failed')
+), arrivals as (
+    select percentile_cont(array[0.5, 0.95, 1]) within group (
+        order by cast(extract(epoch from modelled_at - event_at) as double precision)
+    ) as seconds
+    from raw.files
+    where status = 'loaded' and attempts = 1 and modelled_at > now() - interval '1 hour'
+), queue as (
+    select count(distinct sale_date) as dates, min(enqueued_at) as since from raw.rebuild_queue
+), last_run as (
+    select status, started_at, finished_at from raw.dbt_runs where status <> 'running' order by run_id desc limit 1
+), last_success as (
+    select run_id from raw.dbt_runs where status = 'succeeded' order by run_id desc limit 1
+), failures as (
+    select count(*) as runs from raw.dbt_runs
+    where status = 'failed' and run_id > coalesce((select run_id from last_success), 0)
+)
+select
+    waiting.discovered,
+    waiting.loading,
+    waiting.failed,
+    coalesce(extract(epoch from clock_timestamp() - waiting.since), 0) as waiting_seconds,
+    queue.dates as queue_dates,
+    coalesce(extract(epoch from clock_timestamp() - queue.since), 0) as queue_seconds,
+    last_run.status = 'succeeded' as run_succeeded,
+    extract(epoch from last_run.finished_at - last_run.started_at) as run_seconds,
+    extract(epoch from last_run.finished_at) as run_finished_at,
+    failures.runs as failed_runs,
+    mart.mart_version,
+    extract(epoch from mart.published_at) as published_at,
+    arrivals.seconds as arrival_to_mart
+from waiting
+cross join arrivals
+cross join queue
+cross join failures
+cross join ops.mart_version as mart
+left join last_run on true;
+
+-- name: health
+select (select status from raw.dbt_runs where status <> 'running' order by run_id desc limit 1) as last_dbt_run;
+
 -- name: versions
 -- The versions that a person speaks of; `corrected`: how many of their rejected rows were corrected by hand.
 select

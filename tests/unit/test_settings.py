@@ -72,6 +72,8 @@ def test_every_missing_variable_is_named_at_once(monkeypatch: pytest.MonkeyPatch
         ("RETRY_SECONDS", "0"),
         ("RETRY_MAX_SECONDS", "five"),
         ("WATCH_SECONDS", "-0.5"),
+        ("METRICS_PORT", "0"),
+        ("METRICS_PORT", "65536"),
         ("LOG_FORMAT", "xml"),
         ("LOG_LEVEL", "loud"),
     ],

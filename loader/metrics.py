@@ -1,0 +1,270 @@
+"""What a process tells over HTTP: /metrics for Prometheus, /healthz for who keeps it up.
+
+What this process did is counted here, as it happens. What is true of the pipeline as a whole, whichever process did it,
+is asked of PostgreSQL at each scrape: so the answer of any replica is right. docs/operating.md lists every metric.
+The only home of prometheus_client.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from threading import Lock
+from time import monotonic, perf_counter
+from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+import structlog
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    make_wsgi_app,
+    start_http_server,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from loader.errors import SettingsError, TransientError
+from loader.events import FileArrived
+from loader.pipeline import Outcome
+from loader.settings import Settings
+from loader.warehouse import Warehouse
+
+log = structlog.get_logger()
+
+# A loop that is this much later than it said hangs. More than S3's read timeout, which is a wait and no hang.
+_GRACE_SECONDS = 90
+# Prometheus gives a scrape ten seconds, and what asks for health hardly more.
+_PATIENCE_SECONDS = 3
+_QUANTILES = (0.5, 0.95, 1.0)
+_LOAD_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which nobody asks for
+
+# Labels are few by nature: feeds, outcomes, partitions. Never a key.
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+FILES = Counter("loader_files", "Arrivals that were worked, by outcome.", ["feed", "outcome"], registry=REGISTRY)
+FAILED = FILES.labels("", "failed")
+ROWS = Counter("loader_rows", "Rows of the files worked, by outcome.", ["feed", "outcome"], registry=REGISTRY)
+BYTES = Counter("loader_file_bytes", "Size, as stored, of the files that got a verdict.", ["feed"], registry=REGISTRY)
+DURATION = Histogram(
+    "loader_load_duration_seconds",
+    "From taking up an object to the commit, of the files that got a verdict.",
+    ["feed"],
+    registry=REGISTRY,
+    buckets=_LOAD_SECONDS,
+)
+RETRIES = Counter("loader_retries", "Attempts that were repeated after a pause.", registry=REGISTRY)
+DEAD_LETTERS = Counter(
+    "loader_messages_dead_lettered", "Messages put on the dead-letter topic.", ["reason"], registry=REGISTRY
+)
+LAG = Gauge(
+    "loader_consumer_lag_messages",
+    "Messages of the topic that the group has not committed, of this replica's partitions.",
+    ["partition"],
+    registry=REGISTRY,
+)
+WORKER_FAILURES = Counter(
+    "loader_dbt_worker_failures", "Times the dbt worker beside this loader ended by an error.", registry=REGISTRY
+)
+LOOKS = Counter("loader_watcher_looks", "Looks of the watcher at the bucket.", ["outcome"], registry=REGISTRY)
+ANNOUNCED = Counter("loader_watcher_announced", "Objects that the watcher put on the topic.", registry=REGISTRY)
+UNSEEN = Gauge(
+    "loader_watcher_unseen", "Objects that the ledger had not dealt with at the last look.", registry=REGISTRY
+)
+for _reason in ("InvalidEvent", "ObjectGone", "TransientError"):
+    DEAD_LETTERS.labels(_reason)
+for _outcome in ("done", "failed"):
+    LOOKS.labels(_outcome)
+
+
+@contextmanager
+def served(settings: Settings) -> Iterator[None]:
+    """Answer on METRICS_PORT meanwhile, if it is set.
+
+    Raises SettingsError when the port cannot be had.
+    """
+    if not settings.metrics_port:
+        yield
+        return
+    url = settings.database_url.get_secret_value()
+    with closing(Warehouse(url, patience_seconds=_PATIENCE_SECONDS)) as warehouse:
+        state = State(warehouse)
+        try:
+            server, thread = start_http_server(settings.metrics_port, settings.metrics_host, registry=REGISTRY)
+        except OSError as error:
+            where = f"METRICS_HOST={settings.metrics_host} METRICS_PORT={settings.metrics_port}"
+            raise SettingsError(
+                f"settings: {where}: {error.strerror}. Each process of a machine needs a port of its own, or none"
+            ) from error
+        server.set_app(_app(state))
+        REGISTRY.register(state)
+        log.info("metrics_served", host=settings.metrics_host, port=settings.metrics_port)
+        try:
+            yield
+        finally:
+            REGISTRY.unregister(state)
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+
+def _app(state: "State") -> WSGIApplication:
+    metrics = make_wsgi_app(REGISTRY)
+
+    def app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        match environ["PATH_INFO"]:
+            case "/metrics":
+                return metrics(environ, start_response)  # type: ignore[no-any-return]
+            case "/healthz":
+                health = state.health()
+                status = "503 Service Unavailable" if health["problems"] else "200 OK"
+                start_response(status, [("Content-Type", "application/json")])
+                return [json.dumps(health).encode() + b"\n"]
+        start_response("404 Not Found", [("Content-Type", "text/plain")])
+        return [b"here are /metrics and /healthz\n"]
+
+    return app
+
+
+class Heartbeat:
+    """The last sign of life of this process's loop, and until when it may be silent."""
+
+    def __init__(self) -> None:
+        self.beat()
+
+    def beat(self, silence: float = 0) -> None:
+        """The loop is alive, and may do something that takes `silence` seconds before it says so again."""
+        now = monotonic()
+        self._last, self._due = now, now + silence + _GRACE_SECONDS
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last sign of life."""
+        return monotonic() - self._last
+
+    @property
+    def overdue(self) -> bool:
+        return monotonic() > self._due
+
+
+heartbeat = Heartbeat()
+
+
+class State(Collector):
+    """The pipeline as a whole, as PostgreSQL has it, and the health of this process."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+        self._turn = Lock()
+
+    def health(self) -> dict[str, Any]:
+        """Problems make the process unhealthy; a failed dbt run does not: no restart of any process mends it."""
+        problems = []
+        if heartbeat.overdue:
+            problems.append(f"the loop has given no sign of life for {heartbeat.age:.0f} s")
+        last_run = None
+        try:
+            last_run = self._ask("health")["last_dbt_run"]
+        except TransientError as error:
+            problems.append(str(error))
+        return {
+            "status": "unhealthy" if problems else "ok",
+            "problems": problems,
+            "heartbeat_age_seconds": round(heartbeat.age, 1),
+            "last_dbt_run": last_run,
+        }
+
+    def collect(self) -> Iterator[Metric]:
+        yield _gauge("loader_loop_alive", "1: the loop of this process gives signs of life.", not heartbeat.overdue)
+        row = None
+        try:
+            row = self._ask("metrics")
+        except TransientError as error:
+            log.warning("database_not_scraped", error=str(error))
+        yield _gauge("loader_database_up", "1: PostgreSQL answered this scrape.", row is not None)
+        if row:
+            yield from _pipeline_metrics(row)
+
+    def _ask(self, statement: str) -> dict[str, Any]:
+        """Raises TransientError when PostgreSQL does not answer in time.
+
+        One question at a time: while PostgreSQL hangs, askers that come every few seconds must not pile up.
+        """
+        if not self._turn.acquire(timeout=_PATIENCE_SECONDS):
+            raise TransientError("PostgreSQL has not answered the question before this one yet")
+        try:
+            (row,) = self._warehouse.rows(statement)
+            return row
+        finally:
+            self._turn.release()
+
+
+def _pipeline_metrics(row: Mapping[str, Any]) -> Iterator[Metric]:
+    waiting = GaugeMetricFamily("loader_files_waiting", "Files that are not dealt with yet.", labels=["status"])
+    for status in ("discovered", "loading", "failed"):
+        waiting.add_metric([status], row[status])
+    yield waiting
+    yield _gauge("loader_files_waiting_age_seconds", "Since the oldest of them was received.", row["waiting_seconds"])
+    yield _gauge("loader_rebuild_queue_dates", "Dates that wait for dbt.", row["queue_dates"])
+    yield _gauge("loader_rebuild_queue_age_seconds", "Since the oldest of them was queued.", row["queue_seconds"])
+    yield _gauge("loader_dbt_last_run_success", "1: the last dbt run was published.", row["run_succeeded"])
+    yield _gauge("loader_dbt_last_run_duration_seconds", "How long it took.", row["run_seconds"])
+    yield _gauge("loader_dbt_last_run_timestamp_seconds", "When it ended.", row["run_finished_at"])
+    yield _gauge("loader_dbt_failed_runs", "Runs that failed since one was published.", row["failed_runs"])
+    yield _gauge("loader_mart_version", "The published version of the marts.", row["mart_version"])
+    yield _gauge("loader_mart_published_timestamp_seconds", "When it was published.", row["published_at"])
+    latency = Metric(
+        "loader_arrival_to_mart_seconds",
+        "From the object's arrival to its figures in the marts: files of the last hour, at the first attempt.",
+        "summary",
+    )
+    for quantile, seconds in zip(_QUANTILES, row["arrival_to_mart"] or (), strict=False):
+        latency.add_sample(latency.name, {"quantile": str(quantile)}, seconds)
+    yield latency
+
+
+def _gauge(name: str, meaning: str, value: float | None) -> GaugeMetricFamily:
+    """None: there is nothing to tell yet; the name is told all the same."""
+    family = GaugeMetricFamily(name, meaning, labels=[])
+    if value is not None:
+        family.add_metric([], float(value))
+    return family
+
+
+def measured(load: Callable[[FileArrived], Outcome]) -> Callable[[FileArrived], Outcome]:
+    """The same load, which counts and times an attempt that comes to an outcome."""
+
+    def measure(arrival: FileArrived) -> Outcome:
+        began = perf_counter()
+        outcome = load(arrival)
+        feed = outcome.feed or ""
+        FILES.labels(feed, "duplicate" if outcome.duplicate else outcome.status).inc()
+        if outcome.counts:
+            for name in ("loaded", "rejected", "skipped"):
+                ROWS.labels(feed, name).inc(getattr(outcome.counts, name))
+            BYTES.labels(feed).inc(outcome.size)
+            DURATION.labels(feed).observe(perf_counter() - began)
+        return outcome
+
+    return measure
+
+
+def expect(feeds: Iterable[str]) -> None:
+    """Tell of these feeds from the start: a count that first appears as 1 has no increase that an alert could see."""
+    for feed in feeds:
+        for outcome in ("loaded", "rejected", "unchanged"):
+            FILES.labels(feed, outcome)
+        for outcome in ("loaded", "rejected", "skipped"):
+            ROWS.labels(feed, outcome)
+
+
+def show_lag(lag: Mapping[int, int]) -> None:
+    """Messages behind, by partition; of a partition that has gone to another replica nothing is told any more."""
+    LAG.clear()
+    for partition, messages in lag.items():
+        LAG.labels(str(partition)).set(messages)
