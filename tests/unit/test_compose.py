@@ -142,6 +142,14 @@ def test_the_roles_script_creates_every_role_with_its_password() -> None:
     assert set(re.findall(r"\\getenv \w+ (\w+)", script.read_text())) <= given
 
 
+@pytest.mark.parametrize("name", ["loader", "watcher"])
+def test_a_process_with_a_loop_is_asked_itself_whether_it_is_well(name: str) -> None:
+    service = SERVICES[name]
+    assert "METRICS_PORT" in service["healthcheck"]["test"]
+    assert service["environment"]["METRICS_HOST"] == "0.0.0.0", "a Prometheus in another container could not ask it"
+    assert "ports" not in service
+
+
 def test_the_health_check_tells_an_open_port_from_a_closed_one() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = cast(int, server.getsockname()[1])
