@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from loader.errors import TransientError
+from loader.errors import SettingsError, TransientError
 from loader.events import FileArrived, encode
 from loader.settings import Settings
 
@@ -23,6 +23,7 @@ _DELIVERY_SECONDS = 10
 # With its headers below the million bytes that brokers take by default.
 _LETTER_BYTES = 900_000
 _STATISTICS_SECONDS = 5
+_CHECK = "Check KAFKA_BOOTSTRAP_SERVERS, KAFKA_SECURITY_PROTOCOL and the KAFKA_SASL_* and KAFKA_SSL_* settings"
 
 
 def ensure_topics(settings: Settings) -> None:
@@ -30,7 +31,9 @@ def ensure_topics(settings: Settings) -> None:
 
     Raises TransientError when the broker does not answer.
     """
-    admin = AdminClient(_connection(settings))
+    aside: list[KafkaError] = []
+    with _settings_errors():
+        admin = AdminClient(_connection(settings) | {"error_cb": aside.append})
     topics = [
         NewTopic(settings.kafka_topic, num_partitions=settings.kafka_partitions),
         NewTopic(settings.kafka_dead_letter_topic, num_partitions=1),
@@ -42,7 +45,11 @@ def ensure_topics(settings: Settings) -> None:
             created.result(_DELIVERY_SECONDS)
     except KafkaException as error:
         if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-            raise TransientError(f"Kafka at {settings.kafka_bootstrap_servers} did not answer: {error}") from error
+            admin.poll(0)  # calls error_cb, which alone is told of a refused connection, certificate or login
+            reason = next((each.str() for each in aside if each.code() != KafkaError._ALL_BROKERS_DOWN), error)  # noqa: SLF001
+            raise TransientError(
+                f"Kafka at {settings.kafka_bootstrap_servers} did not answer: {reason}. {_CHECK}"
+            ) from error
 
 
 class Publisher:
@@ -50,9 +57,10 @@ class Publisher:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._producer = Producer(
-            _connection(settings) | {"acks": "all", "delivery.timeout.ms": _DELIVERY_SECONDS * 1000}
-        )
+        with _settings_errors():
+            self._producer = Producer(
+                _connection(settings) | {"acks": "all", "delivery.timeout.ms": _DELIVERY_SECONDS * 1000}
+            )
         self._failed: list[KafkaError] = []
 
     def announce(self, arrivals: list[FileArrived]) -> None:
@@ -97,29 +105,32 @@ class Publisher:
         failed, self._failed = self._failed, []
         if undelivered or failed:
             reason = failed[0] if failed else f"{undelivered} messages undelivered"
-            raise TransientError(f"Kafka at {self._settings.kafka_bootstrap_servers} took no message: {reason}")
+            raise TransientError(
+                f"Kafka at {self._settings.kafka_bootstrap_servers} took no message: {reason}. {_CHECK}"
+            )
 
 
 class Subscription:
     """This process's share of the topic. Offsets are committed by `commit` alone, after the work.
 
-    `on_lag` is told every few seconds how far the group is behind, by partition of this share.
-    """
-
     def __init__(self, settings: Settings, on_lag: Callable[[dict[int, int]], None] | None = None) -> None:
         self._topic = settings.kafka_topic
         self._on_lag = on_lag
-        self._consumer = Consumer(
-            _connection(settings)
-            | {
-                "group.id": settings.kafka_group,
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
-                "session.timeout.ms": settings.kafka_session_timeout_ms,
-                "partition.assignment.strategy": "cooperative-sticky",
-            }
-            | ({"statistics.interval.ms": _STATISTICS_SECONDS * 1000, "stats_cb": self._tell_lag} if on_lag else {})
-        )
+        self._last_error = ""
+        told = {"statistics.interval.ms": _STATISTICS_SECONDS * 1000, "stats_cb": self._tell_lag} if on_lag else {}
+        with _settings_errors():
+            self._consumer = Consumer(
+                _connection(settings)
+                | {
+                    "group.id": settings.kafka_group,
+                    "enable.auto.commit": False,
+                    "auto.offset.reset": "earliest",
+                    "session.timeout.ms": settings.kafka_session_timeout_ms,
+                    "partition.assignment.strategy": "cooperative-sticky",
+                    "error_cb": self._hear,
+                }
+                | told
+            )
         self._consumer.subscribe([settings.kafka_topic])
 
     def next(self, seconds: float) -> Message | None:
@@ -129,6 +140,12 @@ class Subscription:
             return message
         log.warning("broker_trouble", error=str(error))
         return None
+
+    def _hear(self, error: KafkaError) -> None:
+        """Log why no broker can be reached, and not each of the many attempts to."""
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001
+            log.warning("broker_trouble", error=f"{error.str()}: {self._last_error}")
+        self._last_error = error.str()
 
     @contextmanager
     def paused(self) -> Iterator[Callable[[], None]]:
@@ -174,4 +191,26 @@ def _position(message: Message) -> TopicPartition:
 
 
 def _connection(settings: Settings) -> dict[str, Any]:
-    return {"bootstrap.servers": settings.kafka_bootstrap_servers, "log_level": 0}
+    """The way to the broker, as librdkafka names it; what is not set keeps librdkafka's default."""
+    sasl_password, key_password = settings.kafka_sasl_password, settings.kafka_ssl_key_password
+    given = {
+        "bootstrap.servers": settings.kafka_bootstrap_servers,
+        "log_level": 0,
+        "security.protocol": settings.kafka_security_protocol,
+        "sasl.mechanism": settings.kafka_sasl_mechanism,
+        "sasl.username": settings.kafka_sasl_username,
+        "sasl.password": sasl_password and sasl_password.get_secret_value(),
+        "ssl.ca.location": settings.kafka_ssl_ca_location,
+        "ssl.certificate.location": settings.kafka_ssl_certificate_location,
+        "ssl.key.location": settings.kafka_ssl_key_location,
+        "ssl.key.password": key_password and key_password.get_secret_value(),
+    }
+    return {name: str(value) for name, value in given.items() if value is not None}
+
+
+@contextmanager
+def _settings_errors() -> Iterator[None]:
+    try:
+        yield
+    except KafkaException as error:  # a file that holds no certificate, a wrong password of the key
+        raise SettingsError(f"settings: KAFKA_*: librdkafka does not take them: {error.args[0].str()}") from error

@@ -3,7 +3,16 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, PostgresDsn, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    FilePath,
+    PostgresDsn,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from loader.errors import SettingsError
@@ -21,6 +30,10 @@ Seconds = Annotated[float, Field(gt=0)]
 Positive = Annotated[int, Field(gt=0)]
 Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_postgresql)]
+SecurityProtocol = Annotated[Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"], BeforeValidator(str.lower)]
+
+_SASL = ("kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password")
+_SSL = ("kafka_ssl_ca_location", "kafka_ssl_certificate_location", "kafka_ssl_key_location", "kafka_ssl_key_password")
 
 
 class Limits(BaseSettings):
@@ -43,7 +56,10 @@ class Limits(BaseSettings):
         try:
             return cls(**given)  # type: ignore[arg-type]  # pydantic reads them as it reads the environment's
         except ValidationError as error:
-            problems = "; ".join(f"{str(each['loc'][0]).upper()}: {each['msg']}" for each in error.errors())
+            problems = "; ".join(
+                f"{str(each['loc'][0]).upper()}: {each['msg']}" if each["loc"] else str(each["ctx"]["error"])
+                for each in error.errors()
+            )
             raise SettingsError(
                 f"settings: {problems}. Set them in the environment (`. .stack/env` for the local stack; "
                 "`.env.example` explains each)"
@@ -62,6 +78,14 @@ class Settings(Limits):
     kafka_group: str = "sales-loader"
     kafka_partitions: Annotated[int, Field(gt=0)] = 4
     kafka_session_timeout_ms: Annotated[int, Field(gt=0, le=3_600_000)] = 45000
+    kafka_security_protocol: SecurityProtocol = "plaintext"
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    kafka_sasl_username: str | None = None
+    kafka_sasl_password: SecretStr | None = None
+    kafka_ssl_ca_location: FilePath | None = None
+    kafka_ssl_certificate_location: FilePath | None = None
+    kafka_ssl_key_location: FilePath | None = None
+    kafka_ssl_key_password: SecretStr | None = None
 
     s3_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{2,62}$")]
     s3_prefix: str = ""
@@ -86,3 +110,25 @@ class Settings(Limits):
 
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @model_validator(mode="after")
+    def _kafka_security(self) -> Self:
+        """What the protocol needs is there, and nothing is there that it would ignore."""
+        protocol = f"KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol}"
+        sasl, ssl = self.kafka_security_protocol.startswith("sasl"), self.kafka_security_protocol.endswith("ssl")
+        given = {name for name in _SASL + _SSL if getattr(self, name) is not None}
+        needed = dict.fromkeys(_SASL, protocol) if sasl else {}
+        for name, other in (
+            ("kafka_ssl_certificate_location", "kafka_ssl_key_location"),
+            ("kafka_ssl_key_location", "kafka_ssl_certificate_location"),
+            ("kafka_ssl_key_password", "kafka_ssl_key_location"),
+        ):
+            if name in given:
+                needed[other] = name.upper()
+        ignored = [name for names, used in ((_SASL, sasl), (_SSL, ssl)) for name in names if name in given and not used]
+        problems = [f"{name.upper()}: has no effect with {protocol}" for name in ignored] or [
+            f"{name.upper()}: required with {reason}" for name, reason in needed.items() if name not in given
+        ]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self

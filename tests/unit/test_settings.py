@@ -17,6 +17,13 @@ SECRETS = {
     "DATABASE_URL": "postgresql://loader:hush-database@db:5432/sales",
     "ADMIN_DATABASE_URL": "postgresql://postgres:hush-admin@db:5432/sales",
     "AWS_SECRET_ACCESS_KEY": "hush-s3",
+    "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+    "KAFKA_SASL_MECHANISM": "PLAIN",
+    "KAFKA_SASL_USERNAME": "sales",
+    "KAFKA_SASL_PASSWORD": "hush-kafka",
+    "KAFKA_SSL_CERTIFICATE_LOCATION": __file__,
+    "KAFKA_SSL_KEY_LOCATION": __file__,
+    "KAFKA_SSL_KEY_PASSWORD": "hush-key",
 }
 
 
@@ -68,6 +75,9 @@ def test_every_missing_variable_is_named_at_once(monkeypatch: pytest.MonkeyPatch
         ("KAFKA_TOPIC", "a/b c"),
         ("KAFKA_SESSION_TIMEOUT_MS", "99999999"),
         ("KAFKA_SESSION_TIMEOUT_MS", "soon"),
+        ("KAFKA_SECURITY_PROTOCOL", "tls"),
+        ("KAFKA_SASL_MECHANISM", "GSSAPI"),
+        ("KAFKA_SSL_CA_LOCATION", "/no/such/file.pem"),
         ("MAX_ATTEMPTS", "-1"),
         ("RETRY_SECONDS", "0"),
         ("RETRY_MAX_SECONDS", "five"),
@@ -84,6 +94,46 @@ def test_a_wrong_value_is_named_in_one_line(variable: str, value: str, monkeypat
         Settings.read()
     assert str(caught.value).startswith(f"settings: {variable}: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"SECURITY_PROTOCOL": "sasl_ssl"}, "KAFKA_SASL_USERNAME: required with KAFKA_SECURITY_PROTOCOL=sasl_ssl"),
+        (
+            {"SECURITY_PROTOCOL": "SASL_PLAINTEXT", "SASL_MECHANISM": "PLAIN", "SASL_USERNAME": "sales"},
+            "settings: KAFKA_SASL_PASSWORD: required with KAFKA_SECURITY_PROTOCOL=sasl_plaintext. ",
+        ),
+        ({"SASL_USERNAME": "sales"}, "KAFKA_SASL_USERNAME: has no effect with KAFKA_SECURITY_PROTOCOL=plaintext"),
+        (
+            {"SECURITY_PROTOCOL": "ssl", "SASL_PASSWORD": "hush"},
+            "KAFKA_SASL_PASSWORD: has no effect with KAFKA_SECURITY_PROTOCOL=ssl",
+        ),
+        ({"SSL_CA_LOCATION": __file__}, "KAFKA_SSL_CA_LOCATION: has no effect with KAFKA_SECURITY_PROTOCOL=plaintext"),
+        (
+            {"SECURITY_PROTOCOL": "ssl", "SSL_CERTIFICATE_LOCATION": __file__},
+            "settings: KAFKA_SSL_KEY_LOCATION: required with KAFKA_SSL_CERTIFICATE_LOCATION. ",
+        ),
+        (
+            {"SECURITY_PROTOCOL": "ssl", "SSL_KEY_LOCATION": __file__},
+            "settings: KAFKA_SSL_CERTIFICATE_LOCATION: required with KAFKA_SSL_KEY_LOCATION. ",
+        ),
+        (
+            {"SECURITY_PROTOCOL": "ssl", "SSL_KEY_PASSWORD": "hush"},
+            "KAFKA_SSL_KEY_LOCATION: required with KAFKA_SSL_KEY_PASSWORD",
+        ),
+    ],
+)
+def test_kafka_security_that_does_not_fit_together_is_refused(
+    given: dict[str, str], problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(f"KAFKA_{name}", value)
+    with pytest.raises(SettingsError) as caught:
+        Settings.read()
+    assert problem in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "hush" not in str(caught.value)
 
 
 def test_values_are_read_as_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
