@@ -1,4 +1,4 @@
-"""Exit 0 when all is well with what the named settings point to.
+"""Exit 0 when all is well with what the named settings point to; an empty one points to nothing.
 
 METRICS_PORT is this container's own process: its /healthz says whether its loop is alive and PostgreSQL answers it.
 Any other setting is the address of a server that the process needs, to which a connection has to open.
@@ -19,7 +19,7 @@ def main(settings: list[str]) -> None:
     for setting in settings:
         if setting == "METRICS_PORT":
             ask_process(os.environ[setting])
-        else:
+        elif os.environ[setting]:
             connect(setting, os.environ[setting].split(",")[0])
 
 

@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from loader.errors import SettingsError, TransientError
+from loader.errors import InvalidEvent, SettingsError, TransientError
 from loader.events import FileArrived, encode
 from loader.settings import Settings
 
@@ -69,6 +69,19 @@ class Publisher:
             self._produce(self._settings.kafka_topic, arrival.key.encode(), encode(arrival), {})
         self._flush()
 
+    def forward(self, messages: list[tuple[str | None, bytes]]) -> None:
+        """Put keys and values on the topic of arrivals as they are; a huge one is dead-lettered by its beginning.
+
+        Raises TransientError when one of them was not delivered.
+        """
+        for key, value in messages:
+            if len(value) > _LETTER_BYTES:
+                headers = {"reason": InvalidEvent.__name__, "error": "too large for the topic", "attempts": "1"}
+                self._letter(key, value, headers)
+            else:
+                self._produce(self._settings.kafka_topic, key, value, {})
+        self._flush()
+
     def dead_letter(self, message: Message, error: Exception, attempts: int) -> None:
         """Keep a message that cannot be worked, with the reason in its headers; of a huge one, its beginning.
 
@@ -82,11 +95,13 @@ class Publisher:
             "partition": str(message.partition()),
             "offset": str(message.offset()),
         }
-        value = message.value() or b""
+        self._letter(message.key(), message.value() or b"", headers)
+        self._flush()
+
+    def _letter(self, key: bytes | str | None, value: bytes, headers: dict[str, str]) -> None:
         if len(value) > _LETTER_BYTES:
             headers["bytes"] = str(len(value))
-        self._produce(self._settings.kafka_dead_letter_topic, message.key(), value[:_LETTER_BYTES], headers)
-        self._flush()
+        self._produce(self._settings.kafka_dead_letter_topic, key, value[:_LETTER_BYTES], headers)
 
     def _produce(self, topic: str, key: bytes | str | None, value: bytes | str, headers: Mapping[str, str]) -> None:
         encoded: dict[str, str | bytes | None] = {name: text.encode() for name, text in headers.items()}

@@ -18,7 +18,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from loader import consumer, corrections, log, metrics, operating, watcher
+from loader import bridge, consumer, corrections, log, metrics, operating, watcher
 from loader.drafting import draft_feed
 from loader.errors import LoaderError, SettingsError
 from loader.events import FileArrived
@@ -106,6 +106,14 @@ def watch() -> None:
     settings = _start()
     with metrics.served(settings):
         watcher.run(settings, _stop_on_signals())
+
+
+@app.command("bridge")
+def carry() -> None:
+    """Carry what AWS S3 says in an SQS queue over to the topic. More than one is harmless; it keeps no state."""
+    settings = _start()
+    with metrics.served(settings):
+        bridge.run(settings, _stop_on_signals())
 
 
 @app.command()

@@ -76,6 +76,9 @@ ANNOUNCED = Counter("loader_watcher_announced", "Objects that the watcher put on
 UNSEEN = Gauge(
     "loader_watcher_unseen", "Objects that the ledger had not dealt with at the last look.", registry=REGISTRY
 )
+FORWARDED = Counter(
+    "loader_bridge_forwarded", "Messages that the bridge carried from the queue to the topic.", registry=REGISTRY
+)
 for _reason in ("InvalidEvent", "ObjectGone", "TransientError"):
     DEAD_LETTERS.labels(_reason)
 for _outcome in ("done", "failed"):

@@ -1,4 +1,4 @@
-"""S3: which objects there are, which version of one is current, and its bytes. The only home of boto3."""
+"""S3: which objects there are, which version of one is current, and its bytes."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from loader.aws import s3_client
 from loader.errors import ObjectGone, TransientError
 from loader.settings import Settings
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3.client import S3Client
     from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
 
 
@@ -28,25 +26,6 @@ class ObjectVersion:
     size: int
     modified_at: datetime
     version_id: str | None = None
-
-
-def s3_client(settings: Settings) -> "S3Client":
-    """A client of the settings' S3 server; without keys in the settings, boto3's own credential chain applies."""
-    secret = settings.aws_secret_access_key
-    return boto3.client(
-        "s3",
-        endpoint_url=settings.s3_endpoint_url,
-        aws_access_key_id=settings.aws_access_key_id,
-        aws_secret_access_key=secret.get_secret_value() if secret else None,
-        region_name=settings.aws_default_region,
-        # Servers other than AWS do not know the newer default checksums.
-        config=Config(
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            connect_timeout=5,
-            read_timeout=60,
-        ),
-    )
 
 
 class ObjectStore:

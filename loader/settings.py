@@ -29,6 +29,7 @@ def _postgresql(url: SecretStr) -> SecretStr:
 Seconds = Annotated[float, Field(gt=0)]
 Positive = Annotated[int, Field(gt=0)]
 Topic = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+Endpoint = Annotated[str, Field(pattern=r"^https?://[^/\s]+/?$")]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_postgresql)]
 SecurityProtocol = Annotated[Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"], BeforeValidator(str.lower)]
 
@@ -67,7 +68,7 @@ class Limits(BaseSettings):
 
 
 class Settings(Limits):
-    """Every setting of the loader, its watcher and its dbt worker. `.env.example` says what each is for."""
+    """Every setting of the loader, its watcher, its bridge and its dbt worker. `.env.example` says what each is for."""
 
     database_url: DatabaseUrl
     admin_database_url: DatabaseUrl | None = None
@@ -89,9 +90,12 @@ class Settings(Limits):
 
     s3_bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{2,62}$")]
     s3_prefix: str = ""
-    s3_endpoint_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+/?$")] | None = None
+    s3_endpoint_url: Endpoint | None = None
+    sqs_queue_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+/\S+$")] | None = None
+    sqs_endpoint_url: Endpoint | None = None
     aws_access_key_id: str | None = None
     aws_secret_access_key: SecretStr | None = None
+    aws_session_token: SecretStr | None = None
     aws_default_region: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] = "us-east-1"
 
     feeds_dir: Path | None = None

@@ -23,7 +23,7 @@ OURS = {name: service for name, service in SERVICES.items() if "build" in servic
 ONE_SHOT = {name for name, service in SERVICES.items() if service["restart"] == "no"}
 LONG_RUNNING = set(SERVICES) - ONE_SHOT
 DBT_SETTINGS = {"PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE"}
-LOADER_SERVICES = {"migrate", "loader", "watcher", "generator"}
+LOADER_SERVICES = {"migrate", "loader", "watcher", "bridge", "generator"}
 ROOT_WITH_A_REASON = {"s3"}  # its comment in docker-compose.yml says why
 SECRET = re.compile(r"PASSWORD|SECRET|ACCESS_KEY")
 
@@ -125,6 +125,14 @@ def test_the_s3_server_announces_to_the_topic_that_the_loader_reads() -> None:
     assert topic in SERVICES["topics"]["command"]
 
 
+def test_what_is_only_for_some_starts_with_its_profile_only() -> None:
+    assert {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service} == {
+        "bridge": ["aws"],
+        "generator": ["demo"],
+    }
+    assert SERVICES["bridge"]["environment"]["SQS_QUEUE_URL"] == "${SQS_QUEUE_URL:-}", "others need not set it"
+
+
 def test_every_variable_is_documented_in_the_example() -> None:
     example = (REPOSITORY / ".env.example").read_text()
     documented = set(re.findall(r"^#?\s*(?:export )?([A-Z][A-Z0-9_]*)=", example, re.MULTILINE))
@@ -155,6 +163,7 @@ def test_the_health_check_tells_an_open_port_from_a_closed_one() -> None:
         port = cast(int, server.getsockname()[1])
         assert health(f"127.0.0.1:{port}").returncode == 0
         assert health(f"postgresql://loader:secret@127.0.0.1:{port}/sales").returncode == 0
+    assert health("").returncode == 0, "an empty setting means AWS"
     refused = health(f"postgresql://loader:secret@127.0.0.1:{port}/sales")
     assert refused.returncode == 1
     assert f"SERVER: 127.0.0.1:{port} does not answer" in refused.stderr
