@@ -213,6 +213,12 @@ class Feed(_Contract):
         canonical = _CANONICAL_NUMBER.fullmatch
         return [text if canonical(text) and text not in nulls else self.cell(field, text) for text in texts]
 
+    def takes_plain_numbers(self, field: str) -> bool:
+        """Whether the cell of a text such as -1234.50 is that text."""
+        column = self.columns[field]
+        changed = column.strip_suffix or column.pattern or column.percent or self.format.decimal != "."
+        return not changed and not any(map(_CANONICAL_NUMBER.fullmatch, self.format.nulls))
+
     def cell(self, field: str, text: str) -> str | None:
         """Canonical text of one cell, or None where the feed calls it empty.
 

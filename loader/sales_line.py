@@ -62,6 +62,8 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=120)]
 # The bounds stand before the check of the text: after it, pydantic would apply them in Python, five times as slowly.
 Number = Annotated[Decimal, Field(max_digits=20, decimal_places=6), BeforeValidator(_plain_number)]
+# Text that is a Number whatever its digits are.
+PlainNumber = Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,14}(\.[0-9]{1,6})?$")]
 Rate = Annotated[Decimal, Field(max_digits=20, decimal_places=6, ge=0, le=1), BeforeValidator(_plain_number)]
 Cost = Annotated[Decimal, Field(max_digits=20, decimal_places=6, ge=0), BeforeValidator(_plain_number)]
 Whole = Annotated[int, Field(ge=0, lt=2**31), BeforeValidator(_plain_number)]
@@ -152,5 +154,6 @@ NUMBER_FIELDS = frozenset(
     {"line_number", "quantity", "unit_price", "discount_rate", "discount_amount", "unit_cost", "tax_amount"}
     | {"shipping_cost", "customer_rating", "stated_total", "stated_cost", "stated_profit"}
 )
+PLAIN_NUMBER_FIELDS = frozenset(name for name, kind in TYPES.items() if kind in (Number, Number | None))
 # What a batch of accepted rows may fill.
 COLUMNS = ("row_number", "source_line", *FIELDS, "sale_date", "extra")

@@ -31,8 +31,10 @@ from loader.sales_line import (
     CENT,
     COLUMNS,
     NUMBER,
+    PLAIN_NUMBER_FIELDS,
     TYPES,
     LineType,
+    PlainNumber,
     SalesLine,
     cents,
 )
@@ -49,6 +51,8 @@ _TOTAL = re.compile(
 )
 _LINE_TYPES = ("", *get_args(LineType))
 _ADAPTERS: dict[str, TypeAdapter[list[Any]]] = {name: TypeAdapter(list[kind]) for name, kind in TYPES.items()}  # type: ignore[valid-type]
+_PLAIN_NUMBERS = TypeAdapter(list[PlainNumber])
+_DECIMALS = TypeAdapter(list[Decimal])
 Mask = npt.NDArray[np.bool_]
 
 
@@ -114,6 +118,8 @@ class _FieldDecider:
         self._adapter = _ADAPTERS[name]
         self._required = SalesLine.model_fields[name].is_required()
         self._patterns = [when[name] for when in feed.tests if name in when]
+        self._plain = name in PLAIN_NUMBER_FIELDS and feed.takes_plain_numbers(name)
+        self._repeats = True  # else nearly every batch has other texts, and to remember them is lost labour
         self._as_is: set[str] = set()  # good, and canonical as it stands: most of them
         self._others: dict[str, _Decision] = {}
 
@@ -121,8 +127,11 @@ class _FieldDecider:
         encoded = column.dictionary_encode()
         texts = encoded.dictionary.to_pylist()
         as_is, others = self._as_is, self._others
-        unseen = [text for text in texts if text not in as_is and text not in others]
-        if len(as_is) + len(others) + len(unseen) > REMEMBERED:
+        unseen = texts
+        if self._repeats:
+            unseen = [text for text in texts if text not in as_is and text not in others]
+            self._repeats = len(as_is) + len(others) + len(unseen) <= REMEMBERED or 2 * len(unseen) < len(texts)
+        if len(as_is) + len(others) + len(unseen) > REMEMBERED or not self._repeats:
             as_is.clear()
             others.clear()
             unseen = texts
@@ -140,6 +149,9 @@ class _FieldDecider:
         return [np.array([bool(pattern.search(cell or "")) for cell in cells], bool) for pattern in self._patterns]
 
     def _learn(self, texts: list[str]) -> None:
+        if self._plain and _are_plain_numbers(texts):
+            self._remember(texts)
+            return
         cells = self._feed.cells(self._name, texts)
         filled = [cell for cell in cells if cell is not None]
         try:
@@ -150,16 +162,31 @@ class _FieldDecider:
             filled = [cell for cell in filled if cell not in bad]
             values = self._adapter.validate_python(filled)
         if cells == texts and list(map(str, values)) == texts:
-            self._as_is.update(texts)
+            self._remember(texts)
             return
         written: dict[str | None, str] = dict(zip(filled, map(_canonical, values), strict=True))
         for text, cell in zip(texts, cells, strict=True):
             canonical = written.get(cell)
             if canonical == text == cell:
-                self._as_is.add(text)
+                self._remember([text])
             else:
                 good = canonical is not None or (cell is None and not self._required)
                 self._others[text] = _Decision(cell, canonical, good)
+
+    def _remember(self, texts: list[str]) -> None:
+        if self._repeats:
+            self._as_is.update(texts)
+
+
+def _are_plain_numbers(texts: list[str]) -> bool:
+    """Whether pydantic takes all of them as numbers within the bounds of `Number`, each canonical as it stands.
+
+    The shorter way to the same verdict, a fourth of the time: no call of Python for each text.
+    """
+    try:
+        return list(map(str, _DECIMALS.validate_python(_PLAIN_NUMBERS.validate_python(texts)))) == texts
+    except ValidationError:
+        return False
 
 
 def _canonical(value: Any) -> str:
