@@ -128,6 +128,9 @@ class Publisher:
 class Subscription:
     """This process's share of the topic. Offsets are committed by `commit` alone, after the work.
 
+    `on_lag` is told every few seconds how far the group is behind, by partition of this share.
+    """
+
     def __init__(self, settings: Settings, on_lag: Callable[[dict[int, int]], None] | None = None) -> None:
         self._topic = settings.kafka_topic
         self._on_lag = on_lag

@@ -173,7 +173,8 @@ def test_the_health_check_of_the_container_repeats_what_the_process_says() -> No
 def test_every_metric_that_the_docs_alarm_by_is_in_their_table() -> None:
     operating, deploying = ((REPOSITORY / "docs" / page).read_text() for page in ("operating.md", "deploying.md"))
     listed = set(re.findall(r"^\| `(loader_\w+)", operating, re.MULTILINE))
-    (scrape, rules) = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", deploying, re.DOTALL))
+    blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", deploying, re.DOTALL)]
+    scrape, rules = (next(block for block in blocks if name in block) for name in ("scrape_configs", "groups"))
     alarmed = {name for rule in rules["groups"][0]["rules"] for name in re.findall(r"loader_\w+", rule["expr"])}
     assert alarmed <= listed
     (found,) = scrape["scrape_configs"][0]["dns_sd_configs"]
