@@ -5,7 +5,8 @@ LoaderError
 ├── Refused         a person's command that cannot be done as asked: one clear line, exit 1
 ├── TransientError  back off and retry; the offset stays uncommitted
 ├── InvalidEvent    dead-letter topic, then commit
-└── InvalidFile     ledger `rejected` with a report, then commit
+├── InvalidFile     ledger `rejected` with a report, then commit
+└── Unpublishable   the dbt run has failed: its queue stays, and it is retried
 
 Anything else is a defect: it crashes the process, the supervisor restarts it, and it is visible.
 A bad row is data, not an exception: see `validation.Rejected`.
@@ -38,3 +39,7 @@ class InvalidEvent(LoaderError):
 
 class InvalidFile(LoaderError):
     """A file that broke its contract as a whole."""
+
+
+class Unpublishable(LoaderError):
+    """PostgreSQL refused the marts that a dbt run has built."""

@@ -20,7 +20,7 @@ from dbt.contracts.graph.manifest import Manifest
 from dbt_common.events.base_types import EventMsg
 
 from loader import metrics
-from loader.errors import SettingsError
+from loader.errors import SettingsError, Unpublishable
 from loader.settings import Settings
 from loader.warehouse import Session, Warehouse
 
@@ -70,18 +70,19 @@ def run(settings: Settings, stop: Event, once: bool = False) -> bool:
 def run_waiting(session: Session, project: "Project") -> bool | None:
     """One dbt run for everything that waits: None when nothing does, else whether it was published."""
     run = session.execute("start_run").one_or_none()
-    session.commit()
     if not run:
+        session.commit()
         return None
+    session.execute("clear_next")
+    session.commit()
     log.info("dbt_run_started", run_id=run.run_id, dates=run.dates, files=run.files)
     result = project.build()
     version = None
     if result.error is None:
-        session.execute("publish_marts", run_id=run.run_id)
-        session.execute("mark_modelled", run_id=run.run_id)
-        session.execute("acknowledge", run_id=run.run_id)
-        version = session.execute("publish").scalar_one()
-        session.execute("notify_version", mart_version=version)
+        try:
+            version = session.publish(run.run_id)
+        except Unpublishable as refused:
+            result = Result(result.nodes, str(refused))
     session.execute(
         "finish_run",
         run_id=run.run_id,
@@ -178,7 +179,8 @@ class Project:
         return Result(nodes, None if done.success else "; ".join(broken) or f"dbt: {done.exception}")
 
     def _options(self) -> list[str]:
-        return ["--project-dir", str(self._folder), "--no-write-json"]
+        # The target that builds beside the published tables, for `publish_marts` to change all of them at once.
+        return ["--project-dir", str(self._folder), "--target", "worker", "--no-write-json"]
 
 
 def _at_work(_: EventMsg) -> None:

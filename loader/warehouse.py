@@ -27,7 +27,7 @@ from psycopg import sql
 from sqlalchemy.engine import URL, Connection, make_url
 
 from loader.decoding import Decoded
-from loader.errors import InvalidFile, SettingsError, TransientError
+from loader.errors import InvalidFile, SettingsError, TransientError, Unpublishable
 from loader.header import Drift
 from loader.object_store import ObjectVersion
 from loader.validation import Counts, Rejected, Verdict
@@ -178,6 +178,22 @@ class Session:
         """Copy the accepted rows into a file that is loaded. Raises InvalidFile when PostgreSQL refuses one."""
         driver: DriverConnection[Any] = self._connection.connection.driver_connection  # type: ignore[assignment]
         _copy_lines(driver, _encoded(file_id, verdict))
+
+    def publish(self, run_id: int) -> int:
+        """All marts of a run at once, with its files and dates; returns the version that they are now.
+
+        Raises Unpublishable, and nothing has changed, when a constraint does not hold.
+        """
+        try:
+            self.execute("publish_marts")
+        except (sa.exc.IntegrityError, sa.exc.DataError, sa.exc.ProgrammingError) as error:
+            self.rollback()
+            raise Unpublishable(f"PostgreSQL refused the marts: {_without_cells(error.orig)}") from None
+        self.execute("mark_modelled", run_id=run_id)
+        self.execute("acknowledge", run_id=run_id)
+        version = int(self.execute("publish").scalar_one())
+        self.execute("notify_version", mart_version=version)
+        return version
 
     def load(self, version: ObjectVersion, file_id: int, reupload: str) -> "Load":
         """Begin the transaction of this file; nothing of it is seen by anybody before `commit`."""

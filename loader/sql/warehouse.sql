@@ -339,8 +339,11 @@ with run as (
 )
 select run_id, dates, files from run;
 
+-- name: clear_next
+select ops.clear_next();
+
 -- name: publish_marts
-select ops.publish_marts(:run_id);
+select ops.publish_marts();
 
 -- name: mark_modelled
 update raw.files set modelled_at = clock_timestamp()

@@ -110,9 +110,9 @@ def test_the_marts_follow_a_correction_and_equal_a_full_refresh(world: World) ->
             id="first model",
         ),
         pytest.param(
-            "create view kpi_next.kpi_daily_product_sales as select 1 as obstacle",
-            "drop view kpi_next.kpi_daily_product_sales",
-            "is not a table",
+            "create view next.kpi_daily_product_sales as select 1 as obstacle",
+            "drop view next.kpi_daily_product_sales",
+            "already exists",
             id="one mart of several",
         ),
     ],
@@ -141,6 +141,22 @@ def test_a_failed_dbt_run_publishes_nothing_and_is_made_up_for(
     assert mart_version(world) == version + 1
     assert len(net_by_date(world)) == 2
     assert world.value("select count(*) from raw.rebuild_queue") == 0
+
+
+def test_marts_that_break_a_constraint_are_not_published_and_the_run_has_failed(world: World) -> None:
+    load(world, SHEETS[0].key, SHEETS[0].content)
+    world.transform()
+    version, published = mart_version(world), marts(world)
+    load(world, SHEETS[1].key, SHEETS[1].content)
+    world.run("alter table kpi.kpi_cohort_months add constraint obstacle check (month < '2026-03-01') not valid")
+    assert world.loader("transform", "--once").returncode == 1
+    assert (mart_version(world), marts(world)) == (version, published)
+    (run,) = world.rows("select status, error from raw.dbt_runs order by run_id desc limit 1")
+    assert (run["status"], "constraint obstacle" in run["error"]) == ("failed", True)
+    world.run("alter table kpi.kpi_cohort_months drop constraint obstacle")
+    world.transform()
+    assert mart_version(world) == version + 1
+    assert len(net_by_date(world)) == 2
 
 
 def test_a_burst_of_files_is_one_run(world: World) -> None:

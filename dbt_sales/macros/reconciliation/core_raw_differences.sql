@@ -1,5 +1,4 @@
 {% macro core_raw_differences(scope) -%}
-{%- set scoped = in_scope(scope) -%}
 with raw_days as (
     select
         sale_date,
@@ -21,8 +20,7 @@ with raw_days as (
             when 'sale' then round(quantity * unit_cost, 2)
             when 'return' then -abs(round(quantity * unit_cost, 2))
         end) as cost
-    from {{ ref('stg_raw_sales__sales_lines') }}
-    where {{ scoped }}
+    from {{ in_scope(ref('stg_raw_sales__sales_lines'), scope) }} as days
     group by sale_date, currency
 ),
 
@@ -35,8 +33,7 @@ core_days as (
         sum(net_amount) as net,
         sum(adjustment_value) as adjusted,
         sum(cost_amount) as cost
-    from {{ ref('fct_sales_lines') }}
-    where {{ scoped }}
+    from {{ in_scope(ref('fct_sales_lines'), scope) }} as days
     group by sale_date, currency
 )
 

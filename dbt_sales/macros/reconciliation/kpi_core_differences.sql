@@ -1,5 +1,4 @@
 {% macro kpi_core_differences(scope) -%}
-{%- set scoped = in_scope(scope) -%}
 {%- set marts = ['kpi_daily_sales', 'kpi_daily_product_sales', 'kpi_daily_category_sales'] -%}
 with core_days as (
     select
@@ -11,8 +10,7 @@ with core_days as (
         sum(cost_amount) as cost_amount,
         sum(units_sold) as units_sold,
         sum(cancelled_value) as cancelled_value
-    from {{ ref('fct_sales_lines') }}
-    where {{ scoped }}
+    from {{ in_scope(ref('fct_sales_lines'), scope) }} as days
     group by sale_date, currency
 ),
 
@@ -28,8 +26,7 @@ mart_days as (
         sum(cost_amount) as cost_amount,
         sum(units_sold) as units_sold,
         sum(cancelled_value) as cancelled_value
-    from {{ candidate(ref(mart), scope) }}
-    where {{ scoped }}
+    from {{ in_scope(ref(mart), scope) }} as days
     group by sale_date, currency
     {{ 'union all' if not loop.last }}
     {%- endfor %}
@@ -47,8 +44,7 @@ order_days as (
     select
         sale_date,
         count(*) as orders
-    from {{ ref('fct_orders') }}
-    where {{ scoped }}
+    from {{ in_scope(ref('fct_orders'), scope) }} as days
     group by sale_date
 ),
 
@@ -56,8 +52,7 @@ counted_days as (
     select
         sale_date,
         sum(orders + cancelled_orders) as orders
-    from {{ candidate(ref('kpi_daily_sales'), scope) }}
-    where {{ scoped }}
+    from {{ in_scope(ref('kpi_daily_sales'), scope) }} as days
     group by sale_date
 ),
 

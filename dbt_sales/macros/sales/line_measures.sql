@@ -1,3 +1,12 @@
+{% macro line_sums() -%}
+    {#- What every daily sales mart sums over its lines; each can be added up further. -#}
+    {{ return([
+        'gross_sales', 'discounts', 'returns', 'net_sales', 'units_sold', 'returned_units', 'cost_amount', 'gross_margin',
+        'costed_net_sales', 'costed_lines', 'cancelled_value', 'pending_payment_value', 'delivered_lines',
+        'delivered_on_time_lines', 'delivery_days', 'ratings_1', 'ratings_2', 'ratings_3', 'ratings_4', 'ratings_5', 'lines',
+    ]) }}
+{%- endmacro %}
+
 {% macro line_measures() -%}
         sum(gross_amount) as gross_sales,
         sum(discount_amount) as discounts,
@@ -8,7 +17,19 @@
         sum(cost_amount) as cost_amount,
         sum(gross_margin) as gross_margin,
         coalesce(sum(net_amount) filter (where cost_amount is not null), 0) as costed_net_sales,
+        count(cost_amount) as costed_lines,
         sum(cancelled_value) as cancelled_value,
+        coalesce(
+            sum(gross_amount - discount_amount) filter (where line_type = 'sale' and lower(payment_status) = 'pending'), 0
+        ) as pending_payment_value,
+        count(delivery_date) filter (where line_type = 'sale') as delivered_lines,
+        count(*) filter (
+            where line_type = 'sale' and delivery_date - sale_date <= {{ var('delivery_promise_days') }}
+        ) as delivered_on_time_lines,
+        coalesce(sum(delivery_date - sale_date) filter (where line_type = 'sale'), 0) as delivery_days,
+        {%- for stars in range(1, 6) %}
+        count(*) filter (where customer_rating = {{ stars }}) as ratings_{{ stars }},
+        {%- endfor %}
         count(*) as lines
 {%- endmacro %}
 

@@ -1,13 +1,10 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_members',
+    keep='last_line_date is not null',
     on_schema_change='fail',
     unique_key='customer_id',
-    indexes=[
-        {'columns': ['customer_id'], 'unique': true},
-        {'columns': ['first_line_date']},
-        {'columns': ['last_line_date']},
-    ],
+    indexes=[{'columns': ['customer_id'], 'unique': true}],
 ) }}
 
 {{ dimension_from_lines('customer_id', ['customer_name']) }}

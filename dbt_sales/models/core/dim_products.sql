@@ -1,13 +1,10 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_members',
+    keep='last_line_date is not null',
     on_schema_change='fail',
     unique_key='product_id',
-    indexes=[
-        {'columns': ['product_id'], 'unique': true},
-        {'columns': ['first_line_date']},
-        {'columns': ['last_line_date']},
-    ],
+    indexes=[{'columns': ['product_id'], 'unique': true}],
 ) }}
 
-{{ dimension_from_lines('product_id', ['product_name', 'product_category']) }}
+{{ dimension_from_lines('product_id', ['product_name', 'product_category'], ['unit_price']) }}

@@ -2,16 +2,17 @@
     materialized='incremental',
     incremental_strategy='replace_dates',
     on_schema_change='fail',
+    next_index='sale_id',
     indexes=[
         {'columns': ['sale_date', 'feed', 'sale_id'], 'unique': true},
         {'columns': ['customer_id', 'sale_date']},
+        {'columns': ['sale_id']},
     ],
 ) }}
 
 with lines as (
-    select *
-    from {{ ref('fct_sales_lines') }}
-    where {{ is_affected('sale_date') }} and line_type in ('sale', 'cancellation')
+    select * from {{ affected(ref('fct_sales_lines')) }} as line
+    where line_type in ('sale', 'cancellation')
 ),
 
 -- An order belongs to one place only, that of its first sale line, so that orders can be summed over places.

@@ -6,11 +6,10 @@
 ) }}
 
 with lines as (
-    select * from {{ ref('fct_sales_lines') }}
-    where {{ is_affected('sale_date') }}
+    select * from {{ affected(ref('fct_sales_lines')) }} as line
 ),
 
-totals as (
+final as (
     select
         sale_date,
         product_category,
@@ -19,26 +18,6 @@ totals as (
         {{ line_measures() }}
     from lines
     group by sale_date, product_category, currency
-),
-
-final as (
-    select
-        sale_date,
-        product_category,
-        currency,
-        gross_sales,
-        discounts,
-        returns,
-        net_sales,
-        orders,
-        units_sold,
-        returned_units,
-        cost_amount,
-        gross_margin,
-        costed_net_sales,
-        cancelled_value,
-        lines
-    from totals
 )
 
 select * from final

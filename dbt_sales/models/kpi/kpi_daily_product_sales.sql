@@ -8,11 +8,8 @@
     ],
 ) }}
 
-{% set affected = is_affected('sale_date') %}
-
 with lines as (
-    select * from {{ ref('fct_sales_lines') }}
-    where {{ affected }}
+    select * from {{ affected(ref('fct_sales_lines')) }} as line
 ),
 
 totals as (
@@ -46,23 +43,9 @@ names as (
 
 final as (
     select
-        totals.sale_date,
-        totals.product_id,
+        totals.*,
         names.product_name,
-        names.product_category,
-        totals.currency,
-        totals.gross_sales,
-        totals.discounts,
-        totals.returns,
-        totals.net_sales,
-        totals.orders,
-        totals.units_sold,
-        totals.returned_units,
-        totals.cost_amount,
-        totals.gross_margin,
-        totals.costed_net_sales,
-        totals.cancelled_value,
-        totals.lines
+        names.product_category
     from totals
     inner join names on totals.sale_date = names.sale_date and totals.product_id = names.product_id
 )

@@ -8,16 +8,12 @@
     }],
 ) }}
 
-{% set affected = is_affected('sale_date') %}
-
 with lines as (
-    select * from {{ ref('fct_sales_lines') }}
-    where {{ affected }}
+    select * from {{ affected(ref('fct_sales_lines')) }} as line
 ),
 
 orders as (
-    select * from {{ ref('fct_orders') }}
-    where {{ affected }}
+    select * from {{ affected(ref('fct_orders')) }} as sold
 ),
 
 line_totals as (
@@ -51,26 +47,9 @@ order_totals as (
 -- Every order has its place from one of the lines, so no order is lost in this join.
 final as (
     select
-        line_totals.sale_date,
-        line_totals.store_id,
-        line_totals.sales_region,
-        line_totals.sales_channel,
-        line_totals.sales_representative,
-        line_totals.currency,
-        line_totals.gross_sales,
-        line_totals.discounts,
-        line_totals.returns,
-        line_totals.net_sales,
+        line_totals.*,
         coalesce(order_totals.orders, 0) as orders,
-        line_totals.units_sold,
-        line_totals.returned_units,
-        line_totals.cost_amount,
-        line_totals.gross_margin,
-        line_totals.costed_net_sales,
-        line_totals.cancelled_value,
-        coalesce(order_totals.cancelled_orders, 0) as cancelled_orders,
-        line_totals.adjustment_value,
-        line_totals.lines
+        coalesce(order_totals.cancelled_orders, 0) as cancelled_orders
     from line_totals
     left join order_totals
         on

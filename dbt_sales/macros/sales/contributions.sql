@@ -1,0 +1,120 @@
+{# What rows of facts add to a mart that is the sum of them: all rows at once, or those that a run changes. Each takes what
+   may stand behind `from`, with the columns of the fact. #}
+{% macro monthly_product_sums(days) -%}
+    select
+        date_trunc('month', sale_date)::date as month,
+        product_id,
+        currency,
+        {%- for sum in ['orders'] + line_sums() %}
+        sum({{ sum }}) as {{ sum }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from {{ days }} as days
+    group by date_trunc('month', sale_date)::date, product_id, currency
+{%- endmacro %}
+
+{% macro monthly_pair_sums(lines) -%}
+    select
+        date_trunc('month', baskets.sale_date)::date as month,
+        one.product_id as product_a,
+        other.product_id as product_b,
+        count(*) as orders
+    from (
+        select
+            sale_date,
+            array_agg(distinct product_id) as products
+        from {{ lines }} as line
+        where line_type = 'sale'
+        group by sale_date, feed, sale_id
+        having count(distinct product_id) between 2 and {{ var('max_basket_products') }}
+    ) as baskets
+    cross join unnest(baskets.products) as one (product_id)
+    cross join unnest(baskets.products) as other (product_id)
+    where one.product_id < other.product_id
+    group by date_trunc('month', baskets.sale_date)::date, one.product_id, other.product_id
+{%- endmacro %}
+
+{% macro original_return_sums(returns, orders) -%}
+    select
+        coalesce(sold.sale_date, returned.sale_date) as original_sale_date,
+        returned.sale_date,
+        returned.product_id,
+        returned.store_id,
+        returned.sales_region,
+        returned.sales_channel,
+        returned.sales_representative,
+        returned.currency,
+        sum(returned.return_amount) as returns,
+        sum(returned.returned_units) as returned_units,
+        count(sold.sale_date) as matched_lines,
+        count(*) as lines
+    from {{ returns }} as returned
+    cross join lateral (
+        select max(earlier.sale_date) as sale_date
+        from {{ orders }} as earlier
+        where
+            earlier.sale_id = returned.sale_id
+            and earlier.feed = returned.feed
+            and earlier.sale_date <= returned.sale_date
+            and earlier.order_status = 'completed'
+    ) as sold
+    group by
+        coalesce(sold.sale_date, returned.sale_date),
+        returned.sale_date,
+        returned.product_id,
+        returned.store_id,
+        returned.sales_region,
+        returned.sales_channel,
+        returned.sales_representative,
+        returned.currency
+{%- endmacro %}
+
+{% macro daily_customer_sums(orders) -%}
+    select
+        sale_date,
+        currency,
+        customer_type,
+        count(distinct customer_id) filter (where customer_type != 'unknown') as customers,
+        count(*) as orders,
+        sum(order_value) as order_value
+    from (
+        select
+            sale_date,
+            currency,
+            customer_id,
+            gross_amount - discount_amount as order_value,
+            case
+                when customer_id = 'unknown' then 'unknown'
+                when row_number() over (
+                    partition by customer_id order by sale_date, ordered_at, feed, sale_id
+                ) = 1 then 'new'
+                else 'returning'
+            end as customer_type
+        from {{ orders }} as sold
+        where order_status = 'completed'
+    ) as typed
+    group by sale_date, currency, customer_type
+{%- endmacro %}
+
+{% macro cohort_month_sums(days) -%}
+    select
+        date_trunc('month', first_order_date)::date as cohort_month,
+        month,
+        currency,
+        count(*) filter (where orders > 0) as active_customers,
+        count(*) filter (where orders > 1) as repeat_customers,
+        sum(orders) as orders,
+        sum(net_sales) as net_sales,
+        count(*) as customers
+    from (
+        select
+            date_trunc('month', sale_date)::date as month,
+            currency,
+            sum(orders) as orders,
+            sum(net_sales) as net_sales,
+            min(min(sale_date) filter (where orders > 0)) over (partition by customer_id) as first_order_date
+        from {{ days }} as days
+        group by customer_id, date_trunc('month', sale_date)::date, currency
+    ) as members
+    where first_order_date is not null
+    group by date_trunc('month', first_order_date)::date, month, currency
+{%- endmacro %}

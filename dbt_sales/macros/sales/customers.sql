@@ -1,0 +1,19 @@
+{# The customers that a run changes, and all that is known of them before and after it. #}
+{% macro affected_customers(fact) -%}
+    select customer_id from {{ next_of(fact) }}
+    union
+    select customer_id from {{ fact }} where sale_date = any({{ affected_dates() }})
+{%- endmacro %}
+
+{% macro known_of(members, fact) -%}
+    {#- Rows that stay. `offset 0` has the index asked for one member after the other: the planner, which knows nothing of
+        how many there are, else reads the whole fact. -#}
+    select known.*
+    from {{ members }} as member
+    cross join lateral (
+        select *
+        from {{ fact }} as history
+        where history.customer_id = member.customer_id and history.sale_date != all({{ affected_dates() }})
+        offset 0
+    ) as known
+{%- endmacro %}

@@ -1,0 +1,54 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_dates',
+    on_schema_change='fail',
+    indexes=[
+        {'columns': ['sale_date', 'customer_id', 'currency'], 'unique': true},
+        {'columns': ['customer_id', 'sale_date']},
+    ],
+) }}
+
+with lines as (
+    select * from {{ affected(ref('fct_sales_lines')) }} as line
+),
+
+orders as (
+    select * from {{ affected(ref('fct_orders')) }} as sold
+),
+
+parts as (
+    select
+        sale_date,
+        customer_id,
+        currency,
+        0 as orders,
+        units_sold,
+        net_amount
+    from lines
+    where line_type in ('sale', 'return')
+    union all
+    select
+        sale_date,
+        customer_id,
+        currency,
+        1 as orders,
+        0 as units_sold,
+        0 as net_amount
+    from orders
+    where order_status = 'completed'
+),
+
+final as (
+    select
+        sale_date,
+        customer_id,
+        currency,
+        sum(orders) as orders,
+        sum(units_sold) as units_sold,
+        sum(net_amount) as net_sales
+    from parts
+    where customer_id != 'unknown'
+    group by sale_date, customer_id, currency
+)
+
+select * from final

@@ -1,0 +1,19 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='replace_members',
+    unique_key=['month', 'product_a', 'product_b'],
+    keep='orders != 0',
+    on_schema_change='fail',
+    indexes=[
+        {'columns': ['month', 'product_a', 'product_b'], 'unique': true},
+    ],
+) }}
+
+{% set lines = ref('fct_sales_lines') %}
+
+{{ maintained_sums(
+    keys=['month', 'product_a', 'product_b'],
+    sums=['orders'],
+    new=monthly_pair_sums(affected(lines)),
+    old=monthly_pair_sums(replaced(lines)),
+) }}
