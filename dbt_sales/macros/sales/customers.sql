@@ -17,3 +17,23 @@
         offset 0
     ) as known
 {%- endmacro %}
+
+{% macro history_before(members, fact) -%}
+    (
+        {{ known_of(members, fact) }}
+        union all
+        select * from {{ replaced(fact) }} as gone
+    )
+{%- endmacro %}
+
+{% macro history_after(members, fact) -%}
+    {%- if increments() -%}
+    (
+        {{ known_of(members, fact) }}
+        union all
+        select * from {{ next_of(fact) }} as new
+    )
+    {%- else -%}
+    {{ whole(fact) }}
+    {%- endif -%}
+{%- endmacro %}

@@ -22,8 +22,7 @@ final as (
         feed,
         sale_id,
         sale_date,
-        case when count(*) filter (where line_type = 'sale') over whole_order > 0 then 'completed' else 'cancelled' end
-            as order_status,
+        case when bool_or(line_type = 'sale') over whole_order then 'completed' else 'cancelled' end as order_status,
         sold_at as ordered_at,
         store_id,
         sales_region,

@@ -12,20 +12,10 @@
 {% set days = ref('fct_customer_days') %}
 
 {% set members = '(' ~ affected_customers(days) ~ ')' %}
-{% set days_before %}
-    ({{ known_of(members, days) }} union all select * from {{ replaced(days) }} as day)
-{% endset %}
-{% set days_after %}
-    {%- if increments() -%}
-    ({{ known_of(members, days) }} union all select * from {{ next_of(days) }} as day)
-    {%- else -%}
-    {{ whole(days) }}
-    {%- endif -%}
-{% endset %}
 
 {{ maintained_sums(
     keys=['cohort_month', 'month', 'currency'],
     sums=['active_customers', 'repeat_customers', 'orders', 'net_sales', 'customers'],
-    new=cohort_month_sums(days_after),
-    old=cohort_month_sums(days_before),
+    new=cohort_month_sums(history_after(members, days)),
+    old=cohort_month_sums(history_before(members, days)),
 ) }}

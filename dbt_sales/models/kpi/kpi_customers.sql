@@ -12,38 +12,32 @@
 {% set days = ref('fct_customer_days') %}
 {% set calendar = ref('kpi_daily_category_sales') %}
 
+{# Beside those of the affected dates: customers with days that leave the window, or come back into it. #}
+{% set affected_members %}
+{{ affected_customers(days) }}
+union
+select day.customer_id
+from {{ days }} as day
+cross join bounds
+where
+    day.sale_date > least(bounds.window_start, bounds.published_window_start)
+    and day.sale_date <= greatest(bounds.window_start, bounds.published_window_start)
+{% endset %}
+{% set all_members = 'select distinct customer_id from ' ~ whole(days) ~ ' as day' %}
+
 with bounds as (
     select
         (select max(sale_date) from {{ whole(calendar) }} as day) - {{ var('customer_window_days') }} as window_start,
         (select max(sale_date) from {{ calendar }} as day) - {{ var('customer_window_days') }} as published_window_start
 ),
 
-{% if increments() -%}
--- Beside those of the affected dates: customers with days that leave the window, or come back into it.
 members as (
-    {{ affected_customers(days) }}
-    union
-    select customer_id
-    from {{ days }} as day
-    where
-        sale_date > (select least(window_start, published_window_start) from bounds)
-        and sale_date <= (select greatest(window_start, published_window_start) from bounds)
+    {{ affected_members if increments() else all_members }}
 ),
 
 history as (
-    {{ known_of('members', days) }}
-    union all
-    select * from {{ next_of(days) }} as day
+    select * from {{ history_after('members', days) }} as day
 ),
-{%- else -%}
-members as (
-    select distinct customer_id from {{ whole(days) }} as day
-),
-
-history as (
-    select * from {{ whole(days) }} as day
-),
-{%- endif %}
 
 totals as (
     select
