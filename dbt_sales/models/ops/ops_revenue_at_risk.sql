@@ -1,0 +1,23 @@
+with rejected_rows as (
+    select * from {{ ref('stg_raw_sales__rejected_rows') }}
+),
+
+files as (
+    select * from {{ ref('stg_raw_sales__files') }}
+),
+
+final as (
+    select
+        files.file_id,
+        files.key,
+        files.feed,
+        files.status as file_status,
+        count(*) as rejected_rows,
+        count(rejected_rows.revenue_at_risk) as readable_rows,
+        coalesce(sum(rejected_rows.revenue_at_risk), 0) as revenue_at_risk
+    from rejected_rows
+    inner join files on rejected_rows.file_id = files.file_id
+    group by files.file_id, files.key, files.feed, files.status
+)
+
+select * from final
