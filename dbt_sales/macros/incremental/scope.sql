@@ -54,6 +54,11 @@
     {{ return(run_query(found).columns[0].values()[0]) }}
 {%- endmacro %}
 
+{% macro incoming(relation) -%}
+    {#- What a model that is kept up by changes adds: the new rows of the affected dates, or all where it has to begin. -#}
+    {{ next_of(relation) if increments() else whole(relation) }}
+{%- endmacro %}
+
 {% macro increments() -%}
     {#- Whether a model that depends on more than its dates may start from its published rows: those and the facts of the
         same version are both at hand only in a run that publishes. A shell builds such a model from nothing. -#}

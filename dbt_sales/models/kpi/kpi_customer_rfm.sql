@@ -9,7 +9,7 @@ as_of as (
     select max(sale_date) as as_of_date from {{ ref('kpi_daily_category_sales') }}
 ),
 
--- Fifths of the customers of a currency, 5 the best; who is alike is told apart by the identifier, as someone has to be.
+-- Fifths of the customers of a currency, 5 the best; who is alike is told apart by the identifier, for want of better.
 scored as (
     select
         customers.customer_id,

@@ -21,7 +21,7 @@
     from (
         select feed, sale_id from {{ replaced(orders) }} as sold
         union
-        select feed, sale_id from {{ affected(orders) }} as sold
+        select feed, sale_id from {{ incoming(orders) }} as sold
     ) as touched
     cross join lateral (
         select *
@@ -38,7 +38,7 @@
     (select * from {{ replaced(lines) }} as line where line_type = 'return' union all {{ returns_that_stay }})
 {% endset %}
 {% set returns_after %}
-    (select * from {{ affected(lines) }} as line where line_type = 'return' {% if increments() %}union all {{ returns_that_stay }}{% endif %})
+    (select * from {{ incoming(lines) }} as line where line_type = 'return' {% if increments() %}union all {{ returns_that_stay }}{% endif %})
 {% endset %}
 
 {{ maintained_sums(

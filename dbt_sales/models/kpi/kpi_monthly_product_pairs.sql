@@ -14,6 +14,6 @@
 {{ maintained_sums(
     keys=['month', 'product_a', 'product_b'],
     sums=['orders'],
-    new=monthly_pair_sums(affected(lines)),
+    new=monthly_pair_sums(incoming(lines)),
     old=monthly_pair_sums(replaced(lines)),
 ) }}

@@ -14,7 +14,7 @@
 {{ maintained_sums(
     keys=['month', 'product_id', 'currency'],
     sums=['orders'] + line_sums(),
-    new=monthly_product_sums(affected(days)),
+    new=monthly_product_sums(incoming(days)),
     old=monthly_product_sums(replaced(days)),
     nulls={'cost_amount': 'costed_lines', 'gross_margin': 'costed_lines'},
 ) }}

@@ -17,9 +17,10 @@ calendar as (
     from months
 ),
 
-comparisons as (
-    select *
-    from (values ('previous_month', interval '1 month'), ('last_year', interval '1 year')) as listed (comparison, distance)
+comparisons (comparison, distance) as (
+    values
+    ('previous_month', interval '1 month'),
+    ('last_year', interval '1 year')
 ),
 
 -- Each month once as itself and once as the base of a later one.

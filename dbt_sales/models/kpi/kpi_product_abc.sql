@@ -29,8 +29,8 @@ totals as (
 ranked as (
     select
         *,
-        row_number() over (partition by currency order by net_sales desc, product_id) as sales_rank,
-        sum(earned) over (partition by currency order by net_sales desc, product_id) as cumulative_sales,
+        row_number() over (partition by currency order by net_sales desc, product_id asc) as sales_rank,
+        sum(earned) over (partition by currency order by net_sales desc, product_id asc) as cumulative_sales,
         sum(earned) over (partition by currency) as total_sales
     from totals
 ),
