@@ -4,6 +4,7 @@ The base of every ratio is psql's `\copy` of the same file in the same run, beca
 `make bench ARGS="load small"` measures only those; `ARGS="--write"` puts the tables into docs/benchmarks.md.
 """
 
+import hashlib
 import io
 import json
 import os
@@ -37,11 +38,11 @@ from loader.object_store import ObjectStore
 from loader.pipeline import Pipeline
 from loader.settings import Settings
 from loader.warehouse import migrate
-from scripts.csv_generator import sheet
 from scripts.stack import REPOSITORY, Stack, postgres_binaries, throwaway
 
 RESULTS = REPOSITORY / "docs" / "benchmarks.md"
 DAY = date(2026, 3, 2)
+CUSTOMERS = 400_000  # of a history: some eleven orders each in ten million lines
 FIELD_OF = {
     "Sale Date": "sold_at",
     "Sale ID": "sale_id",
@@ -107,6 +108,8 @@ def main(
         (folder / "feeds").mkdir()
         (folder / "feeds" / "bench.yml").write_text(yaml.safe_dump(FEED))
         os.environ.update(stack.env() | {"FEEDS_DIR": str(folder / "feeds"), "LOG_LEVEL": "warning"})
+        # The watcher stands in for a server's own notifications, which come at once.
+        os.environ["WATCH_SECONDS"] = "0.2"
         migrate(os.environ["ADMIN_DATABASE_URL"])
         for part, measure in PARTS.items():
             if not parts or part in parts:
@@ -220,26 +223,65 @@ def bench_small(bench: Bench) -> str:
 
 
 def bench_latency(bench: Bench, sheets: int = 20) -> str:
-    """Seconds from the end of a PUT to the NOTIFY of the published version, one sheet after the other."""
+    """Seconds from the end of a PUT to the NOTIFY of the published version, one sheet after the other.
+
+    With no history, with ten million lines of it, and with twenty; and what one `dbt build` from the shell takes then.
+    """
+    lines: list[tuple[str, ...]] = []
+    base = 0.0
+    rows_of_history = 0
+    with psycopg.connect(bench.url, autocommit=True) as database:
+        for millions in (0, 10, 20):
+            for number in range(rows_of_history // 10**6, millions):
+                # Each a hundred days of ten thousand lines a day, before those that arrive.
+                add_history(
+                    bench, database, sheet_of(10**6, seed=number, until=DAY - timedelta(100 * number), days=100)
+                )
+            rows_of_history = millions * 10**6
+            with running("run"), running("watch"):
+                arrivals = arrivals_at_marts(bench, millions, sheets)
+            p50, p95 = median(arrivals), quantiles(arrivals, n=20, method="inclusive")[-1]
+            build = seconds(lambda: dbt("build"))
+            base = base or p50
+            ratios = f"{p50 / base:.2f}", f"{p50 / build:.2f}"
+            lines.append((f"{rows_of_history:,}", f"{p50:.2f} s", f"{p95:.2f} s", f"{build:.1f} s", *ratios))
+    return table(
+        f"PUT to published marts: {sheets} sheets of 10,000 lines, a look every {bench.settings.watch_seconds:g} s",
+        ("lines of history", "p50", "p95", "one `dbt build`", "p50 ÷ without history", "p50 ÷ `dbt build`"),
+        lines,
+    )
+
+
+def add_history(bench: Bench, database: psycopg.Connection, content: bytes) -> None:
+    """Load one sheet and have it modelled."""
+    key = f"bench/history-{hashlib.sha256(content).hexdigest()[:12]}.csv"
+    with Pipeline(bench.settings) as pipeline:
+        pipeline.store.put(bench.settings.s3_bucket, key, content)
+        pipeline.load_file(FileArrived(bench.settings.s3_bucket, key, datetime.now(UTC)))
+    subprocess.run([sys.executable, "-m", "loader", "transform", "--once"], cwd=REPOSITORY, check=True)
+    # As autovacuum does, at a time of its own.
+    database.execute("vacuum analyze")
+
+
+def arrivals_at_marts(bench: Bench, round_: int, sheets: int) -> list[float]:
+    """Seconds for each sheet, of a day of its own; the first, which waits for the processes to start, is left out."""
     taken = []
     with (
         closing(ObjectStore(bench.settings)) as store,
         psycopg.connect(bench.stack.env()["DASHBOARD_DATABASE_URL"], autocommit=True) as listener,
-        running("run"),
-        running("watch"),
     ):
         listener.execute("listen mart_version")
         for number in range(sheets + 1):
-            each = sheet(7, DAY + timedelta(number), 400)
-            store.put(bench.settings.s3_bucket, each.key, each.content)
-            taken.append(seconds(lambda: list(listener.notifies(timeout=120, stop_after=1))))
-    taken = taken[1:]  # the first waits for the processes to start
-    p95 = quantiles(taken, n=20, method="inclusive")[-1]
-    return table(
-        f"PUT to published mart: {sheets} sheets of some 400 rows, a look every {bench.settings.watch_seconds:g} s",
-        ("p50", "p95"),
-        [(f"{median(taken):.2f} s", f"{p95:.2f} s")],
-    )
+            day = DAY + timedelta(1 + round_ * (sheets + 1) + number)
+            content = sheet_of(10_000, 1000 + round_ * 100 + number, day, days=1, customers=CUSTOMERS)
+            store.put(bench.settings.s3_bucket, f"bench/day-{day}.csv", content)
+            taken.append(seconds(lambda: list(listener.notifies(timeout=600, stop_after=1))))
+    return taken[1:]
+
+
+def dbt(*arguments: str) -> None:
+    command = [str(Path(sys.executable).parent / "dbt"), "--quiet", *arguments]
+    subprocess.run(command, cwd=REPOSITORY / "dbt_sales", check=True)
 
 
 def bench_memory(bench: Bench, gigabytes: int = 5) -> str:
@@ -279,8 +321,8 @@ PARTS: dict[str, Callable[[Bench], str]] = {
 }
 
 
-def sheet_of(rows: int, seed: int = 7) -> bytes:
-    """A sheet of 15 columns: orders of some two lines, two thousand products, ninety days."""
+def sheet_of(rows: int, seed: int = 7, until: date = DAY, days: int = 90, customers: int = 50_000) -> bytes:
+    """A sheet of 15 columns: orders of some two lines, two thousand products, as many days as are asked for."""
     rng = np.random.default_rng(seed)
     order = np.cumsum(rng.random(rows) < 0.45)
     product = rng.integers(0, 2000, rows)
@@ -288,9 +330,9 @@ def sheet_of(rows: int, seed: int = 7) -> bytes:
     quantity = rng.integers(1, 10, rows)
     discount = rng.choice([0, 0, 0, 5, 10, 15], rows)
     total = (quantity * cents * (100 - discount) + 50) // 100
-    customer = rng.integers(0, 50_000, order[-1] + 1)[order]
+    customer = rng.integers(0, customers, order[-1] + 1)[order]
     cells = {
-        "Sale Date": (np.datetime64(DAY) - 90 + np.arange(rows) * 90 // rows).astype(str),
+        "Sale Date": (np.datetime64(until) - days + 1 + np.arange(rows) * days // rows).astype(str),
         "Sale ID": np.char.add("S", (seed * 10**9 + order).astype(str)),
         "Product ID": np.char.add("P", product.astype(str)),
         "Product Name": np.char.add("Product ", product.astype(str)),
