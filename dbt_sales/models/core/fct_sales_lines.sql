@@ -11,7 +11,7 @@
         {'columns': ['sales_region', 'sale_date']},
         {'columns': ['sales_representative', 'sale_date']},
     ],
-    post_hook="create index if not exists fct_sales_lines_returns on {{ this }} (sale_id) where line_type = 'return'",
+    post_hook="create index on {{ this }} (sale_id) where line_type = 'return'",
 ) }}
 
 select *
