@@ -229,10 +229,10 @@ def bench_latency(bench: Bench, sheets: int = 20) -> str:
     lines: list[tuple[str, ...]] = []
     base = 0.0
     with psycopg.connect(bench.url, autocommit=True) as database:
-        for earlier, parts in ((0, 0), (0, 10), (10, 20)):
+        for turn, (earlier, parts) in enumerate(((0, 0), (0, 10), (10, 20))):
             add_history(bench, database, range(earlier, parts))
             with running("run"), running("watch"):
-                arrivals = arrivals_at_marts(bench, parts, sheets)
+                arrivals = arrivals_at_marts(bench, turn, sheets)
             p50, p95 = median(arrivals), quantiles(arrivals, n=20, method="inclusive")[-1]
             build = seconds(lambda: dbt("build"))
             base = base or p50
@@ -260,7 +260,7 @@ def add_history(bench: Bench, database: psycopg.Connection, parts: range) -> Non
         database.execute("vacuum analyze")  # as autovacuum does, at a time of its own
 
 
-def arrivals_at_marts(bench: Bench, round_: int, sheets: int) -> list[float]:
+def arrivals_at_marts(bench: Bench, turn: int, sheets: int) -> list[float]:
     """Seconds for each sheet, of a day of its own; the first, which waits for the processes to start, is left out."""
     taken = []
     with (
@@ -269,8 +269,8 @@ def arrivals_at_marts(bench: Bench, round_: int, sheets: int) -> list[float]:
     ):
         listener.execute("listen mart_version")
         for number in range(sheets + 1):
-            day = DAY + timedelta(1 + round_ * (sheets + 1) + number)
-            content = sheet_of(10_000, 1000 + round_ * 100 + number, day, days=1, customers=CUSTOMERS)
+            day = DAY + timedelta(1 + turn * (sheets + 1) + number)
+            content = sheet_of(10_000, 1000 + turn * 100 + number, day, days=1, customers=CUSTOMERS)
             store.put(bench.settings.s3_bucket, f"bench/day-{day}.csv", content)
             taken.append(seconds(lambda: list(listener.notifies(timeout=600, stop_after=1))))
     return taken[1:]
