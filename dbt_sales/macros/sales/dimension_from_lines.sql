@@ -1,5 +1,7 @@
-{% macro dimension_from_lines(key, attributes=[]) -%}
+{% macro dimension_from_lines(key, attributes=[], values=[]) -%}
 {%- set affected_lines = is_affected('sale_date') -%}
+{#- In brackets, because `--empty` and `--sample` give the relation an alias of their own. -#}
+{%- set lines = '(select * from ' ~ ref('fct_sales_lines') ~ ')' -%}
 with members as (
     select distinct {{ key }}
     from {{ ref('fct_sales_lines') }}
@@ -25,7 +27,7 @@ spans as (
     {%- for name, direction in [('first_line', 'asc'), ('last_line', 'desc')] %}
     cross join lateral (
         select line.sale_date
-        from {{ ref('fct_sales_lines') }} as line
+        from {{ lines }} as line
         where line.{{ key }} between members.{{ key }} and members.{{ key }}
         order by line.{{ key }} {{ direction }}, line.sale_date {{ direction }}
         limit 1
@@ -36,7 +38,7 @@ spans as (
 final as (
     select
         spans.{{ key }},
-        {%- for attribute in attributes %}
+        {%- for attribute in attributes + values %}
         last_line.{{ attribute }},
         {%- endfor %}
         spans.first_line_date,
@@ -44,7 +46,7 @@ final as (
     from spans
     cross join lateral (
         select line.*
-        from {{ ref('fct_sales_lines') }} as line
+        from {{ lines }} as line
         where line.{{ key }} = spans.{{ key }} and line.sale_date = spans.last_line_date
         order by
             {%- for attribute in attributes %}

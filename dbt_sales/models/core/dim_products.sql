@@ -10,4 +10,4 @@
     ],
 ) }}
 
-{{ dimension_from_lines('product_id', ['product_name', 'product_category']) }}
+{{ dimension_from_lines('product_id', ['product_name', 'product_category'], ['unit_price']) }}
