@@ -119,12 +119,18 @@ def carry() -> None:
 @app.command()
 def transform(
     once: Annotated[bool, typer.Option(help="End when nothing waits; exit code 1 when a run failed.")] = False,
+    full_tests: Annotated[
+        bool,
+        typer.Option("--full-tests", help="Only take snapshots and run all other tests; exit code 1 when one failed."),
+    ] = False,
     until_stdin_ends: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Rebuild the dates that wait with dbt, and publish. One is at work at a time; others stand by."""
     from loader import transform as worker
 
     settings = _start()
+    if full_tests:
+        raise SystemExit(0 if worker.run_full_tests(settings) else 1)
     stop = _stop_on_signals()
     if until_stdin_ends:
         Thread(target=_set_at_end_of_stdin, args=[stop], daemon=True).start()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -99,6 +100,28 @@ def run_waiting(session: Session, project: "Project") -> bool | None:
     return result.error is None
 
 
+def run_full_tests(settings: Settings) -> bool:
+    """Take the snapshots and run every test that an arrival does not wait for; whether all of it went well.
+
+    It is recorded as a run of no dates, which claims and publishes nothing, so it may be done beside a worker. That is
+    at its end, because dbt rebuilds what the latest `running` run has claimed. Raises as `run` does.
+    """
+    with closing(Warehouse(settings.database_url.get_secret_value())) as warehouse:
+        warehouse.check()
+        started_at = datetime.now(UTC)
+        result = Project(settings.dbt_project_dir).test()
+        with warehouse.session() as session:
+            status = "failed" if result.error else "succeeded"
+            nodes = json.dumps(result.nodes)
+            session.execute("record_tests", started_at=started_at, status=status, nodes=nodes, error=result.error)
+            session.commit()
+    if result.error:
+        log.error("full_tests_failed", **result.loggable)
+    else:
+        log.info("full_tests_passed", nodes=len(result.nodes))
+    return result.error is None
+
+
 @dataclass(frozen=True)
 class Result:
     """`nodes`: node, status, seconds, failures and message of each; `error`: None when all of them passed."""
@@ -136,6 +159,13 @@ class Project:
         self._fingerprint = fingerprint
         return Result(nodes, None)
 
+    def test(self) -> Result:
+        """Take the snapshots and run the tests that are due on a schedule, even where the snapshots fail."""
+        self._manifest = self._parse()
+        done = [self._invoke("snapshots", "snapshot"), self._invoke("scheduled_tests", "test")]
+        errors = [result.error for result in done if result.error]
+        return Result([node for result in done for node in result.nodes], "; ".join(errors) or None)
+
     def ready(self) -> bool:
         """Before anything has arrived, make empty marts, so that who looks finds no sales, and not no tables."""
         if self._fingerprint == self._files():
@@ -159,10 +189,10 @@ class Project:
             raise SettingsError(f"dbt cannot read {self._folder}: {parsed.exception}. `dbt parse` there says more")
         return parsed.result
 
-    def _invoke(self, selector: str) -> Result:
+    def _invoke(self, selector: str, command: str = "build") -> Result:
         quiet = ["--quiet", "--log-level", "none", "--log-level-file", "none"]
         runner = dbtRunner(manifest=self._manifest, callbacks=[_at_work])
-        done = runner.invoke([*quiet, "build", "--selector", selector, *self._options()])
+        done = runner.invoke([*quiet, command, "--selector", selector, *self._options()])
         if not isinstance(done.result, RunExecutionResult):
             return Result([], f"dbt: {done.exception}")
         nodes = [

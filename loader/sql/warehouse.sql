@@ -205,7 +205,7 @@ select
 -- name: metrics
 -- What Prometheus is told of the pipeline as a whole, by whichever process it asks. Null: there is nothing to tell yet.
 -- Times are seconds. The latency is that of files which needed one attempt, as in `status`. The clock of the condition
--- is now(), because an index cannot be asked with one that goes on.
+-- is now(), because an index cannot be asked with one that goes on. Runs of no dates are tests.
 with waiting as (
     select
         count(*) filter (where status = 'discovered') as discovered,
@@ -223,12 +223,14 @@ with waiting as (
 ), queue as (
     select count(distinct sale_date) as dates, min(enqueued_at) as since from raw.rebuild_queue
 ), last_run as (
-    select status, started_at, finished_at from raw.dbt_runs where status <> 'running' order by run_id desc limit 1
+    select status, started_at, finished_at from raw.dbt_runs
+    where status <> 'running' and dates > 0
+    order by run_id desc limit 1
 ), last_success as (
-    select run_id from raw.dbt_runs where status = 'succeeded' order by run_id desc limit 1
+    select run_id from raw.dbt_runs where status = 'succeeded' and dates > 0 order by run_id desc limit 1
 ), failures as (
     select count(*) as runs from raw.dbt_runs
-    where status = 'failed' and run_id > coalesce((select run_id from last_success), 0)
+    where status = 'failed' and dates > 0 and run_id > coalesce((select run_id from last_success), 0)
 )
 select
     waiting.discovered,
@@ -252,7 +254,9 @@ cross join ops.mart_version as mart
 left join last_run on true;
 
 -- name: health
-select (select status from raw.dbt_runs where status <> 'running' order by run_id desc limit 1) as last_dbt_run;
+select (
+    select status from raw.dbt_runs where status <> 'running' and dates > 0 order by run_id desc limit 1
+) as last_dbt_run;
 
 -- name: versions
 -- The versions that a person speaks of; `corrected`: how many of their rejected rows were corrected by hand.
@@ -359,6 +363,11 @@ update ops.mart_version set mart_version = mart_version + 1, published_at = cloc
 update raw.dbt_runs
 set status = :status, finished_at = clock_timestamp(), nodes = cast(:nodes as jsonb), error = :error, mart_version = :mart_version
 where run_id = :run_id;
+
+-- name: record_tests
+-- A run of no dates: it publishes nothing, and says nothing about what is published.
+insert into raw.dbt_runs (status, started_at, finished_at, dates, files, nodes, error)
+values (:status, :started_at, clock_timestamp(), 0, 0, cast(:nodes as jsonb), :error);
 
 -- name: notify_version
 select pg_notify('mart_version', cast(:mart_version as text));

@@ -43,7 +43,8 @@
             select * from {{ next_of(relation) }}
         )
     {%- else -%}
-        {{ relation }}
+        {#- In parentheses: `--empty` and `--sample` put an alias of their own behind a bare relation. -#}
+        (select * from {{ relation }})
     {%- endif -%}
 {%- endmacro %}
 

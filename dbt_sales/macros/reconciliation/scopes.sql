@@ -11,7 +11,8 @@
 
 {% macro awaited_dates(scope) -%}
     select sale_date
-    from raw.rebuild_queue
+    from {{ api.Relation.create(schema='raw', identifier='rebuild_queue') }}
+    {#- By name and not as a source, or the marts, which do not descend from the queue, would not wait for this test. -#}
     {#- The running run is rebuilding the dates it claimed; what is claimed counts as awaited for everyone else. #}
     where {{ 'run_id is null' if scope == 'affected' else 'true' }}
 {%- endmacro %}

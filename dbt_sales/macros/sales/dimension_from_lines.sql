@@ -117,9 +117,9 @@ select * from final
 {% macro dimension_by_index(key, attributes=[]) -%}
 {#- Of a dimension with few members, as a view: from member to member along the index on key and date, without reading the
     lines in between. PostgreSQL has no such scan of its own (https://wiki.postgresql.org/wiki/Loose_indexscan). -#}
-{%- set lines = ref('fct_sales_lines') -%}
+{%- set lines -%}(select * from {{ ref('fct_sales_lines') }}){%- endset -%}
 with recursive members as (
-    (select {{ key }} from {{ lines }} order by {{ key }} limit 1)
+    (select {{ key }} from {{ lines }} as line order by {{ key }} limit 1)
     union all
     select (
         select line.{{ key }} from {{ lines }} as line

@@ -28,7 +28,7 @@ where
 with bounds as (
     select
         (select max(sale_date) from {{ whole(calendar) }} as day) - {{ var('customer_window_days') }} as window_start,
-        (select max(sale_date) from {{ calendar }} as day) - {{ var('customer_window_days') }} as published_window_start
+        (select max(sale_date) from (select * from {{ calendar }}) as day) - {{ var('customer_window_days') }} as published_window_start
 ),
 
 members as (

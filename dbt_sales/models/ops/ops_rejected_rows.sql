@@ -12,6 +12,7 @@ final as (
         files.key,
         files.feed,
         files.status as file_status,
+        rejected_rows.row_number,
         rejected_rows.source_line,
         rejected_rows.raw_text,
         rejected_rows.errors,
