@@ -239,6 +239,7 @@ class Validator:
         self.drift = self._matched.drift
         self._deciders = {name: _FieldDecider(feed, name) for name in feed.columns}
         self._masked = _masked_positions(feed, self._matched, header)
+        self._unquoted = {name for name, origin in self._matched.sources.items() if self._masked & {*origin}}
         self._last_order: list[str] = []  # texts of the last data row, for fill_down
         self._seen = _Seen() if feed.duplicates != "keep" else None
 
@@ -296,7 +297,9 @@ class Validator:
             case (position,):
                 return batch.columns[position]
             case positions:
-                return pc.binary_join_element_wise(*(batch.columns[position] for position in positions), " ")
+                return pc.binary_join_element_wise(
+                    *(pc.utf8_trim_whitespace(batch.columns[position]) for position in positions), " "
+                )
 
     def _tests(self, fields: dict[str, _Decided], rows: int) -> list[Mask]:
         """Per test of the feed (line_type rules, then skip rules), the rows that match all of its patterns."""
@@ -365,7 +368,7 @@ class Validator:
         if self._masked:
             kept = [MASK if position in self._masked and cell else cell for position, cell in enumerate(cells)]
             raw_text = _record(kept, self._feed.format.delimiter)
-            errors = [_masked(each) if each["field"] in self._feed.mask else each for each in errors]
+            errors = [_masked(each) if each["field"] in self._unquoted else each for each in errors]
         return Rejected(int(batch.row_numbers[index]), line, raw_text, errors, _revenue(self._feed, texts))
 
     def _malformed(self, each: "Malformed") -> Rejected:
@@ -536,10 +539,19 @@ def _record(cells: list[str], delimiter: str) -> str:
 
 
 def _masked_positions(feed: "Feed", matched: Matched, header: list[str]) -> frozenset[int]:
-    """A name of the feed's mask is a canonical field, or else a header of the sheet."""
-    fields = {position for name in feed.mask for position in matched.sources.get(name, ())}
-    names = {name.casefold() for name in feed.mask}
-    return frozenset(fields | {position for position, name in enumerate(header) if name.casefold() in names})
+    """A name of the feed's mask is a canonical field, or else a header of the sheet.
+
+    Where it is neither, a column was renamed or the feed has it wrong: which cells must not be seen nobody can tell, so
+    it is all of them.
+    """
+    folded = [name.casefold() for name in header]
+    masked: set[int] = set()
+    for name in feed.mask:
+        found = {*matched.sources.get(name, ())} | {at for at, other in enumerate(folded) if other == name.casefold()}
+        if not found and name not in feed.columns:
+            return frozenset(range(len(header)))
+        masked |= found
+    return frozenset(masked)
 
 
 def _revenue(feed: "Feed", texts: dict[str, str]) -> Decimal | None:
