@@ -106,7 +106,8 @@ class _Stored:
         self.first = self._take(BLOCK_BYTES)
         self.delivered = 0  # bytes
 
-    def read(self, size: int = BLOCK_BYTES) -> bytes:
+    def read(self, size: int | None = None) -> bytes:
+        size = size or BLOCK_BYTES
         if self._position < len(self.first):
             block = self.first[self._position : self._position + size]
             self._position += len(block)

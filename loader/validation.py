@@ -270,7 +270,11 @@ class Validator:
             else:
                 rejected.append(self._malformed(each))
         accepted = ~skip
-        for index in np.flatnonzero(suspect & accepted).tolist():
+        suspects = np.flatnonzero(suspect & accepted)
+        nothing = _without_text(batch, suspects)
+        skipped["blank"] += int(nothing.sum())
+        accepted[suspects[nothing]] = False
+        for index in suspects[~nothing].tolist():
             verdict = self._refusal(batch, texts, index)
             if isinstance(verdict, str):
                 skipped[verdict] += 1
@@ -517,6 +521,16 @@ def _no_data(cells: list[str], header: list[str]) -> str | None:
     if [" ".join(cell.split()) for cell in cells] == header:
         return "header"
     return "total" if _is_total(cells) else None
+
+
+def _without_text(batch: "Batch", rows: npt.NDArray[np.int64]) -> Mask:
+    """Of each of these rows: are all of its cells empty? A sheet may end in a million such, too many for the model."""
+    nothing = np.ones(len(rows), dtype=bool)
+    for column in batch.columns:
+        if not nothing.any():
+            break
+        nothing &= np.asarray(pc.equal(column.take(pa.array(rows)), ""))
+    return nothing
 
 
 def _is_total(cells: list[str]) -> bool:
