@@ -146,7 +146,7 @@ class _FieldDecider:
         return _Decided(encoded.dictionary, indices, column, np.zeros(len(texts), dtype=bool), self._matches(texts))
 
     def _matches(self, cells: list[str | None]) -> list[Mask]:
-        return [np.array([bool(pattern.search(cell or "")) for cell in cells], bool) for pattern in self._patterns]
+        return [np.array([self._feed.matches(pattern, cell) for cell in cells], bool) for pattern in self._patterns]
 
     def _learn(self, texts: list[str]) -> None:
         if self._plain and _are_plain_numbers(texts):
