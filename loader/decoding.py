@@ -27,6 +27,7 @@ from loader.errors import InvalidFile
 from loader.settings import Limits
 
 BLOCK_BYTES = 2 * 1024 * 1024
+ZIP_CONTENTS_BYTES = 4 * 1024 * 1024  # of a zip's table of contents, which is read into memory as a whole
 EXPANSION_FROM_BYTES = 16 * 1024 * 1024  # a small sheet may well repeat one line a thousand times
 
 # In order of preference: where two read a sample equally well, the first is taken. Latin-1 is read right as cp1252.
@@ -83,9 +84,11 @@ def decode(stream: BinaryIO, encoding: str | None, limits: Limits) -> Decoded:
     the limits allow.
     """
     stored = _Stored(stream)
-    compression = next((name for name, magic in _MAGIC.items() if magic.match(stored.first)), None)
+    compression = _compression(stored.first)
     blocks = _decompressed(stored, compression, limits) if compression else _plain(stored, limits)
     first = next(blocks, b"")
+    if compression and (inner := _compression(first)):
+        raise InvalidFile(f"the {compression} data holds {inner} data in turn: pack the sheet once")
     bom = next((bom for bom in _BOMS if first.startswith(bom)), b"")
     name = _BOMS[bom] if bom else encoding or _guess(first, whole=len(first) < BLOCK_BYTES)
     guessed = not (bom or encoding)
@@ -106,7 +109,8 @@ class _Stored:
         self.first = self._take(BLOCK_BYTES)
         self.delivered = 0  # bytes
 
-    def read(self, size: int = BLOCK_BYTES) -> bytes:
+    def read(self, size: int | None = None) -> bytes:
+        size = size or BLOCK_BYTES
         if self._position < len(self.first):
             block = self.first[self._position : self._position + size]
             self._position += len(block)
@@ -130,6 +134,10 @@ class _Stored:
         return block
 
 
+def _compression(first: bytes) -> str | None:
+    return next((name for name, magic in _MAGIC.items() if magic.match(first)), None)
+
+
 def _plain(stored: _Stored, limits: Limits) -> Iterator[bytes]:
     while block := stored.read():
         if stored.delivered > limits.max_text_bytes:
@@ -143,7 +151,7 @@ def _decompressed(stored: _Stored, compression: str, limits: Limits) -> Iterator
     with ExitStack() as stack:
         source = cast(IO[bytes], stored)
         if compression == "zip":  # its table of contents stands at its end
-            source = cast(IO[bytes], stack.enter_context(SpooledTemporaryFile(BLOCK_BYTES)))
+            source = cast(IO[bytes], stack.enter_context(_ZipFile(BLOCK_BYTES)))
             shutil.copyfileobj(stored, source, BLOCK_BYTES)
         try:
             content = stack.enter_context(_opened(source, compression, limits))
@@ -167,6 +175,15 @@ def _opened(source: IO[bytes], compression: str, limits: Limits) -> IO[bytes]:
     if compression == "zstd":
         return cast(IO[bytes], pa.CompressedInputStream(pa.PythonFile(source, mode="r"), "zstd"))
     return _only_member(zipfile.ZipFile(source), limits)
+
+
+class _ZipFile(SpooledTemporaryFile[bytes]):
+    """Members are read piece by piece; what zipfile wants in one large piece is the table of contents."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        if size > ZIP_CONTENTS_BYTES:
+            raise InvalidFile(f"the zip's table of contents has {size:,} bytes: pack exactly one sheet")
+        return super().read(size)
 
 
 def _only_member(archive: zipfile.ZipFile, limits: Limits) -> IO[bytes]:

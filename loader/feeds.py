@@ -64,6 +64,9 @@ FEED_NAME = r"^[a-z][a-z0-9_]*$"
 FieldName = Annotated[str, AfterValidator(_known_field)]
 
 
+# Of a cell, that a feed's patterns look at. Many a harmless one, such as (\d+) pieces, takes the square of the length,
+# and a cell may be a megabyte long.
+_PATTERN_CHARACTERS = 1_000
 # Put before a text that is not as the feed writes it, or it could pass for canonical and mean something else: 1.234
 # where the decimal sign is a comma, 2024-05-06 where the sheet writes %Y-%d-%m.
 _UNREADABLE = "unreadable: "
@@ -229,7 +232,7 @@ class Feed(_Contract):
         if text in self.format.nulls:
             return None
         text = text.removesuffix(column.strip_suffix)
-        if column.pattern and (match := column.pattern.search(text)):
+        if column.pattern and len(text) <= _PATTERN_CHARACTERS and (match := column.pattern.search(text)):
             text = match[1] if match.re.groups else match[0]
         if field in NUMBER_FIELDS:
             return self._number(text, column.percent)
@@ -237,10 +240,15 @@ class Feed(_Contract):
             return self._time(text, with_zone=field in TIME_FIELDS)
         return text
 
+    @staticmethod
+    def matches(pattern: re.Pattern[str], cell: str | None) -> bool:
+        """Whether a pattern of `tests` matches the beginning of a canonical cell; None is an empty text."""
+        return bool(pattern.search(cell or "", 0, _PATTERN_CHARACTERS))
+
     def line_type_of(self, cells: dict[str, str | None]) -> str | None:
         """The type that the first matching rule gives to a line with these canonical cells."""
         for rule in self.line_type:
-            if all(pattern.search(cells.get(field) or "") for field, pattern in rule.when.items()):
+            if all(self.matches(pattern, cells.get(field)) for field, pattern in rule.when.items()):
                 return rule.line_type
         return None
 

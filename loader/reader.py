@@ -1,8 +1,8 @@
 """Blocks of CSV text → batches of text columns, with row numbers and physical line numbers, in bounded memory.
 
-The text is cut at line ends into blocks. A plain block (every line a record, nothing that needs care) is parsed by
-Arrow at memory speed. Any other block is parsed by Python's csv module, which knows on which physical
-line a record with quoted newlines starts. A property test holds the two equal.
+The text is cut at line ends into blocks of bounded size and number of lines. A plain block (every line a record,
+nothing that needs care) is parsed by Arrow at memory speed. Any other block is parsed by Python's csv module, which
+knows on which physical line a record with quoted newlines starts. A property test holds the two equal.
 Format: RFC 4180 with the feed's delimiter, LF or CR LF, in UTF-8 (decoding.py makes it so).
 """
 
@@ -27,6 +27,8 @@ from loader.errors import InvalidFile
 # Physical lines of one record. A quote that is never closed costs as many, and with `x","` on every line each of them
 # would otherwise be read to the end of the file.
 RECORD_LINES = 200
+# Lines of one batch. A line of two bytes that is rejected takes some hundred times as much of memory.
+BATCH_LINES = 50_000
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Reader:
         # A quote at the start of a cell, to the next that is not doubled, which ends the cell on the same line.
         after = re.escape(delimiter.encode())
         self._quoted_cell = re.compile(rb'"(?<![^\n%b]")[^"\r\n]*(?:""[^"\r\n]*)*"(?=%b|\r?\n|\Z)' % (after, after))
-        self._blocks = _whole_lines(text.blocks)
+        self._blocks = _Blocks(text.blocks)
         self._line = 1  # physical line on which the next block starts
         self._row = 1
         self.header = self._read_header()
@@ -101,7 +103,7 @@ class Reader:
                     limit = self.text.limits.max_columns
                     raise InvalidFile(f"the header has {len(record.cells)} columns, more than MAX_COLUMNS={limit}")
                 self._line += lines.position
-                self._blocks = _chain(lines.rest(), self._blocks)
+                self._blocks.give_back(lines.rest())
                 return [" ".join(cell.split()) for cell in record.cells]
             self._line += lines.position
         raise InvalidFile("the file is empty: it has no header")
@@ -175,7 +177,8 @@ class Reader:
         malformed: list[Malformed] = []
         blank = 0
         limit = self.text.limits.max_cell_bytes
-        while lines.pending:
+        own = lines.read  # a last record that draws on the next block does not draw all of that one in
+        while lines.position < own:
             record = lines.next_record()
             line = self._line + record.first
             if not record.text.strip():
@@ -191,6 +194,7 @@ class Reader:
                 texts[line] = record.text
             self._row += 1
         self._line += lines.position
+        self._blocks.give_back(lines.rest())
         return Batch(
             [
                 pa.array(column, pa.string())
@@ -226,8 +230,12 @@ class _Lines:
         self._records = self._csv()
 
     @property
+    def read(self) -> int:
+        return len(self._lines)
+
+    @property
     def pending(self) -> bool:
-        return self.position < len(self._lines)
+        return self.position < self.read
 
     def next_record(self) -> _Record:
         """A record that csv cannot read (or a quote that is never closed) is its first line alone."""
@@ -288,13 +296,31 @@ class _LineText:
         return np.flatnonzero(np.frombuffer(self._block, dtype=np.uint8) == ord("\n"))
 
 
+class _Blocks:
+    """The blocks of a text, of whole lines, and in front of them what was given back of one."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = _whole_lines(blocks)
+        self._given_back = b""
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        block, self._given_back = self._given_back, b""
+        return block or next(self._blocks)
+
+    def give_back(self, block: bytes) -> None:
+        self._given_back = block
+
+
 def _whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
     """The same bytes, cut after a line end. Raises InvalidFile when a line is longer than a block."""
     rest = b""
     for block in blocks:
         end = block.rfind(b"\n") + 1
         if end:
-            yield rest + block[:end]
+            yield from _few_lines(rest + block[:end])
             rest = block[end:]
         else:
             rest += block
@@ -304,10 +330,15 @@ def _whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def _chain(first: bytes, blocks: Iterator[bytes]) -> Iterator[bytes]:
-    if first:
-        yield first
-    yield from blocks
+def _few_lines(block: bytes) -> Iterator[bytes]:
+    """The same bytes, cut after every BATCH_LINES line ends."""
+    if block.count(b"\n") <= BATCH_LINES:
+        yield block
+        return
+    ends = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == ord("\n"))[BATCH_LINES - 1 :: BATCH_LINES] + 1
+    for start, end in zip([0, *ends.tolist()], [*ends.tolist(), len(block)], strict=True):
+        if start < end:
+            yield block[start:end]
 
 
 def _is_utf8(block: bytes) -> bool:

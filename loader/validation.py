@@ -146,7 +146,7 @@ class _FieldDecider:
         return _Decided(encoded.dictionary, indices, column, np.zeros(len(texts), dtype=bool), self._matches(texts))
 
     def _matches(self, cells: list[str | None]) -> list[Mask]:
-        return [np.array([bool(pattern.search(cell or "")) for cell in cells], bool) for pattern in self._patterns]
+        return [np.array([self._feed.matches(pattern, cell) for cell in cells], bool) for pattern in self._patterns]
 
     def _learn(self, texts: list[str]) -> None:
         if self._plain and _are_plain_numbers(texts):
@@ -239,6 +239,7 @@ class Validator:
         self.drift = self._matched.drift
         self._deciders = {name: _FieldDecider(feed, name) for name in feed.columns}
         self._masked = _masked_positions(feed, self._matched, header)
+        self._unquoted = {name for name, origin in self._matched.sources.items() if self._masked & {*origin}}
         self._last_order: list[str] = []  # texts of the last data row, for fill_down
         self._seen = _Seen() if feed.duplicates != "keep" else None
 
@@ -269,7 +270,11 @@ class Validator:
             else:
                 rejected.append(self._malformed(each))
         accepted = ~skip
-        for index in np.flatnonzero(suspect & accepted).tolist():
+        suspects = np.flatnonzero(suspect & accepted)
+        nothing = _without_text(batch, suspects)
+        skipped["blank"] += int(nothing.sum())
+        accepted[suspects[nothing]] = False
+        for index in suspects[~nothing].tolist():
             verdict = self._refusal(batch, texts, index)
             if isinstance(verdict, str):
                 skipped[verdict] += 1
@@ -296,7 +301,9 @@ class Validator:
             case (position,):
                 return batch.columns[position]
             case positions:
-                return pc.binary_join_element_wise(*(batch.columns[position] for position in positions), " ")
+                return pc.binary_join_element_wise(
+                    *(pc.utf8_trim_whitespace(batch.columns[position]) for position in positions), " "
+                )
 
     def _tests(self, fields: dict[str, _Decided], rows: int) -> list[Mask]:
         """Per test of the feed (line_type rules, then skip rules), the rows that match all of its patterns."""
@@ -365,7 +372,7 @@ class Validator:
         if self._masked:
             kept = [MASK if position in self._masked and cell else cell for position, cell in enumerate(cells)]
             raw_text = _record(kept, self._feed.format.delimiter)
-            errors = [_masked(each) if each["field"] in self._feed.mask else each for each in errors]
+            errors = [_masked(each) if each["field"] in self._unquoted else each for each in errors]
         return Rejected(int(batch.row_numbers[index]), line, raw_text, errors, _revenue(self._feed, texts))
 
     def _malformed(self, each: "Malformed") -> Rejected:
@@ -516,6 +523,16 @@ def _no_data(cells: list[str], header: list[str]) -> str | None:
     return "total" if _is_total(cells) else None
 
 
+def _without_text(batch: "Batch", rows: npt.NDArray[np.int64]) -> Mask:
+    """Of each of these rows: are all of its cells empty? A sheet may end in a million such, too many for the model."""
+    nothing = np.ones(len(rows), dtype=bool)
+    for column in batch.columns:
+        if not nothing.any():
+            break
+        nothing &= np.asarray(pc.equal(column.take(pa.array(rows)), ""))
+    return nothing
+
+
 def _is_total(cells: list[str]) -> bool:
     """Whether the first cell with a text says no more than "Total"."""
     first = next(filter(None, map(str.strip, cells)), "")
@@ -536,10 +553,19 @@ def _record(cells: list[str], delimiter: str) -> str:
 
 
 def _masked_positions(feed: "Feed", matched: Matched, header: list[str]) -> frozenset[int]:
-    """A name of the feed's mask is a canonical field, or else a header of the sheet."""
-    fields = {position for name in feed.mask for position in matched.sources.get(name, ())}
-    names = {name.casefold() for name in feed.mask}
-    return frozenset(fields | {position for position, name in enumerate(header) if name.casefold() in names})
+    """A name of the feed's mask is a canonical field, or else a header of the sheet.
+
+    Where it is neither, a column was renamed or the feed has it wrong: which cells must not be seen nobody can tell, so
+    it is all of them.
+    """
+    folded = [name.casefold() for name in header]
+    masked: set[int] = set()
+    for name in feed.mask:
+        found = {*matched.sources.get(name, ())} | {at for at, other in enumerate(folded) if other == name.casefold()}
+        if not found and name not in feed.columns:
+            return frozenset(range(len(header)))
+        masked |= found
+    return frozenset(masked)
 
 
 def _revenue(feed: "Feed", texts: dict[str, str]) -> Decimal | None:

@@ -9,7 +9,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from csv import DictReader, reader, writer
+from csv import reader, writer
 from datetime import date
 from decimal import Decimal
 from io import BytesIO, StringIO
@@ -384,47 +384,3 @@ def test_an_identical_reupload_under_another_identity_is_recorded_and_changes_no
     ]
     assert world.rows("select ctid, * from raw.sales_lines order by row_number") == before
     assert world.value("select count(*) from raw.rebuild_queue") == 0
-
-
-ONLINE_RETAIL_FEED = """
-feed: online_retail
-match: "uk-shop/*.csv"
-format: {dates: ["%Y-%m-%d %H:%M:%S"], timezone: Europe/London}
-columns:
-  sale_id: InvoiceNo
-  sold_at: InvoiceDate
-  product_id: StockCode
-  product_name: Description
-  quantity: Quantity
-  unit_price: UnitPrice
-  customer_id: {header: CustomerID, strip_suffix: ".0"}
-  sales_region: Country
-  currency: {value: GBP}
-line_type:
-  - {when: {sale_id: "^C"}, is: return}
-  - {when: {sale_id: "^A"}, is: adjustment}
-rejects: {max_ratio: 0.05}
-"""
-ONLINE_RETAIL = REPOSITORY.parent / "shared" / "data" / "online_retail_2010-12-01.csv"
-
-
-@pytest.mark.skipif(not ONLINE_RETAIL.exists(), reason="the UCI Online Retail sheet is not part of the repository")
-def test_a_real_shop_sheet_loads_through_a_feed_of_its_own(world: World, tmp_path: Path) -> None:
-    (tmp_path / "online_retail.yml").write_text(ONLINE_RETAIL_FEED)
-    content = ONLINE_RETAIL.read_bytes()
-    settings = world.settings.model_copy(update={"feeds_dir": tmp_path})
-    with Pipeline(settings) as pipeline:
-        outcome = pipeline.load_file(world.drop("uk-shop/2010-12-01.csv", content))
-    assert (outcome.status, outcome.counts) == ("loaded", Counts(read=3108, loaded=3107, rejected=1, skipped=0))
-    (rejected,) = world.rows("select source_line, raw_text, errors from raw.rejected_rows")
-    assert rejected["raw_text"].split(",")[3] == "-10"  # stock written off: no return invoice, no price, no customer
-    assert [error["field"] for error in rejected["errors"]] == ["quantity"]
-    rows = list(DictReader(content.decode().splitlines()))
-    refused = rows[rejected["source_line"] - 2]
-    value = sum(Decimal(row["Quantity"]) * Decimal(row["UnitPrice"]) for row in rows if row is not refused)
-    assert world.value("select sum(quantity * unit_price) from raw.sales_lines") == value
-    world.transform()
-    (mart,) = world.rows(
-        "select sum(net_sales) as net, count(distinct currency) as currencies from kpi.kpi_daily_sales"
-    )
-    assert mart == {"net": value, "currencies": 1}

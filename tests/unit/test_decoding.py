@@ -142,6 +142,21 @@ def test_a_zip_without_exactly_one_file_is_rejected_and_names_what_it_holds(
     assert str(caught.value).startswith(said)
 
 
+def test_a_zip_of_very_many_members_is_refused_before_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "ZIP_CONTENTS_BYTES", 10_000)
+    content = zipped(*[(f"{number}.csv", b"") for number in range(1_000)])
+    monkeypatch.setattr(zipfile, "ZipInfo", pytest.fail)
+    with pytest.raises(InvalidFile, match=r"^the zip's table of contents has [\d,]+ bytes: pack exactly one sheet"):
+        text(content)
+
+
+@pytest.mark.parametrize("inner", COMPRESS)
+@pytest.mark.parametrize("outer", COMPRESS)
+def test_a_sheet_that_is_packed_twice_is_rejected_and_says_so(outer: str, inner: str) -> None:
+    with pytest.raises(InvalidFile, match=rf"^the {outer} data holds {inner} data in turn: pack the sheet once"):
+        text(COMPRESS[outer](COMPRESS[inner](SHEET)))
+
+
 def test_an_encrypted_zip_is_rejected_and_says_so() -> None:
     content = bytearray(zipped(("sheet.csv", SHEET)))
     content[6] |= 1  # the flag in the member's header,

@@ -288,6 +288,16 @@ def test_a_pattern_takes_its_group_or_the_whole_match_or_leaves_the_cell() -> No
         NUMBER.validate_python(rated.cell("customer_rating", "four stars"))
 
 
+@pytest.mark.timeout(20)
+def test_a_pattern_takes_no_time_over_a_hostile_cell() -> None:
+    columns = COLUMNS | {"store_id": {"header": "Store", "pattern": r"(\d+) pieces"}}
+    rules = [{"when": {"product_id": r"\d+ pieces"}, "is": "return"}]
+    made = Feed.model_validate({"feed": "f", "match": "*", "columns": columns, "line_type": rules})
+    for text in ("7 pieces", "1" * 1_000_000):
+        assert made.cell("store_id", text) == text.removesuffix(" pieces")
+        assert made.line_type_of({"product_id": text}) == ("return" if text == "7 pieces" else None)
+
+
 def test_the_first_rule_whose_patterns_all_match_decides_the_line_type() -> None:
     ruled = Feed.model_validate(
         contract(

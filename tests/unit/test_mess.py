@@ -13,7 +13,7 @@ from loader.header import Drift
 from loader.pipeline import check_file
 from loader.reader import Reader
 from loader.settings import Limits
-from loader.validation import Counts, Validator
+from loader.validation import Counts, Rejected, Validator
 
 COLUMNS: dict[str, Any] = {
     "sale_id": "id",
@@ -149,6 +149,11 @@ MESS = {
         {"columns": COLUMNS | {"sold_at": {"join": ["day", "time"]}}, "format": {"dates": ["%d/%m/%Y %H:%M"]}},
         [{"sold_at": "2026-03-02T23:30:00+00:00", "sale_date": "2026-03-02"}],
     ),
+    "an id that several padded columns make": Mess(
+        lines(" 02/03/2026 , North,7 ,P1,1,1", header="day,branch,till,product,n,price"),
+        {"columns": COLUMNS | {"sale_id": {"join": ["branch", "till", "day"]}}, "format": {"dates": ["%d/%m/%Y"]}},
+        [{"sale_id": "North 7 02/03/2026"}],
+    ),
     "impossible dates": days(["%Y-%m-%d"], ("2024-02-30", None), ("2024-13-01", None), ("", None)),
     "empty tokens": Mess(
         lines(
@@ -266,3 +271,34 @@ def test_cells_that_must_not_be_seen_are_masked_in_rejected_rows() -> None:
     reader = Reader(decode(BytesIO(content.encode()), "utf-8", Limits()), ",")
     (verdict,) = map(Validator(feed, reader.header).validate, reader.batches())
     assert [row.raw_text for row in verdict.rejected] == ["•••,2026-02-30,P1,1,1,•••,•••", "•••"]
+
+
+def rejected_of(row: str, header: str, **said: Any) -> Rejected:
+    """What is kept of the one row of a sheet."""
+    feed = feed_of(Mess("", said))
+    reader = Reader(decode(BytesIO(lines(row, header=header).encode()), "utf-8", Limits()), ",")
+    (verdict,) = map(Validator(feed, reader.header).validate, reader.batches())
+    (rejected,) = verdict.rejected
+    return rejected
+
+
+@pytest.mark.parametrize(
+    ("columns", "mask"),
+    [
+        ({"customer_id": "name"}, "customer_id"),
+        ({"customer_id": "name"}, "Name"),  # by the header, though it has a field
+        ({"customer_id": "name", "customer_name": "name"}, "customer_name"),  # a fault of the other field
+        ({"customer_id": {"join": ["name", "first"]}}, "name"),
+    ],
+)
+def test_a_fault_does_not_quote_a_cell_that_is_masked(columns: dict[str, Any], mask: str) -> None:
+    row = f"S1,2026-03-02,P1,1,1,{'Ann' * 50},Bo"
+    rejected = rejected_of(row, "id,day,product,n,price,name,first", columns=COLUMNS | columns, mask=[mask])
+    assert [error["field"] for error in rejected.errors] == ["customer_id"]
+    assert "Ann" not in rejected.raw_text + str(rejected.errors)
+
+
+def test_where_a_masked_column_is_renamed_nothing_of_a_bad_row_is_kept() -> None:
+    rejected = rejected_of("S1,2026-02-30,P1,1,1,ann@example.com", "id,day,product,n,price,mail", mask=["e-mail"])
+    assert rejected.raw_text == ",".join(["•••"] * 6)
+    assert [error["value"] for error in rejected.errors] == ["•••"]

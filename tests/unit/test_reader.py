@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from loader import decoding
 from loader.decoding import decode
 from loader.errors import InvalidFile
-from loader.reader import Batch, Reader
+from loader.reader import BATCH_LINES, Batch, Reader
 from loader.settings import Limits
 
 DELIMITERS = st.sampled_from([",", ";", "\t", "|"])
@@ -377,3 +377,17 @@ def test_a_cell_may_have_many_lines_but_not_any_number() -> None:
     for lines, rows in ((150, 1), (250, 0)):
         cell = "\n".join("x" * lines)
         assert len(read(f'a,b\n1,"{cell}"\n'.encode()).rows) == rows
+
+
+def test_a_batch_is_bounded_however_short_its_lines_are() -> None:
+    batches = list(opened(b"a,b\n" + b"y\n" * (2 * BATCH_LINES + 1)).batches())
+    assert [batch.rows_read for batch in batches] == [BATCH_LINES - 1, BATCH_LINES, 2]
+
+
+def test_a_batch_is_bounded_where_a_record_lies_across_the_end_of_every_block() -> None:
+    content = b"a,b\n" + b'1,"x\ny"\n' * 2_000
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding, "BLOCK_BYTES", 1_000)
+        batches = list(opened(content).batches())
+    assert max(batch.rows_read for batch in batches) < 300
+    assert reading(batches) == read(content)

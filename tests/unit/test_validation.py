@@ -503,3 +503,15 @@ def test_every_unknown_column_keeps_its_cell_however_it_is_named() -> None:
     header = [*SALE, "x", "x", "x (2)"]
     decided = in_columns(Sheet(feed, header, [[*SALE.values(), "1", "2", "3"]]))
     assert list(decided.accepted[0]["extra"].values()) == ["1", "2", "3"]
+
+
+def test_empty_rows_cost_no_look_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        pytest.fail("the model was asked")
+
+    monkeypatch.setattr(validation, "validate_row", refused)
+    header = list(COLUMN_OF.values())
+    reader = Reader(decode(io.BytesIO(f"{','.join(header)}\n\n,,,,\n".encode()), "utf-8", Limits()), ",")
+    feed = Feed.model_validate({"feed": "f", "match": "*", "columns": COLUMN_OF})
+    (verdict,) = map(Validator(feed, header).validate, reader.batches())
+    assert verdict.skipped == {"blank": 2}
