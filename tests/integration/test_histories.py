@@ -1,0 +1,221 @@
+"""Whatever comes, in whatever order: the marts as they grew are those that dbt makes of the whole at once.
+
+A history is drawn from a seed: uploads of small sheets, re-uploads with other dates and customers, files that are taken
+back and brought back, late files, files of several days, in two feeds; modelled in one process after any few of them.
+"""
+
+import csv
+import io
+import os
+import random
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loader import operating
+from loader.pipeline import Pipeline
+from loader.settings import Settings
+from loader.transform import Project, run_waiting
+from loader.warehouse import Warehouse
+from scripts.csv_generator import HEADER
+from tests.conftest import World
+from tests.integration.test_kpis import euro_sales_feed
+
+FIRST_DAY = date(2026, 1, 1)
+DAYS = 120
+ORDERS = range(1, 13)  # so few that an order comes back in other files, with returns, on other days
+CUSTOMERS = ["", *(f"C{number}" for number in range(1, 9))]
+PRODUCTS = {f"P{number}": (f"Product {number}", f"Category {number % 3}") for number in range(1, 8)}
+CURRENCIES = ("EUR", "GBP", "CHF")
+PLACES = [("North", "Online", "Ann"), ("North", "Store", "Bob"), ("South", "Online", "Cid"), ("", "Phone", "")]
+STEPS = 45
+SEEDS = (1, 2)
+
+
+@dataclass
+class History:
+    """What happens to one world, drawn from a seed; `story` tells it, for whoever has to look into a difference."""
+
+    seed: int
+    world: World = field(repr=False)
+    pipeline: Pipeline = field(repr=False)
+    story: list[str] = field(default_factory=list)
+    loaded: dict[str, int] = field(default_factory=dict)  # file ids by key, of what counts
+    withdrawn: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.draw = random.Random(f"history {self.seed}")
+
+    def step(self) -> None:
+        steps = {self.upload: 10, self.correct: 6, self.take_back: 3, self.bring_back: 1, self.empty: 1, self.refuse: 1}
+        self.draw.choices(list(steps), list(steps.values()))[0]()
+
+    def upload(self) -> None:
+        """A sheet of one to four days, any days of the four months: late ones too, and days that other files have."""
+        feed = self.draw.choice(("CSV/sales_data_", "euro/"))
+        self._put(f"{feed}{len(self.story):03}.csv")
+
+    def correct(self) -> None:
+        """Another sheet under a key that is there: other days, other customers, other orders."""
+        if self.loaded:
+            self._put(self.draw.choice(sorted(self.loaded)))
+
+    def empty(self) -> None:
+        if self.loaded:
+            self._put(self.draw.choice(sorted(self.loaded)), days=0)
+
+    def take_back(self) -> None:
+        if self.loaded:
+            key = self.draw.choice(sorted(self.loaded))
+            self.withdrawn[key] = self.loaded.pop(key)
+            operating.forget(self.pipeline, [self.withdrawn[key]], "a test takes it back")
+            self.story.append(f"forget {key}")
+
+    def bring_back(self) -> None:
+        if self.withdrawn:
+            key = self.draw.choice(sorted(self.withdrawn))
+            self.loaded[key] = self.withdrawn.pop(key)
+            (outcome,) = operating.retry(self.pipeline, [self.loaded[key]], (), None)
+            assert outcome.status == "loaded"
+            self.story.append(f"retry {key}")
+
+    def refuse(self) -> None:
+        """A broken sheet under a key whose good version goes on counting."""
+        if self.loaded:
+            key = self.draw.choice(sorted(self.loaded))
+            assert self.pipeline.load_file(self.world.drop(key, f"{len(self.story)}\n".encode())).status == "rejected"
+            self.story.append(f"refuse {key}")
+
+    def _put(self, key: str, days: int | None = None) -> None:
+        count = self.draw.randint(1, 4) if days is None else days
+        dates = sorted({FIRST_DAY + timedelta(self.draw.randrange(DAYS)) for _ in range(count)})
+        outcome = self.pipeline.load_file(self.world.drop(key, self._sheet(dates, key.startswith("euro/"))))
+        assert outcome.status == "loaded", outcome
+        assert outcome.file_id
+        self.loaded[key] = outcome.file_id
+        self.withdrawn.pop(key, None)
+        self.story.append(f"put {key}: {', '.join(map(str, dates)) or 'no row'}")
+
+    def _sheet(self, dates: list[date], with_currency: bool) -> bytes:
+        text = io.StringIO()
+        columns = [*HEADER, "Currency"] if with_currency else HEADER
+        written = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
+        written.writeheader()
+        for day in dates:
+            for _ in range(self.draw.randint(1, 4)):
+                written.writerows(self._order(day))
+        return text.getvalue().encode()
+
+    def _order(self, day: date) -> Iterator[dict[str, Any]]:
+        draw = self.draw
+        customer = draw.choice(CUSTOMERS)
+        region, channel, representative = draw.choice(PLACES)
+        kind = draw.choices(("sale", "return", "cancellation"), (8, 2, 1))[0]
+        order = {
+            "Sale Date": day,
+            "Sale ID": f"S{draw.choice(ORDERS)}",
+            "Customer ID": customer,
+            "Customer Name": customer and f"Customer {customer} of {day:%B}",
+            "Sales Region": region,
+            "Sales Channel": channel,
+            "Sales Representative": representative,
+            "Payment Status": draw.choice(("Paid", "pending", "Pending")),
+            "Delivery Status": {"cancellation": "Cancelled"}.get(kind, "Delivered"),
+            "Delivery Date": draw.choice(("", day + timedelta(draw.randint(0, 9)))),
+            "Currency": draw.choice(CURRENCIES),
+        }
+        for product in draw.sample(sorted(PRODUCTS), draw.randint(1, 4)):
+            name, category = PRODUCTS[product]
+            yield order | {
+                "Product ID": product,
+                "Product Name": f"{name} of {day:%B}",
+                "Product Category": category,
+                "Quantity Sold": draw.randint(1, 5) * (-1 if kind == "return" else 1),
+                "Unit Price": f"{draw.randint(100, 9999) / 100:.2f}",
+                "Discount (%)": draw.choice((0, 0, 5, 12.5, 33)),
+                "Unit Cost": draw.choice(("", f"{draw.randint(50, 500) / 100:.2f}")),
+                "Customer Rating": draw.choice(("", "", "1 star", "4 stars", "5 stars")),
+            }
+
+
+class Worker:
+    """dbt in a process of its own, for the length of a history: it reads the environment, and is slow to start."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        self._process = ProcessPoolExecutor(1, get_context("spawn"), _start, (env,))
+
+    def model(self) -> bool | None:
+        """One run for everything that waits: None when nothing does, else whether it was published."""
+        return self._process.submit(_model).result()
+
+    def close(self) -> None:
+        self._process.shutdown()
+
+
+def _start(env: dict[str, str]) -> None:
+    os.environ.update(env)
+
+
+def _model() -> bool | None:
+    settings = Settings.read()
+    with closing(Warehouse(settings.database_url.get_secret_value())) as warehouse, warehouse.session() as session:
+        return run_waiting(session, _project(settings.dbt_project_dir))
+
+
+@cache
+def _project(folder: Path) -> Project:
+    return Project(folder)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_any_history_gives_the_marts_of_a_full_refresh(
+    world: World, tmp_path_factory: pytest.TempPathFactory, seed: int
+) -> None:
+    feeds = tmp_path_factory.mktemp("feeds")
+    (feeds / "euro_sales.yml").write_text(euro_sales_feed())
+    settings = world.settings.model_copy(update={"feeds_dir": feeds})
+    with Pipeline(settings) as pipeline, closing(Worker(world.env)) as worker:
+        history = History(seed, world, pipeline)
+        while len(history.story) < STEPS:
+            for _ in range(history.draw.randint(1, 5)):
+                history.step()
+            assert worker.model() is not False, told(history)
+            history.story.append("transform")
+    assert world.value("select count(*) from raw.rebuild_queue") == 0
+    grown = marts(world)
+    done = world.dbt("build", "--full-refresh", "--exclude-resource-type", "unit_test")
+    assert done.returncode == 0, f"{done.stdout}\n{told(history)}"
+    made = marts(world)
+    assert grown.keys() == made.keys()
+    for name, rows in made.items():
+        assert grown[name] == rows, (
+            f"{name}: the full refresh has besides {list((rows - grown[name]).elements())[:5]}, "
+            f"and has not {list((grown[name] - rows).elements())[:5]}\n{told(history)}"
+        )
+    assert made["kpi.kpi_daily_sales"], "a comparison of nothing"
+
+
+def marts(world: World) -> dict[str, Counter[tuple[Any, ...]]]:
+    """Every row of every table and view of core and kpi."""
+    relations = world.rows(
+        """select relnamespace::regnamespace::text || '.' || relname as name from pg_class
+           where relnamespace in ('core'::regnamespace, 'kpi'::regnamespace) and relkind in ('r', 'v', 'm')
+           order by 1"""
+    )
+    return {
+        each["name"]: Counter(tuple(row.items()) for row in world.rows(f"select * from {each['name']}"))
+        for each in relations
+    }
+
+
+def told(history: History) -> str:
+    return f"history {history.seed}:\n" + "\n".join(history.story)
