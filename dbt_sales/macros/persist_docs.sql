@@ -1,6 +1,7 @@
 {# Writes the descriptions into PostgreSQL only where they changed: `comment on` is DDL, and costs more than a rebuild of
    one date. #}
 {% macro postgres__persist_docs(relation, model, for_relation, for_columns) -%}
+    {%- if config.persist_relation_docs() or config.persist_column_docs() -%} {#- dbt asks for functions too -#}
     {%- set current -%}
         select description
         from pg_catalog.pg_description
@@ -10,5 +11,6 @@
     {%- set written = run_query(current).columns[0].values() | list -%}
     {%- if written | sort != wanted | select | sort -%}
         {{ default__persist_docs(relation, model, for_relation, for_columns) }}
+    {%- endif -%}
     {%- endif -%}
 {%- endmacro %}

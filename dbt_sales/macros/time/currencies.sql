@@ -1,0 +1,28 @@
+{# Money is rounded once, for each day, place and currency; from there on it is only summed. #}
+{% macro converted_totals(amounts, rate) -%}
+    {%- for amount in amounts %}
+        sum(round({{ amount }} * {{ rate }}, 2)) as {{ amount }}{{ ',' if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
+
+{# Names of the marts that hold money and whose grain has no currency. Reads the project, no rows. #}
+{% macro marts_that_mix_currencies() -%}
+    {%- set money = [
+        'gross_sales', 'discounts', 'returns', 'net_sales', 'cost_amount', 'gross_margin', 'costed_net_sales',
+        'cancelled_value', 'adjustment_value', 'pending_payment_value', 'order_value',
+    ] -%}
+    {%- set mixed = [] -%}
+    {%- set nodes = graph.nodes.values() | list if execute else [] -%}
+    {%- for mart in nodes if mart.resource_type == 'model' and mart.fqn[1] == 'kpi' -%}
+        {%- set grain = [] -%}
+        {%- for test in nodes if test.resource_type == 'test' and test.attached_node == mart.unique_id
+            and test.test_metadata.name == 'unique_combination_of_columns' -%}
+            {%- do grain.extend(test.test_metadata.kwargs.combination) -%}
+        {%- endfor -%}
+        {%- set holds_money = mart.columns.keys() | select('in', money) | list -%}
+        {%- if holds_money and 'currency' not in grain and 'reporting_currency' not in mart.columns -%}
+            {%- do mixed.append(mart.name) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(mixed) }}
+{%- endmacro %}

@@ -1,0 +1,56 @@
+{# What kpi_daily_sales holds and may be summed over any of its columns but the currency. #}
+{% macro additive_measures() -%}
+    {{ return(line_sums() + ['orders', 'cancelled_orders', 'adjustment_value']) }}
+{%- endmacro %}
+
+{# Those of them that are no money, and no units, which may be fractions. #}
+{% macro counts() -%}
+    {{ return([
+        'orders', 'cancelled_orders', 'costed_lines', 'delivered_lines', 'delivered_on_time_lines', 'delivery_days',
+        'ratings_1', 'ratings_2', 'ratings_3', 'ratings_4', 'ratings_5', 'lines',
+    ]) }}
+{%- endmacro %}
+
+{# What a period is compared by, beside the rates. #}
+{% macro compared_measures() -%}
+    {{ return([
+        'gross_sales', 'discounts', 'returns', 'net_sales', 'orders', 'units_sold', 'returned_units', 'gross_margin',
+        'costed_net_sales', 'cancelled_value', 'cancelled_orders',
+    ]) }}
+{%- endmacro %}
+
+{# By name, the numerator and denominator of each rate of a period. #}
+{% macro period_rates() -%}
+    {{ return({
+        'aov': ['net_sales', 'orders'],
+        'units_per_order': ['units_sold', 'orders'],
+        'margin_rate': ['gross_margin', 'costed_net_sales'],
+        'cost_coverage_rate': ['costed_net_sales', 'net_sales'],
+        'discount_rate': ['discounts', 'gross_sales'],
+        'return_rate': ['returned_units', 'units_sold'],
+        'cancellation_rate': ['cancelled_orders', '(orders + cancelled_orders)'],
+    }) }}
+{%- endmacro %}
+
+{# sum() of whole numbers is numeric in PostgreSQL; a count stays one. #}
+{% macro totals(measures) -%}
+    {%- for measure in measures %}
+        sum({{ measure }}){{ '::bigint' if measure in counts() }} as {{ measure }}
+        {{- ',' if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
+
+{# Σ/Σ, exact, and null where there is nothing to divide by. #}
+{% macro ratio(numerator, denominator) -%}
+    {{ numerator }}::numeric / nullif({{ denominator }}, 0)
+{%- endmacro %}
+
+{% macro change_rate(value, base) -%}
+    ({{ value }} - {{ base }})::numeric / nullif(greatest({{ base }}, 0), 0)
+{%- endmacro %}
+
+{% macro rates() -%}
+    {%- for rate, parts in period_rates().items() %}
+        {{ ratio(parts[0], parts[1]) }} as {{ rate }}{{ ',' if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}

@@ -1,0 +1,19 @@
+{{ config(materialized='view') }}
+
+with totals as (
+    select
+        sale_date,
+        currency,
+        {{ totals(additive_measures()) }}
+    from {{ ref('kpi_daily_sales') }}
+    group by sale_date, currency
+),
+
+final as (
+    select
+        *,
+        {{ rates() }}
+    from totals
+)
+
+select * from final

@@ -1,0 +1,72 @@
+{{ config(materialized='view') }}
+
+{% set minimum = var('mover_minimum_net_sales') %}
+
+with spans as (
+    select
+        currency,
+        min(sale_date) as first_sale_date,
+        max(sale_date) as as_of_date
+    from {{ ref('kpi_daily_category_sales') }}
+    group by currency
+),
+
+-- Without a whole previous period there is nothing to move from.
+windows as (
+    select
+        spans.currency,
+        presets.period,
+        spans.as_of_date,
+        spans.as_of_date - presets.days + 1 as period_start,
+        spans.as_of_date - 2 * presets.days + 1 as previous_start
+    from spans
+    cross join (values ('7_days', 7), ('28_days', 28)) as presets (period, days)
+    where spans.first_sale_date <= spans.as_of_date - 2 * presets.days + 1
+),
+
+members as (
+    {{ sales_of_two_periods('product', ref('kpi_daily_product_sales'), 'product_id') }}
+    union all
+    {{ sales_of_two_periods('category', ref('kpi_daily_category_sales'), 'product_category') }}
+    union all
+    {{ sales_of_two_periods('region', ref('kpi_daily_sales'), 'sales_region') }}
+),
+
+changes as (
+    select
+        *,
+        net_sales - previous_net_sales as delta,
+        sum(net_sales - previous_net_sales) over (partition by currency, period, dimension) as total_delta
+    from members
+),
+
+products as (
+    select
+        product_id,
+        product_name
+    from {{ ref('dim_products') }}
+),
+
+final as (
+    select
+        changes.currency,
+        changes.period,
+        changes.dimension,
+        changes.member,
+        coalesce(products.product_name, changes.member) as member_name,
+        changes.as_of_date,
+        changes.net_sales,
+        changes.previous_net_sales,
+        changes.delta,
+        case
+            when changes.previous_net_sales >= {{ minimum }}
+                then {{ change_rate('changes.net_sales', 'changes.previous_net_sales') }}
+        end as delta_rate,
+        changes.total_delta,
+        {{ ratio('changes.delta', 'changes.total_delta') }} as contribution_rate
+    from changes
+    left join products on changes.dimension = 'product' and changes.member = products.product_id
+    where greatest(changes.net_sales, changes.previous_net_sales) >= {{ minimum }}
+)
+
+select * from final

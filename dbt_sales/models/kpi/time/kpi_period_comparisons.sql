@@ -1,0 +1,158 @@
+{{ config(materialized='view') }}
+
+with spans as (
+    select
+        currency,
+        min(sale_date) as first_sale_date,
+        max(sale_date) as as_of_date
+    from {{ ref('kpi_daily_category_sales') }} -- the mart that has the fewest rows
+    group by currency
+),
+
+presets as (
+    select *
+    from (
+        values
+        ('day', 1, null, null::interval),
+        ('7_days', 7, null, null),
+        ('28_days', 28, null, null),
+        ('month_to_date', null, 'month', '1 month'),
+        ('quarter_to_date', null, 'quarter', '3 months'),
+        ('year_to_date', null, 'year', '1 year')
+    ) as preset (period, days, calendar_unit, unit_length)
+),
+
+starts as (
+    select
+        spans.*,
+        presets.period,
+        presets.unit_length,
+        coalesce(
+            spans.as_of_date - presets.days + 1,
+            date_trunc(presets.calendar_unit, spans.as_of_date::timestamp)::date
+        ) as period_start
+    from spans
+    cross join presets
+),
+
+periods as (
+    select
+        *,
+        as_of_date - period_start + 1 as period_days,
+        (period_start - unit_length)::date as previous_unit_start
+    from starts
+),
+
+-- Equal elapsed time is an equal number of days from the start, but never beyond the end: the 31 days of March are
+-- compared with the 28 of February.
+compared_days as (
+    select
+        *,
+        'previous_period' as comparison,
+        period_start - period_days as compared_start,
+        period_start - 1 as compared_end
+    from periods
+    union all
+    select
+        *,
+        'same_weekdays_last_year' as comparison,
+        period_start - 364 as compared_start,
+        as_of_date - 364 as compared_end
+    from periods
+    union all
+    select
+        *,
+        'same_elapsed_time' as comparison,
+        previous_unit_start as compared_start,
+        least(previous_unit_start + period_days, period_start) - 1 as compared_end
+    from periods
+    where previous_unit_start is not null
+),
+
+comparisons as (
+    select
+        *,
+        compared_start >= first_sale_date as is_complete
+    from compared_days
+),
+
+-- Two years at most, whatever the history.
+days as (
+    select
+        sale_date,
+        currency,
+        {{ compared_measures() | join(', ') }}
+    from {{ ref('kpi_daily_totals') }}
+    where sale_date >= (select min(compared_start) from comparisons)
+),
+
+windows as (
+    select
+        currency,
+        period_start as first_day,
+        as_of_date as last_day
+    from periods
+    union distinct
+    select
+        currency,
+        compared_start as first_day,
+        compared_end as last_day
+    from comparisons
+    where compared_end >= first_sale_date
+),
+
+sums as (
+    select
+        windows.currency,
+        windows.first_day,
+        windows.last_day,
+        {{ totals(compared_measures()) }}
+    from windows
+    left join days
+        on windows.currency = days.currency and days.sale_date between windows.first_day and windows.last_day
+    group by windows.currency, windows.first_day, windows.last_day
+),
+
+counted as (
+    select
+        currency,
+        first_day,
+        last_day,
+        {{ totals_or_nothing() }}
+    from sums
+),
+
+window_totals as (
+    select
+        *,
+        {{ rates() }}
+    from counted
+),
+
+final as (
+    select
+        comparisons.currency,
+        comparisons.period,
+        comparisons.comparison,
+        comparisons.as_of_date,
+        comparisons.period_start,
+        comparisons.period_days,
+        comparisons.compared_start,
+        comparisons.compared_end,
+        comparisons.compared_end - comparisons.compared_start + 1 as compared_days,
+        comparisons.is_complete,
+        {{ compared_columns('current_window', 'compared', 'comparisons.is_complete') }}
+    from comparisons
+    inner join window_totals as current_window
+        on
+            comparisons.currency = current_window.currency
+            and comparisons.period_start = current_window.first_day
+            and comparisons.as_of_date = current_window.last_day
+    left join window_totals as compared
+        on
+            comparisons.currency = compared.currency
+            and comparisons.compared_start = compared.first_day
+            and comparisons.compared_end = compared.last_day
+)
+
+select * from final

@@ -1,0 +1,135 @@
+{{ config(materialized='view') }}
+
+with targets as (
+    select * from {{ ref('sales_targets') }}
+),
+
+months as (
+    select
+        month,
+        currency,
+        share_elapsed
+    from {{ ref('kpi_monthly_run_rate') }}
+),
+
+spans as (
+    select
+        currency,
+        min(month) as first_month,
+        max(month) as last_month
+    from months
+    group by currency
+),
+
+-- Targets of months in which nothing was sold yet are no news, and of those before the first sale no failure.
+due as (
+    select targets.*
+    from targets
+    inner join spans
+        on targets.currency = spans.currency and targets.month between spans.first_month and spans.last_month
+),
+
+monthly as (
+    select
+        date_trunc('month', sale_date::timestamp)::date as month,
+        sales_region,
+        store_id,
+        currency,
+        sum(net_sales) as net_sales
+    from {{ ref('kpi_daily_sales') }}
+    where sale_date >= (select min(month) from due)
+    group by date_trunc('month', sale_date::timestamp)::date, sales_region, store_id, currency
+),
+
+actuals as (
+    select
+        'sales_region' as place_type,
+        month,
+        sales_region as place,
+        currency,
+        sum(net_sales) as net_sales
+    from monthly
+    group by month, sales_region, currency
+    union all
+    select
+        'store_id' as place_type,
+        month,
+        store_id as place,
+        currency,
+        sum(net_sales) as net_sales
+    from monthly
+    group by month, store_id, currency
+),
+
+-- Sales of a place without a target stand beside the others, so that the places add up to the whole.
+planned as (
+    select distinct
+        month,
+        place_type,
+        currency
+    from due
+),
+
+places as (
+    select
+        month,
+        place_type,
+        place,
+        currency
+    from due
+    union distinct
+    select
+        actuals.month,
+        actuals.place_type,
+        actuals.place,
+        actuals.currency
+    from actuals
+    inner join planned
+        on
+            actuals.month = planned.month
+            and actuals.place_type = planned.place_type
+            and actuals.currency = planned.currency
+),
+
+prorated as (
+    select
+        places.month,
+        places.place_type,
+        places.place,
+        places.currency,
+        coalesce(actuals.net_sales, 0) as net_sales,
+        due.target_net_sales,
+        coalesce(months.share_elapsed, 1) as share_elapsed, -- a month between others that sold nothing is over
+        round(due.target_net_sales * coalesce(months.share_elapsed, 1), 2) as target_to_date
+    from places
+    left join due
+        on
+            places.month = due.month
+            and places.place_type = due.place_type
+            and places.place = due.place
+            and places.currency = due.currency
+    left join actuals
+        on
+            places.month = actuals.month
+            and places.place_type = actuals.place_type
+            and places.place = actuals.place
+            and places.currency = actuals.currency
+    left join months on places.month = months.month and places.currency = months.currency
+),
+
+final as (
+    select
+        month,
+        place_type,
+        place,
+        currency,
+        net_sales,
+        target_net_sales,
+        share_elapsed,
+        target_to_date,
+        net_sales - target_to_date as gap,
+        {{ ratio('net_sales', 'target_to_date') }} as attainment_rate
+    from prorated
+)
+
+select * from final

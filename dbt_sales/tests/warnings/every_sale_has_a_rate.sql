@@ -1,0 +1,14 @@
+{{ config(severity='warn') }}
+-- Sales that kpi_reporting_daily_sales will refuse to convert.
+select
+    days.currency,
+    min(days.sale_date) as first_date,
+    max(days.sale_date) as last_date
+from {{ ref('kpi_daily_totals') }} as days
+left join {{ ref('currency_rates') }} as rates
+    on
+        days.currency = rates.currency
+        and days.sale_date >= rates.rate_date
+        and rates.reporting_currency = '{{ var("reporting_currency") }}'
+where days.currency != '{{ var("reporting_currency") }}' and rates.rate is null
+group by days.currency

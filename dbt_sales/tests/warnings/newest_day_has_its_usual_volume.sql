@@ -1,0 +1,7 @@
+{{ config(severity='warn') }}
+-- A day may well be unusual, but somebody should have looked whether a sheet is missing or has come twice.
+select *
+from {{ ref('kpi_volume_anomalies') }}
+where
+    is_anomaly
+    and sale_date = (select max(newest.sale_date) from {{ ref('kpi_volume_anomalies') }} as newest)
