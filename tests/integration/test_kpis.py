@@ -13,11 +13,29 @@ from loader.pipeline import Pipeline
 from scripts.csv_generator import HEADER, sheet
 from scripts.stack import REPOSITORY, Stack
 from tests.conftest import World, new_world
-from tests.integration.test_loading import ONLINE_RETAIL as ONLINE_RETAIL_SHEET
-from tests.integration.test_loading import ONLINE_RETAIL_FEED
 from tests.oracle import GENERATED, ONLINE_RETAIL, Oracle, Uploads, differences
 
 EURO_SALES = replace(GENERATED, feed="euro_sales", columns={**GENERATED.columns, "currency": '"Currency"'})
+ONLINE_RETAIL_SHEET = REPOSITORY.parent / "shared" / "data" / "online_retail_2010-12-01.csv"
+ONLINE_RETAIL_FEED = """
+feed: online_retail
+match: "uk-shop/*.csv"
+format: {dates: ["%Y-%m-%d %H:%M:%S"], timezone: Europe/London}
+columns:
+  sale_id: InvoiceNo
+  sold_at: InvoiceDate
+  product_id: StockCode
+  product_name: Description
+  quantity: Quantity
+  unit_price: UnitPrice
+  customer_id: {header: CustomerID, strip_suffix: ".0"}
+  sales_region: Country
+  currency: {value: GBP}
+line_type:
+  - {when: {sale_id: "^C"}, is: return}
+  - {when: {sale_id: "^A"}, is: adjustment}
+rejects: {max_ratio: 0.05}
+"""
 KINDS = {"CSV/": GENERATED, "euro/": EURO_SALES, "uk-shop/": ONLINE_RETAIL}
 
 

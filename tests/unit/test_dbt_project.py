@@ -29,7 +29,7 @@ READS = {
     "staging": {"source"},
     "intermediate": {"staging", "intermediate", "seed"},
     "core": {"staging", "intermediate", "core", "seed"},
-    "kpi": {"core", "kpi", "seed"},
+    "kpi": {"core", "kpi", "seed", "function"},
     "ops": {"staging"},
     "snapshot": {"core"},
 }
@@ -72,7 +72,7 @@ class Project:
         return (node for node in self.manifest["nodes"].values() if node["resource_type"] == kind)
 
     def parents(self, node: dict[str, Any]) -> list[dict[str, Any]]:
-        known = self.manifest["nodes"] | self.manifest["sources"]
+        known = self.manifest["nodes"] | self.manifest["sources"] | self.manifest["functions"]
         return [known[parent] for parent in node["depends_on"]["nodes"]]
 
     def tests_of(self, model: dict[str, Any]) -> list[dict[str, Any]]:

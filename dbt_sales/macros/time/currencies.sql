@@ -20,7 +20,9 @@
             {%- do grain.extend(test.test_metadata.kwargs.combination) -%}
         {%- endfor -%}
         {%- set holds_money = mart.columns.keys() | select('in', money) | list -%}
-        {%- if holds_money and 'currency' not in grain and 'reporting_currency' not in mart.columns -%}
+        {#- A single line has one currency. #}
+        {%- set known = ['currency', 'reporting_currency', 'row_number'] -%}
+        {%- if holds_money and not grain | select('in', known) | list -%}
             {%- do mixed.append(mart.name) -%}
         {%- endif -%}
     {%- endfor -%}

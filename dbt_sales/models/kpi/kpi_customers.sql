@@ -27,8 +27,11 @@ where
 
 with bounds as (
     select
-        (select max(sale_date) from {{ whole(calendar) }} as day) - {{ var('customer_window_days') }} as window_start,
-        (select max(sale_date) from (select * from {{ calendar }}) as day) - {{ var('customer_window_days') }} as published_window_start
+        max(sale_date) - {{ var('customer_window_days') }} as window_start,
+        (
+            select max(sale_date) from (select * from {{ calendar }}) as published
+        ) - {{ var('customer_window_days') }} as published_window_start
+    from {{ whole(calendar) }} as day
 ),
 
 members as (
