@@ -139,31 +139,27 @@ class Uploads:
 
     kinds: Mapping[str, SheetKind]  # by the start of the key
     _file_ids: dict[tuple[str, str], int] = field(default_factory=dict)
-    _counting: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    _counting: dict[str, int] = field(default_factory=dict)
+    _read: dict[int, tuple[str, bytes]] = field(default_factory=dict)
 
     def put(self, key: str, content: bytes, refused: bool = False) -> int:
         """The number that the ledger gives to this version: a content that comes back has its number back."""
         identity = (key, sha256(content).hexdigest())
         file_id = self._file_ids.setdefault(identity, len(self._file_ids) + 1)
         if not refused:
-            self._counting[key] = file_id, content
+            self._counting[key] = file_id
+            self._read[file_id] = key, content
         return file_id
 
     def take_back(self, key: str) -> int:
         """The number of the version that counted until now."""
-        file_id, _ = self._counting.pop(key)
-        return file_id
+        return self._counting.pop(key)
 
-    @property
-    def keys(self) -> list[str]:
-        """Keys of which a version counts."""
-        return sorted(self._counting)
-
-    def counting(self) -> Iterator[tuple[int, SheetKind, str, bytes]]:
-        """Number, kind, key and content of each version that counts."""
-        for key, (file_id, content) in sorted(self._counting.items()):
+    def versions(self) -> Iterator[tuple[int, SheetKind, str, bytes, bool]]:
+        """Number, kind, key and content of each version that was not refused, and whether it counts."""
+        for file_id, (key, content) in self._read.items():
             (kind,) = (kind for start, kind in self.kinds.items() if key.startswith(start))
-            yield file_id, kind, key, content
+            yield file_id, kind, key, content, self._counting.get(key) == file_id
 
 
 class Oracle:
@@ -175,9 +171,11 @@ class Oracle:
         self._database.execute(
             f"create table sales_lines (feed text, file_id integer, row_number integer, {columns}, sale_date date)"
         )
-        self._database.execute("create table at_risk (file_id integer, key text, rows integer, revenue decimal(38, 2))")
-        for file_id, kind, key, content in uploads.counting():
-            self._read(file_id, kind, key, content)
+        self._database.execute(
+            "create table rejected_rows (file_id integer, key text, feed text, counts boolean, revenue decimal(38, 2))"
+        )
+        for file_id, kind, key, content, counts in uploads.versions():
+            self._read(file_id, kind, key, content, counts)
         for name, columns_of in _SEEDS.items():
             self._database.execute(
                 f"create table {name} as from read_csv($file, header = true, columns = {columns_of})",
@@ -204,26 +202,30 @@ class Oracle:
         names = [column[0] for column in found.description or ()]
         return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
-    def _read(self, file_id: int, kind: SheetKind, key: str, content: bytes) -> None:
+    def _read(self, file_id: int, kind: SheetKind, key: str, content: bytes, counts: bool) -> None:
         header, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
-        numbered = [(str(number), *cells) for number, cells in enumerate(rows, start=1) if len(cells) == len(header)]
-        cells = list(zip(*numbered, strict=True)) or [()] * (len(header) + 1)
-        sheet = pa.table({name: list(map(str.strip, each)) for name, each in zip(["row", *header], cells, strict=True)})
-        self._database.register("sheet", sheet.cast(pa.schema([(name, pa.string()) for name in sheet.column_names])))
-        fields = ", ".join(self._field(kind, name) for name in _TYPES)
-        self._database.execute(
-            f"""insert into sales_lines
-                select '{kind.feed}', {file_id}, row, {fields}, cast({kind.columns["sold_at"]} as date)
-                from sheet where {kind.is_good}"""
+        whole = [(str(number), *cells) for number, cells in enumerate(rows, start=1) if len(cells) == len(header)]
+        names = ["row", *header]
+        columns = list(zip(*whole, strict=True)) or [()] * len(names)
+        texts = [pa.array(map(str.strip, column), pa.string()) for column in columns]
+        self._database.register("sheet", pa.table(dict(zip(names, texts, strict=True))))
+        good, fields = kind.is_good, ", ".join(self._field(kind, name) for name in _TYPES)
+        if counts:
+            self._database.execute(
+                f"""insert into sales_lines
+                    select '{kind.feed}', {file_id}, row, {fields}, cast({kind.columns["sold_at"]} as date)
+                    from sheet where {good}"""
+            )
+        revenue = (
+            f"round(abs(try_cast({kind.columns['quantity']} as decimal(20, 3))"
+            f" * try_cast({kind.columns['unit_price']} as decimal(14, 4))), 2)"
         )
         self._database.execute(
-            f"""insert into at_risk
-                select {file_id}, $key, {len(rows)} - count(*) filter (where {kind.is_good}),
-                    sum(round(abs(try_cast({kind.columns["quantity"]} as decimal(20, 3))
-                        * try_cast({kind.columns["unit_price"]} as decimal(14, 4))), 2))
-                        filter (where not coalesce({kind.is_good}, false))
-                from sheet""",
-            {"key": key},
+            f"""insert into rejected_rows
+                select {file_id}, $key, '{kind.feed}', $counts, {revenue} from sheet where not coalesce({good}, false)
+                union all
+                select {file_id}, $key, '{kind.feed}', $counts, null from range({len(rows) - len(whole)})""",
+            {"key": key, "counts": counts},
         )
         self._database.unregister("sheet")
 

@@ -97,14 +97,34 @@ from summed
 left join placed using (sale_date, store_id, sales_region, sales_channel, sales_representative, currency);
 
 -- name: kpi_daily_product_sales
+-- Of several names on a day, the last that is one.
 select
     sale_date, product_id, currency,
-    last(product_name order by file_id, row_number) as product_name,
-    last(product_category order by file_id, row_number) as product_category,
+    coalesce(last(product_name order by file_id, row_number) filter (where product_name <> 'unknown'), 'unknown')
+        as product_name,
+    coalesce(
+        last(product_category order by file_id, row_number) filter (where product_category <> 'unknown'), 'unknown'
+    ) as product_category,
     count(distinct (feed, sale_id)) filter (where line_type = 'sale') as orders,
     sum(columns('m_(.*)')) as '\1'
 from measured
 group by sale_date, product_id, currency;
+
+-- name: kpi_daily_place_product_sales
+select
+    sale_date, store_id, sales_region, sales_channel, sales_representative, product_id, currency,
+    count(distinct (feed, sale_id)) filter (where line_type = 'sale') as orders,
+    sum(columns('m_(.*)')) as '\1'
+from measured
+group by sale_date, store_id, sales_region, sales_channel, sales_representative, product_id, currency;
+
+-- name: kpi_order_lines
+select
+    file_id, row_number, sale_date, feed, sale_id, line_type, store_id, sales_region, sales_channel,
+    sales_representative, currency, customer_id, product_id, product_name, product_category,
+    m_gross_sales as gross_amount, m_discounts as discount_amount, m_returns as return_amount,
+    m_net_sales as net_amount, m_cost_amount as cost_amount
+from measured;
 
 -- name: kpi_daily_category_sales
 select
@@ -123,27 +143,27 @@ from measured
 group by month, product_id, currency;
 
 -- name: original_returns
--- A return is of the latest completed order of its number up to its own day; else it is taken to be of that day.
 create table original_returns as
 select
     *,
-    coalesce(
-        (
-            select max(orders.sale_date) from orders
-            where
-                is_completed and orders.feed = measured.feed and orders.sale_id = measured.sale_id
-                and orders.sale_date <= measured.sale_date
-        ),
-        sale_date
-    ) as original_sale_date
+    (
+        select max(orders.sale_date) from orders
+        where
+            is_completed and orders.feed = measured.feed and orders.sale_id = measured.sale_id
+            and orders.sale_date <= measured.sale_date
+    ) as ordered_on
 from measured
 where line_type = 'return';
 
 -- name: kpi_daily_original_returns
+-- A return is of the latest completed order of its number up to its own day; else it is taken to be of that day.
 select
-    original_sale_date, sale_date, product_id, store_id, sales_region, sales_channel, sales_representative, currency,
+    coalesce(ordered_on, sale_date) as original_sale_date, sale_date,
+    product_id, store_id, sales_region, sales_channel, sales_representative, currency,
     sum(m_returns) as returns,
-    sum(m_returned_units) as returned_units
+    sum(m_returned_units) as returned_units,
+    count(ordered_on) as matched_lines,
+    count(*) as lines
 from original_returns
 group by all;
 
@@ -166,32 +186,37 @@ inner join items as b
 group by all;
 
 -- name: customers
--- Grain: customer and currency; customers who only gave back have no first order.
+-- Of customers with a completed order, each currency in which they bought or gave back. Their first and latest order
+-- are those in any currency.
 create table customers as
-with ordered as (
-    select
-        customer_id, currency,
-        count(*) as orders,
-        min(sale_date) as first_order_date,
-        max(sale_date) as last_order_date,
-        first(sale_id order by sale_date, ordered_at, feed, sale_id) as first_order_id,
-        count(*) filter (where sale_date > (select sale_date - 365 from latest)) as orders_365
+with known as (
+    select customer_id, min(sale_date) as first_order_date, max(sale_date) as last_order_date
     from orders
     where is_completed and customer_id <> 'unknown'
     group by all
-), netted as (
+), ordered as (
     select
         customer_id, currency,
+        count(*) as orders,
+        count(*) filter (where sale_date > (select sale_date - 365 from latest)) as window_orders
+    from orders
+    where is_completed
+    group by all
+), summed as (
+    select
+        customer_id, currency,
+        sum(m_units_sold) as units_sold,
         sum(m_net_sales) as net_sales,
-        coalesce(sum(m_net_sales) filter (where sale_date > (select sale_date - 365 from latest)), 0) as net_sales_365
+        coalesce(sum(m_net_sales) filter (where sale_date > (select sale_date - 365 from latest)), 0) as window_net_sales
     from measured
-    where line_type in ('sale', 'return') and customer_id <> 'unknown'
+    where line_type in ('sale', 'return')
     group by all
 )
 select
-    customer_id, currency, first_order_date, first_order_id, last_order_date,
-    coalesce(orders, 0) as orders, net_sales, coalesce(orders_365, 0) as orders_365, net_sales_365
-from netted
+    customer_id, currency, first_order_date, last_order_date,
+    coalesce(orders, 0) as orders, units_sold, net_sales, coalesce(window_orders, 0) as window_orders, window_net_sales
+from summed
+inner join known using (customer_id)
 left join ordered using (customer_id, currency);
 
 -- name: kpi_customers
@@ -216,7 +241,7 @@ from numbered
 group by all;
 
 -- name: customer_months
--- What each customer did in a month, in the cohort of the month of the first completed order in that currency.
+-- What each customer did in a month and currency, in the cohort of the month of the first completed order in any.
 create table customer_months as
 with ordered as (
     select month, customer_id, currency, count(*) as orders from orders where is_completed group by all
@@ -231,8 +256,7 @@ select
     netted.month, customer_id, currency, coalesce(ordered.orders, 0) as orders, netted.net_sales
 from netted
 inner join customers using (customer_id, currency)
-left join ordered using (month, customer_id, currency)
-where first_order_date is not null;
+left join ordered using (month, customer_id, currency);
 
 -- name: kpi_cohort_months
 select
@@ -240,24 +264,29 @@ select
     count(*) filter (where orders > 0) as active_customers,
     count(*) filter (where orders >= 2) as repeat_customers,
     sum(orders) as orders,
-    sum(net_sales) as net_sales
+    sum(net_sales) as net_sales,
+    count(*) as customers
 from customer_months
 group by all;
 
 -- name: kpi_cohort_retention
--- Every month from a cohort's own to the latest one, whether anybody came back or not.
+-- Every month from a cohort's own to the latest one, whether anybody came back or not; of members, those who ordered in
+-- this currency in the first month make the size.
 with sizes as (
-    select cohort_month, currency, count(distinct customer_id) as cohort_size
+    select cohort_month, currency, count(*) as cohort_size
     from customer_months
-    where cohort_month = month
+    where cohort_month = month and orders > 0
     group by all
 ), months as (
-    select cohort_month, currency, cohort_size, cast(unnest(generate_series(cohort_month, latest.month, interval 1 month)) as date) as month
+    select
+        cohort_month, currency, cohort_size,
+        cast(unnest(generate_series(cohort_month, latest.month, interval 1 month)) as date) as month
     from sizes, latest
 ), active as (
     select
         cohort_month, month, currency,
         count(*) filter (where orders > 0) as active_customers,
+        sum(orders) as orders,
         sum(net_sales) as net_sales
     from customer_months
     group by all
@@ -266,50 +295,68 @@ select
     cohort_month, month, currency, cohort_size,
     date_diff('month', cohort_month, month) as months_since,
     coalesce(active_customers, 0) as active_customers,
-    coalesce(active_customers, 0) / cohort_size as retention_rate,
+    coalesce(orders, 0) as orders,
     coalesce(net_sales, 0) as net_sales,
-    coalesce(net_sales, 0) / cohort_size as net_sales_per_member
+    coalesce(active_customers, 0) / cohort_size as retention_rate,
+    coalesce(net_sales, 0) / cohort_size as net_sales_per_member,
+    sum(coalesce(net_sales, 0)) over (partition by cohort_month, currency order by month) / cohort_size
+        as cumulative_net_sales_per_member
 from months
 left join active using (cohort_month, month, currency);
 
--- name: kpi_monthly_repeat_customers
-select
-    month, currency,
-    count(*) as customers,
-    count(*) filter (where orders >= 2) as repeat_customers,
-    count(*) filter (where orders >= 2) / count(*) as repeat_rate
-from customer_months
-where orders > 0
-group by all;
-
--- name: kpi_customer_rfm
+-- name: rfm
+create table rfm as
 select
     customer_id, currency,
+    latest.sale_date as as_of_date,
     latest.sale_date - last_order_date as recency_days,
-    orders_365 as frequency,
-    net_sales_365 as monetary,
+    window_orders as frequency,
+    window_net_sales as monetary,
     ntile(5) over (partition by currency order by last_order_date, customer_id) as recency_score,
-    ntile(5) over (partition by currency order by orders_365, customer_id) as frequency_score,
-    ntile(5) over (partition by currency order by net_sales_365, customer_id) as monetary_score
+    ntile(5) over (partition by currency order by window_orders, customer_id) as frequency_score,
+    ntile(5) over (partition by currency order by window_net_sales, customer_id) as monetary_score
 from customers, latest
-where orders_365 > 0;
+where window_orders > 0;
+
+-- name: kpi_customer_rfm
+select * from rfm;
+
+-- name: kpi_rfm_segments
+-- Only what all segments of a currency sum to: their names are the mart's own.
+select currency, any_value(as_of_date) as as_of_date, count(*) as customers, sum(frequency) as orders, sum(monetary) as net_sales
+from rfm
+group by currency;
 
 -- name: kpi_product_abc
-with yearly as (
-    select product_id, currency, sum(m_net_sales) as net_sales
-    from measured, latest
-    where measured.month > latest.month - interval 12 month
+-- Of the twelve calendar months up to the latest of the currency. What came back more than it sold has no share.
+with bounds as (
+    select currency, max(month) as last_month from measured where line_type in ('sale', 'return') group by all
+), yearly as (
+    select product_id, currency, last_month, sum(m_net_sales) as net_sales
+    from measured
+    inner join bounds using (currency)
+    where month > last_month - interval 12 month and line_type in ('sale', 'return')
     group by all
+), ranked as (
+    select
+        *,
+        row_number() over (partition by currency order by net_sales desc, product_id) as sales_rank,
+        greatest(net_sales, 0) as earned
+    from yearly
 ), shared as (
     select
         *,
-        sum(net_sales) over (partition by currency order by net_sales desc, product_id rows unbounded preceding)
-            / sum(net_sales) over (partition by currency) as cumulative_share
-    from yearly
+        sum(earned) over (partition by currency) as all_earned,
+        sum(earned) over (partition by currency order by sales_rank) as earned_so_far
+    from ranked
 )
 select
-    product_id, currency, net_sales, cumulative_share,
-    case when cumulative_share <= 0.8 then 'A' when cumulative_share <= 0.95 then 'B' else 'C' end as abc_class
+    product_id, currency, last_month, net_sales, sales_rank,
+    earned / nullif(all_earned, 0) as sales_share,
+    earned_so_far / nullif(all_earned, 0) as cumulative_share,
+    case when earned_so_far <= 0.80 * all_earned and all_earned > 0 then 'A'
+        when earned_so_far <= 0.95 * all_earned and all_earned > 0 then 'B'
+        else 'C' end as abc_class
 from shared;
 
 -- name: totals
@@ -396,33 +443,89 @@ inner join weekday_weights using (month, currency)
 where weekday = isodow(day)
 group by month, currency, net_sales, last_sale_date;
 
+-- name: backtests
+-- What each month came to, as a multiple of its own run rate after as many days as the running month has. Months that
+-- were not over then, and that lie wholly after the first sale.
+create table backtests as
+with running as (
+    select month, currency, day(last_sale_date) as days
+    from shares
+    qualify row_number() over (partition by currency order by month desc) = 1
+), earlier as (
+    select running.month, running.currency, shares.month as earlier_month, shares.net_sales, days
+    from running
+    inner join shares on shares.currency = running.currency and shares.month < running.month
+    where
+        days < day(last_day(shares.month))
+        and shares.month >= (select min(sale_date) from totals where totals.currency = running.currency)
+), elapsed as (
+    select
+        earlier.month, earlier.currency, earlier_month, earlier.net_sales,
+        (
+            select coalesce(sum(totals.net_sales), 0) from totals
+            where
+                totals.currency = earlier.currency
+                and sale_date between earlier_month and earlier_month + cast(days - 1 as integer)
+        ) as so_far,
+        (
+            select sum(weight) filter (where day(day) <= days) / sum(weight)
+            from (select cast(unnest(generate_series(earlier_month, last_day(earlier_month), interval 1 day)) as date) as day)
+            inner join weekday_weights on weekday = isodow(day)
+            where weekday_weights.month = earlier_month and weekday_weights.currency = earlier.currency
+        ) as share_elapsed
+    from earlier
+)
+select month, currency, cast(net_sales as double) * share_elapsed / cast(so_far as double) as multiple
+from elapsed
+where so_far > 0 and share_elapsed > 0;
+
 -- name: kpi_monthly_run_rate
+-- The band of a month that is over is the month itself.
+with told as (
+    select
+        month, currency, count(*) as backtest_months,
+        quantile_cont(multiple, 0.1) as low, quantile_cont(multiple, 0.9) as high
+    from backtests
+    group by all
+), rated as (
+    select
+        shares.month, shares.currency, shares.net_sales, shares.last_sale_date, shares.share_elapsed,
+        cast(shares.net_sales as double) / nullif(shares.share_elapsed, 0) as run_rate,
+        previous.net_sales as previous_month_net_sales
+    from shares
+    left join shares as previous
+        on previous.currency = shares.currency and previous.month = shares.month - interval 1 month
+)
 select
-    shares.month, shares.currency, shares.net_sales, shares.last_sale_date, shares.share_elapsed,
-    cast(shares.net_sales as double) / nullif(shares.share_elapsed, 0) as run_rate,
-    previous.net_sales as previous_month_net_sales
-from shares
-left join shares as previous
-    on previous.currency = shares.currency and previous.month = shares.month - interval 1 month;
+    rated.*,
+    case when share_elapsed = 1 then run_rate when backtest_months >= 3 then run_rate * low end as run_rate_low,
+    case when share_elapsed = 1 then run_rate when backtest_months >= 3 then run_rate * high end as run_rate_high,
+    case when share_elapsed < 1 then coalesce(backtest_months, 0) end as backtest_months
+from rated
+left join told using (month, currency);
 
 -- name: kpi_product_pairs
 with counted as (
     select month, count(*) as all_orders from orders where is_completed group by all
 ), items as (
-    select feed, sale_id, sale_date, month, unnest(products) as product_id from baskets
+    select distinct month, feed, sale_id, sale_date, product_id from measured where line_type = 'sale'
 ), alone as (
     select month, product_id, count(*) as orders from items group by all
+), small as (
+    select feed, sale_id, sale_date, month, unnest(products) as product_id from baskets
 ), pairs as (
     select a.month, a.product_id as product_a, b.product_id as product_b, count(*) as orders
-    from items as a
-    inner join items as b
+    from small as a
+    inner join small as b
         on b.feed = a.feed and b.sale_id = a.sale_id and b.sale_date = a.sale_date and b.product_id > a.product_id
     group by all
+    having count(*) >= 3
 )
 select
     pairs.month, product_a, product_b, pairs.orders,
     pairs.orders / all_orders as support,
-    pairs.orders / a.orders as confidence,
+    pairs.orders / a.orders as confidence_a_to_b,
+    pairs.orders / b.orders as confidence_b_to_a,
     pairs.orders * all_orders / (a.orders * b.orders) as lift
 from pairs
 inner join counted using (month)
@@ -430,76 +533,101 @@ inner join alone as a on a.month = pairs.month and a.product_id = product_a
 inner join alone as b on b.month = pairs.month and b.product_id = product_b;
 
 -- name: kpi_price_volume_mix
--- Of each product that sold in a month or in the one before, where the change of its net sales comes from: other
--- prices for what is sold now, more or fewer units of everything, and another share of the units. A product without
--- units before, or without a price then, is all mix.
+-- Of each product that sold in a month or in the one that it is compared with, where the change of its net sales comes
+-- from: other prices for what is sold now, more or fewer units of everything, and another share of the units. Units are
+-- those that stayed sold. What sold in one of the months only has no price to compare.
 with monthly as (
-    select month, product_id, currency, sum(m_net_sales) as net_sales, sum(m_units_sold) as units
+    select
+        month, product_id, currency,
+        sum(m_net_sales) as net_sales, sum(m_units_sold) - sum(m_returned_units) as units
     from measured
     group by all
+), comparisons as (
+    select unnest(['previous_month', 'last_year']) as comparison, unnest([1, 12]) as months
+), pairs as (
+    select now.month, comparison, currency, cast(now.month - to_months(months) as date) as base_month
+    from (select distinct month, currency from monthly) as now
+    cross join comparisons
+    where exists (
+        select 1 from monthly as base
+        where base.currency = now.currency and base.month = now.month - to_months(months)
+    )
+), sold as (
+    select pairs.month, comparison, pairs.currency, product_id, net_sales, units, 0 as base_net_sales, 0 as base_units
+    from pairs
+    inner join monthly on monthly.currency = pairs.currency and monthly.month = pairs.month
+    union all
+    select pairs.month, comparison, pairs.currency, product_id, 0, 0, net_sales, units
+    from pairs
+    inner join monthly on monthly.currency = pairs.currency and monthly.month = base_month
 ), compared as (
     select
-        coalesce(now.month, cast(before.month + interval 1 month as date)) as month,
-        coalesce(now.product_id, before.product_id) as product_id,
-        coalesce(now.currency, before.currency) as currency,
-        coalesce(now.net_sales, 0) as net_sales,
-        coalesce(before.net_sales, 0) as previous_net_sales,
-        coalesce(now.units, 0) as units,
-        coalesce(before.units, 0) as previous_units
-    from monthly as now
-    full join monthly as before
-        on before.month + interval 1 month = now.month
-        and before.product_id = now.product_id and before.currency = now.currency
-    where coalesce(now.month, before.month + interval 1 month) <= (select month from latest)
-), grown as (
-    select
-        *,
-        sum(units) over (partition by month, currency) / nullif(sum(previous_units) over (partition by month, currency), 0)
-            as growth
-    from compared
+        month, comparison, product_id, currency,
+        sum(net_sales) as net_sales, sum(units) as units,
+        sum(base_net_sales) as base_net_sales, sum(base_units) as base_units
+    from sold
+    group by all
 ), effects as (
     select
         *,
-        net_sales - previous_net_sales as net_sales_change,
-        case when units > 0 and previous_units > 0 then net_sales - previous_net_sales * units / previous_units else 0 end
+        net_sales - base_net_sales as net_sales_change,
+        case when units > 0 and base_units > 0 then net_sales - base_net_sales * units / base_units else 0.0::double end
             as price_effect,
-        case when previous_units > 0 then coalesce(previous_net_sales * (growth - 1), 0) else 0 end as volume_effect
-    from grown
+        cast(base_net_sales as double) * (
+            sum(units) over (partition by month, comparison, currency)
+            / nullif(sum(base_units) over (partition by month, comparison, currency), 0) - 1
+        ) as volume_effect
+    from compared
 )
-select
-    month, product_id, currency, net_sales, previous_net_sales, net_sales_change, price_effect, volume_effect,
-    net_sales_change - price_effect - volume_effect as mix_effect
+select *, cast(net_sales_change as double) - price_effect - volume_effect as mix_effect
 from effects;
 
 -- name: kpi_product_ratings
+with summed as (
+    select month, product_id, sum(columns('m_(ratings_.)')) as '\1' from measured group by all
+)
 select
-    sale_date, product_id, sum(columns('m_(ratings_.)')) as '\1'
-from measured
-group by sale_date, product_id;
+    *,
+    ratings_1 + ratings_2 + ratings_3 + ratings_4 + ratings_5 as rated_lines,
+    (ratings_1 + 2 * ratings_2 + 3 * ratings_3 + 4 * ratings_4 + 5 * ratings_5)
+        / nullif(ratings_1 + ratings_2 + ratings_3 + ratings_4 + ratings_5, 0) as mean_rating
+from summed;
 
 -- name: kpi_rep_ratings
+with summed as (
+    select month, sales_representative, sum(columns('m_(ratings_.)')) as '\1' from measured group by all
+)
 select
-    sale_date, sales_representative, sum(columns('m_(ratings_.)')) as '\1'
-from measured
-group by sale_date, sales_representative;
+    *,
+    ratings_1 + ratings_2 + ratings_3 + ratings_4 + ratings_5 as rated_lines,
+    (ratings_1 + 2 * ratings_2 + 3 * ratings_3 + 4 * ratings_4 + 5 * ratings_5)
+        / nullif(ratings_1 + ratings_2 + ratings_3 + ratings_4 + ratings_5, 0) as mean_rating
+from summed;
 
 -- name: kpi_daily_fulfilment
 select
-    sale_date, store_id, sales_region, sales_channel, sales_representative, currency,
+    sale_date, sales_region, sales_channel, currency,
     sum(m_delivered_lines) as delivered_lines,
     sum(m_delivered_on_time_lines) as delivered_on_time_lines,
     sum(m_delivery_days) as delivery_days,
+    sum(m_pending_payment_value) as pending_payment_value,
     sum(m_delivered_on_time_lines) / nullif(sum(m_delivered_lines), 0) as on_time_rate,
-    sum(m_delivery_days) / nullif(sum(m_delivered_lines), 0) as average_delivery_days
+    sum(m_delivery_days) / nullif(sum(m_delivered_lines), 0) as days_to_deliver
 from measured
 group by all;
 
 -- name: kpi_pending_payments
 select
-    sale_date, currency,
-    sum(m_pending_payment_value) as pending_payment_value,
-    (select latest.sale_date from latest) - sale_date as age_days
-from measured
+    latest.sale_date as as_of_date,
+    case
+        when latest.sale_date - measured.sale_date <= 7 then '0 to 7'
+        when latest.sale_date - measured.sale_date <= 30 then '8 to 30'
+        when latest.sale_date - measured.sale_date <= 90 then '31 to 90'
+        else 'over 90'
+    end as age,
+    currency,
+    sum(m_pending_payment_value) as pending_payment_value
+from measured, latest
 group by all
 having sum(m_pending_payment_value) <> 0;
 
@@ -545,59 +673,57 @@ with compared as (
         )
     from periods
     where months is not null
-), figures as (
+), windows as (
+    select *, 'now' as side, period_start as starts, as_of_date as ends from compared
+    union all
+    select *, 'then' as side, compared_start, compared_end from compared
+), sums as (
     select
-        compared.currency, period, comparison, as_of_date, period_start, compared_start, compared_end, first_date,
-        now.*, before.*
-    from compared
-    cross join lateral (
-        select
-            coalesce(sum(gross_sales), 0) as gross_sales, coalesce(sum(discounts), 0) as discounts,
-            coalesce(sum(returns), 0) as returns, coalesce(sum(net_sales), 0) as net_sales,
-            coalesce(sum(orders), 0) as orders, coalesce(sum(units_sold), 0) as units_sold,
-            coalesce(sum(returned_units), 0) as returned_units, coalesce(sum(cancelled_value), 0) as cancelled_value,
-            coalesce(sum(cancelled_orders), 0) as cancelled_orders
-        from totals
-        where totals.currency = compared.currency and sale_date between period_start and as_of_date
-    ) as now
-    cross join lateral (
-        select
-            sum(gross_sales) as gross_sales_then, sum(discounts) as discounts_then, sum(returns) as returns_then,
-            sum(net_sales) as net_sales_then, sum(orders) as orders_then, sum(units_sold) as units_sold_then,
-            sum(returned_units) as returned_units_then, sum(cancelled_value) as cancelled_value_then,
-            sum(cancelled_orders) as cancelled_orders_then
-        from totals
-        where totals.currency = compared.currency and sale_date between compared_start and compared_end
-    ) as before
+        windows.currency, period, comparison, side, as_of_date, period_start, compared_start, compared_end, first_date,
+        coalesce(sum(gross_sales), 0) as gross_sales,
+        coalesce(sum(discounts), 0) as discounts,
+        coalesce(sum(returns), 0) as returns,
+        coalesce(sum(net_sales), 0) as net_sales,
+        coalesce(sum(orders), 0) as orders,
+        coalesce(sum(units_sold), 0) as units_sold,
+        coalesce(sum(returned_units), 0) as returned_units,
+        sum(gross_margin) as gross_margin,
+        coalesce(sum(costed_net_sales), 0) as costed_net_sales,
+        coalesce(sum(cancelled_value), 0) as cancelled_value,
+        coalesce(sum(cancelled_orders), 0) as cancelled_orders
+    from windows
+    left join totals on totals.currency = windows.currency and sale_date between starts and ends
+    where ends >= first_date
+    group by all
+), figures as (
+    -- v_*: values, of which a change can be told as a share; r_*: rates, of which it is told in points.
+    select
+        currency, period, comparison, side, as_of_date, period_start, compared_start, compared_end, first_date,
+        columns(sums.* exclude (
+            currency, period, comparison, side, as_of_date, period_start, compared_start, compared_end, first_date
+        )) as 'v_\0',
+        net_sales / nullif(orders, 0) as v_aov,
+        units_sold / nullif(orders, 0) as v_units_per_order,
+        gross_margin / nullif(costed_net_sales, 0) as r_margin_rate,
+        costed_net_sales / nullif(net_sales, 0) as r_cost_coverage_rate,
+        discounts / nullif(gross_sales, 0) as r_discount_rate,
+        returned_units / nullif(units_sold, 0) as r_return_rate,
+        cancelled_orders / nullif(orders + cancelled_orders, 0) as r_cancellation_rate
+    from sums
 )
 select
     currency, period, comparison, as_of_date, period_start, compared_start, compared_end,
     as_of_date - period_start + 1 as period_days,
     compared_end - compared_start + 1 as compared_days,
     first_date <= compared_start as is_complete,
-    gross_sales, discounts, returns, net_sales, orders, units_sold, returned_units, cancelled_value, cancelled_orders,
-    net_sales / nullif(orders, 0) as aov,
-    units_sold / nullif(orders, 0) as units_per_order,
-    discounts / nullif(gross_sales, 0) as discount_rate,
-    returned_units / nullif(units_sold, 0) as return_rate,
-    cancelled_orders / nullif(orders + cancelled_orders, 0) as cancellation_rate,
-    case when compared_end >= first_date then coalesce(net_sales_then, 0) end as net_sales_compared,
-    case when compared_end >= first_date then coalesce(orders_then, 0) end as orders_compared,
-    case when compared_end >= first_date then coalesce(units_sold_then, 0) end as units_sold_compared,
-    case when compared_end >= first_date then coalesce(gross_sales_then, 0) end as gross_sales_compared,
-    case when compared_end >= first_date then coalesce(discounts_then, 0) end as discounts_compared,
-    case when compared_end >= first_date then coalesce(returns_then, 0) end as returns_compared,
-    case when compared_end >= first_date then coalesce(returned_units_then, 0) end as returned_units_compared,
-    case when compared_end >= first_date then coalesce(cancelled_value_then, 0) end as cancelled_value_compared,
-    case when compared_end >= first_date then coalesce(cancelled_orders_then, 0) end as cancelled_orders_compared,
-    net_sales_then / nullif(orders_then, 0) as aov_compared,
-    case when first_date <= compared_start then net_sales - coalesce(net_sales_then, 0) end as net_sales_delta,
-    case when first_date <= compared_start then orders - coalesce(orders_then, 0) end as orders_delta,
-    case when first_date <= compared_start then units_sold - coalesce(units_sold_then, 0) end as units_sold_delta,
-    case when first_date <= compared_start and net_sales_then > 0 then net_sales / net_sales_then - 1 end
-        as net_sales_delta_rate,
-    case when first_date <= compared_start and orders_then > 0 then orders / orders_then - 1 end as orders_delta_rate
-from figures;
+    max(columns('[vr]_(.*)')) filter (where side = 'now') as '\1',
+    max(columns('[vr]_(.*)')) filter (where side = 'then') as '\1_compared',
+    max(columns('[vr]_(.*)')) filter (where side = 'now' and first_date <= compared_start)
+        - max(columns('[vr]_(.*)')) filter (where side = 'then') as '\1_delta',
+    max(columns('v_(.*)')) filter (where side = 'now' and first_date <= compared_start)
+        / max(columns('v_(.*)')) filter (where side = 'then' and columns('v_(.*)') > 0) - 1 as '\1_delta_rate'
+from figures
+group by currency, period, comparison, as_of_date, period_start, compared_start, compared_end, first_date;
 
 -- name: kpi_movers
 with members as (
@@ -677,6 +803,7 @@ with placed as (
 ), rated as (
     select
         placed.*, coalesce(orders, 0) as orders, coalesce(cancelled_orders, 0) as cancelled_orders,
+        rate_date,
         case when placed.currency = 'USD' then cast(1 as decimal(18, 6)) else rate end as rate
     from placed
     left join completed using (sale_date, sales_region, sales_channel, currency)
@@ -688,13 +815,17 @@ with placed as (
         round(gross_sales * rate, 2) as gross_sales,
         round(discounts * rate, 2) as discounts,
         round(returns * rate, 2) as returns,
-        round(cancelled_value * rate, 2) as cancelled_value
+        round(cancelled_value * rate, 2) as cancelled_value,
+        round(cost_amount * rate, 2) as cost_amount,
+        round(costed_net_sales * rate, 2) as costed_net_sales,
+        rate_date
     from rated
 )
 select
-    sale_date, sales_region, sales_channel,
-    sum(columns(* exclude (sale_date, sales_region, sales_channel))),
-    sum(gross_sales - discounts - returns) as net_sales
+    sale_date, sales_region, sales_channel, 'USD' as reporting_currency, min(rate_date) as oldest_rate_date,
+    sum(columns(* exclude (sale_date, sales_region, sales_channel, rate_date))),
+    sum(gross_sales - discounts - returns) as net_sales,
+    sum(costed_net_sales - cost_amount) as gross_margin
 from converted
 group by sale_date, sales_region, sales_channel;
 
@@ -738,4 +869,19 @@ select
 from scored;
 
 -- name: ops_revenue_at_risk
-select file_id, key, rows as rows_rejected, coalesce(revenue, 0) as revenue_at_risk from at_risk where rows > 0;
+select file_id, key, feed, count(*) as rejected_rows, count(revenue) as readable_rows, sum(revenue) as revenue_at_risk
+from rejected_rows
+group by all;
+
+-- name: kpi_monthly_customers
+select
+    month, currency,
+    count(*) as customers,
+    count(*) filter (where cohort_month = month) as new_customers,
+    count(*) filter (where orders >= 2) as repeat_customers,
+    sum(orders) as orders,
+    count(*) filter (where orders >= 2) / count(*) as repeat_rate,
+    sum(orders) / count(*) as orders_per_customer
+from customer_months
+where orders > 0
+group by all;
