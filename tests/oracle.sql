@@ -484,7 +484,7 @@ where so_far > 0 and share_elapsed > 0;
 with told as (
     select
         month, currency, count(*) as backtest_months,
-        quantile_cont(multiple, 0.1) as low, quantile_cont(multiple, 0.9) as high
+        quantile_disc(multiple, 0.1) as low, quantile_disc(multiple, 0.9) as high
     from backtests
     group by all
 ), rated as (
@@ -535,7 +535,8 @@ inner join alone as b on b.month = pairs.month and b.product_id = product_b;
 -- name: kpi_price_volume_mix
 -- Of each product that sold in a month or in the one that it is compared with, where the change of its net sales comes
 -- from: other prices for what is sold now, more or fewer units of everything, and another share of the units. Units are
--- those that stayed sold. What sold in one of the months only has no price to compare.
+-- those that stayed sold. What sold in one of the months only has no price to compare; what had no units to begin with
+-- is new.
 with monthly as (
     select
         month, product_id, currency,
@@ -573,7 +574,7 @@ with monthly as (
         net_sales - base_net_sales as net_sales_change,
         case when units > 0 and base_units > 0 then net_sales - base_net_sales * units / base_units else 0.0::double end
             as price_effect,
-        cast(base_net_sales as double) * (
+        case when base_units > 0 then cast(base_net_sales as double) else 0.0::double end * (
             sum(units) over (partition by month, comparison, currency)
             / nullif(sum(base_units) over (partition by month, comparison, currency), 0) - 1
         ) as volume_effect
@@ -620,10 +621,10 @@ group by all;
 select
     latest.sale_date as as_of_date,
     case
-        when latest.sale_date - measured.sale_date <= 7 then '0 to 7'
-        when latest.sale_date - measured.sale_date <= 30 then '8 to 30'
-        when latest.sale_date - measured.sale_date <= 90 then '31 to 90'
-        else 'over 90'
+        when latest.sale_date - measured.sale_date <= 7 then '0 to 7 days'
+        when latest.sale_date - measured.sale_date <= 30 then '8 to 30 days'
+        when latest.sale_date - measured.sale_date <= 90 then '31 to 90 days'
+        else 'over 90 days'
     end as age,
     currency,
     sum(m_pending_payment_value) as pending_payment_value
@@ -721,7 +722,7 @@ select
     max(columns('[vr]_(.*)')) filter (where side = 'now' and first_date <= compared_start)
         - max(columns('[vr]_(.*)')) filter (where side = 'then') as '\1_delta',
     max(columns('v_(.*)')) filter (where side = 'now' and first_date <= compared_start)
-        / max(columns('v_(.*)')) filter (where side = 'then' and columns('v_(.*)') > 0) - 1 as '\1_delta_rate'
+        / nullif(greatest(max(columns('v_(.*)')) filter (where side = 'then'), 0), 0) - 1 as '\1_delta_rate'
 from figures
 group by currency, period, comparison, as_of_date, period_start, compared_start, compared_end, first_date;
 
@@ -735,7 +736,7 @@ with members as (
 ), spans as (
     select *, period_start - cast(as_of_date - period_start + 1 as integer) as previous_start
     from periods
-    where first_date <= period_start - cast(as_of_date - period_start + 1 as integer)
+    where period in ('7_days', '28_days') and first_date <= period_start - cast(as_of_date - period_start + 1 as integer)
 ), changed as (
     select
         spans.currency, period, as_of_date, dimension, member,
@@ -758,6 +759,7 @@ from whole
 where net_sales >= 100 or previous_net_sales >= 100;
 
 -- name: kpi_target_attainment
+-- A month without any sale is over.
 with places as (
     select month, currency, 'sales_region' as place_type, sales_region as place, sum(m_net_sales) as net_sales
     from measured
@@ -766,26 +768,27 @@ with places as (
     select month, currency, 'store_id', store_id, sum(m_net_sales)
     from measured
     group by all
+), bounds as (
+    select currency, cast(date_trunc('month', min(sale_date)) as date) as first_month from totals group by currency
 ), targets as (
-    select * from sales_targets
-    where
-        month between (select cast(date_trunc('month', min(sale_date)) as date) from totals)
-        and (select month from latest)
+    select sales_targets.* from sales_targets
+    inner join bounds using (currency)
+    where month between first_month and (select month from latest)
 )
 select
     month, place_type, place, currency,
     coalesce(places.net_sales, 0) as net_sales,
-    target_net_sales, share_elapsed,
-    round(cast(target_net_sales as double) * share_elapsed, 2) as target_to_date,
-    cast(coalesce(places.net_sales, 0) as double) - round(cast(target_net_sales as double) * share_elapsed, 2) as gap,
+    target_net_sales, coalesce(share_elapsed, 1) as share_elapsed,
+    round(cast(target_net_sales as double) * coalesce(share_elapsed, 1), 2) as target_to_date,
+    cast(coalesce(places.net_sales, 0) as double) - round(cast(target_net_sales as double) * coalesce(share_elapsed, 1), 2) as gap,
     cast(coalesce(places.net_sales, 0) as double)
-        / nullif(round(cast(target_net_sales as double) * share_elapsed, 2), 0) as attainment_rate
+        / nullif(round(cast(target_net_sales as double) * coalesce(share_elapsed, 1), 2), 0) as attainment_rate
 from (
     select places.* from places
     where (month, place_type, currency) in (select (month, place_type, currency) from targets)
 ) as places
 full join targets using (month, place_type, place, currency)
-inner join shares using (month, currency);
+left join shares using (month, currency);
 
 -- name: kpi_reporting_daily_sales
 -- In the reporting currency, at the latest rate on or before the date; rounded at the day, place and currency.
