@@ -36,9 +36,10 @@ NET_SALES_28_DAYS = """
 """
 ADDED_SALE = """
     insert into kpi.kpi_daily_sales
-    select sale_date, 'test-added', sales_region, sales_channel, sales_representative, currency,
-        123456, 0, 0, 123456, 0, 0, 0, null, null, 0, 0, 0, 0, 1
-    from kpi.kpi_daily_sales
+    select (jsonb_populate_record(
+        sold, '{"store_id": "test-added", "gross_sales": 123456, "discounts": 0, "returns": 0, "net_sales": 123456}'
+    )).*
+    from kpi.kpi_daily_sales as sold
     where currency = (select currency from kpi.kpi_daily_sales group by currency order by sum(net_sales) desc limit 1)
     order by sale_date desc limit 1
 """

@@ -33,18 +33,14 @@ spans as (
     from months
 ),
 
--- Only calendar days since the first sale in the window count, so that a young history does not look like closed days.
+-- Only calendar days since the first sale of all count, so that a young history does not look like closed days.
 history as (
     select
         spans.currency,
         spans.month,
-        min(days.sale_date) as first_day
+        greatest(spans.month - 56, min(days.sale_date)) as first_day
     from spans
-    inner join days
-        on
-            spans.currency = days.currency
-            and days.sale_date >= spans.month - 56
-            and days.sale_date < spans.month
+    inner join days on spans.currency = days.currency and days.sale_date < spans.month
     group by spans.currency, spans.month
 ),
 
