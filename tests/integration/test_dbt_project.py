@@ -73,6 +73,10 @@ CASES = {
         "unique_combination_of_columns", {"combination": ["value", "part"]}, "value, part",
         "(1, 1), (1, 2)", "(1, 1), (1, 1), (1, 2)", 1,
     ),
+    "currency": Case(
+        "single_currency", {"column_name": "value", "expected": "USD"}, "value",
+        "('USD'), ('USD')", "('USD'), ('EUR'), ('EUR'), (null)", 2,
+    ),
 }  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 {% macro in_scope(relation, scope) -%}
     {#- What a reconciliation reads: of the affected dates what is about to be published, or everything that is. -#}
     {%- if scope == 'all' -%}
-        {{ relation }}
+        (select * from {{ relation }})
     {%- elif publishes() and is_in_next(relation) -%}
         {{ next_of(relation) }}
     {%- else -%}

@@ -31,7 +31,7 @@
         coalesce(sum(mart.net_sales) filter (where mart.sale_date >= windows.period_start), 0) as net_sales,
         coalesce(sum(mart.net_sales) filter (where mart.sale_date < windows.period_start), 0) as previous_net_sales
     from windows
-    inner join {{ mart }} as mart
+    inner join (select * from {{ mart }}) as mart
         on
             windows.currency = mart.currency
             and mart.sale_date between windows.previous_start and windows.as_of_date

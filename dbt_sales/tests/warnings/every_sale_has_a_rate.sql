@@ -4,8 +4,8 @@ select
     days.currency,
     min(days.sale_date) as first_date,
     max(days.sale_date) as last_date
-from {{ ref('kpi_daily_totals') }} as days
-left join {{ ref('currency_rates') }} as rates
+from (select * from {{ ref('kpi_daily_totals') }}) as days
+left join (select * from {{ ref('currency_rates') }}) as rates
     on
         days.currency = rates.currency
         and days.sale_date >= rates.rate_date

@@ -4,4 +4,4 @@ select *
 from {{ ref('kpi_volume_anomalies') }}
 where
     is_anomaly
-    and sale_date = (select max(newest.sale_date) from {{ ref('kpi_volume_anomalies') }} as newest)
+    and sale_date = (select max(newest.sale_date) from (select * from {{ ref('kpi_volume_anomalies') }}) as newest)

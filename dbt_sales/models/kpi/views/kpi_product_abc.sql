@@ -4,6 +4,10 @@ with months as (
     select * from {{ ref('kpi_monthly_product_sales') }}
 ),
 
+products as (
+    select * from {{ ref('dim_products') }}
+),
+
 latest as (
     select
         currency,
@@ -52,7 +56,7 @@ final as (
             else 'C'
         end as abc_class
     from ranked
-    inner join {{ ref('dim_products') }} as products on ranked.product_id = products.product_id
+    inner join products on ranked.product_id = products.product_id
 )
 
 select * from final
