@@ -58,10 +58,14 @@ def _moment(text: str) -> datetime:
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 FeedsDir = Annotated[Path | None, typer.Option(envvar="FEEDS_DIR", help="Folder with feeds of your own.")]
-Limit = Annotated[int, typer.Option(help="At most so many rows, newest first.", min=1)]
+_LARGEST = 2**63 - 1  # that PostgreSQL takes for an id
+Limit = Annotated[int, typer.Option(help="At most so many rows, newest first.", min=1, max=_LARGEST)]
 Key = Annotated[str | None, typer.Option(help="Only keys like this; % stands for anything.")]
-FileId = Annotated[int | None, typer.Option(help="Only this file version.")]
-FileIds = Annotated[list[int], typer.Argument(help="Ids as `loader files` shows them.", metavar="FILE_ID...")]
+FileId = Annotated[int | None, typer.Option(help="Only this file version.", min=1, max=_LARGEST)]
+FileIds = Annotated[
+    list[int],
+    typer.Argument(help="Ids as `loader files` shows them.", metavar="FILE_ID...", min=1, max=_LARGEST),
+]
 Reason = Annotated[str, typer.Option(help="Why; the ledger keeps it.")]
 Since = Annotated[
     datetime | None,
@@ -71,6 +75,11 @@ Since = Annotated[
 
 def main() -> None:
     """Run the command line; an expected error is one line on standard error. Exit codes: 2 settings, 1 the rest."""
+    try:
+        " ".join(sys.argv).encode()
+    except UnicodeEncodeError:
+        print("loader: the command line is not UTF-8: check the locale of the shell", file=sys.stderr)
+        raise SystemExit(2) from None
     try:
         app()
     except LoaderError as error:
@@ -232,7 +241,7 @@ def feed_init(
         raise SettingsError(f"--write {write}: it exists already; remove it first, or name another file")
     draft = draft_feed(file, name, Limits.read())
     if write:
-        write.write_text(draft.text, encoding="utf-8")
+        _write(write, draft.text)
     else:
         print(draft.text, end="")
     counts, folder = draft.check.counts, shlex.quote(str(write.parent)) if write else "FOLDER"
@@ -304,7 +313,9 @@ def files(
 
 @app.command()
 def retry(
-    file_ids: Annotated[list[int] | None, typer.Argument(help="Ids as `loader files` shows them.")] = None,
+    file_ids: Annotated[
+        list[int] | None, typer.Argument(help="Ids as `loader files` shows them.", min=1, max=_LARGEST)
+    ] = None,
     status: Annotated[Literal["failed", "rejected"] | None, typer.Option(help="All files in this state.")] = None,
     key: Annotated[str | None, typer.Option(help="All failed and rejected files with a key like this.")] = None,
     as_json: AsJson = False,
@@ -405,7 +416,9 @@ def list_rejects(
 
 @rejects.command("export")
 def export_rejects(
-    file_id: Annotated[list[int] | None, typer.Option(help="Only this file version; may be given again.")] = None,
+    file_id: Annotated[
+        list[int] | None, typer.Option(help="Only this file version; may be given again.", min=1, max=_LARGEST)
+    ] = None,
     key: Key = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write here; default: print.")] = None,
 ) -> None:
@@ -415,7 +428,7 @@ def export_rejects(
     if not text:
         console.print("none")
     elif output:
-        output.write_text(text, encoding="utf-8", newline="")
+        _write(output, text)
         next_step = f"correct the cells, keep the columns, then `loader rejects replay {output}`"
         console.print(f"{output}: {next_step}", soft_wrap=True)
     else:
@@ -477,6 +490,14 @@ def _set_at_end_of_stdin(stop: Event) -> None:
     while os.read(sys.stdin.fileno(), 1024):
         pass
     stop.set()
+
+
+def _write(path: Path, text: str) -> None:
+    """Raises SettingsError where the file cannot be written."""
+    try:
+        path.write_text(text, encoding="utf-8", newline="")
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _pipeline() -> Pipeline:

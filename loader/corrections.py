@@ -26,6 +26,7 @@ from loader.warehouse import Session
 _PLACE = ("file_id", "row_number", "source_line", "key", "problems")
 _SURPLUS = "surplus cells"
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_ID = re.compile(r"[0-9]{1,18}")  # as many digits as PostgreSQL's bigint always takes
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)*", re.ASCII)
 
 
@@ -205,7 +206,7 @@ def _read(path: Path) -> tuple[dict[tuple[int, int], list[str]], list[str]]:
     for row in written:
         if not any(row):
             continue
-        if not all(cell.strip().isdecimal() for cell in [*row, "", ""][:2]):
+        if not all(_ID.fullmatch(cell.strip()) for cell in [*row, "", ""][:2]):
             raise Refused(f"{path} line {written.line_num}: file_id and row_number are not whole numbers")
         where = int(row[0]), int(row[1])
         if where in rows:

@@ -41,6 +41,8 @@ class ObjectStore:
         """
         with _s3_errors(bucket, key):
             head = self._client.head_object(Bucket=bucket, Key=key)
+        if "ETag" not in head:  # some servers read a key of slashes alone as the bucket
+            raise ObjectGone(f"s3://{bucket}/{key} is no object")
         return ObjectVersion(
             bucket, key, head["ETag"].strip('"'), head["ContentLength"], head["LastModified"], _version_id(head)
         )

@@ -314,6 +314,27 @@ def test_a_database_that_ends_the_session_undoes_the_file(world: World, pipeline
     assert net_sales_in_raw(world) == {DAY: Decimal(SHEET.summary["net_sales"])}
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("add constraint few check (quantity < 0)", "SQLSTATE 23514, constraint few"),
+        ("add constraint few check (1 / (quantity - quantity) > 0) not valid", "division by zero (SQLSTATE 22012"),
+    ],
+)
+def test_a_file_that_only_postgresql_refuses_is_rejected_without_its_cells(
+    world: World, pipeline: Pipeline, change: str, said: str
+) -> None:
+    world.run(f"alter table raw.sales_lines {change}")
+    outcome = pipeline.load_file(world.drop(SHEET.key, SHEET.content))
+    assert outcome.status == "rejected"
+    assert "PostgreSQL refused rows that validation let through" in (outcome.error or "")
+    assert said in (outcome.error or "")
+    assert not any(cell in (outcome.error or "") for cell in next(reader([LINES[0]])) if len(cell) > 3)
+    assert world.value(CONSERVED) is not False
+    assert world.value("select count(*) from raw.sales_lines") == 0
+    assert pipeline.load_file(world.drop("CSV/sales_data_x.csv", csv())).status == "loaded"
+
+
 def test_the_database_refuses_a_ledger_row_that_loses_rows(world: World) -> None:
     with pytest.raises(psycopg.errors.CheckViolation, match="files_conservation"):
         world.run(

@@ -24,8 +24,9 @@ from loader.object_store import ObjectStore
 from loader.pipeline import Pipeline
 from loader.watcher import Watcher
 from scripts.csv_generator import sheet
+from scripts.stack import REPOSITORY
 from tests.conftest import World, eventually, new_world
-from tests.integration.test_delivery import consume, publish, running_loader
+from tests.integration.test_delivery import consume, loaded, publish, running_loader
 from tests.integration.test_marts import marts
 
 SHEETS = [sheet(7, date(2026, 3, day), rows=60) for day in range(1, 4)]
@@ -546,6 +547,40 @@ def test_a_key_that_climbs_out_of_its_folder_is_a_key_like_any_other(world: Worl
     finally:
         server.stop()
     assert key in world.loader("files").stdout
+
+
+def test_a_key_that_names_no_object_is_set_aside_and_the_next_one_loaded(world: World) -> None:
+    nothing = [FileArrived(world.bucket, key, datetime.now(UTC)) for key in ("/", "CSV/", "..")]
+    publish(world, *map(encode, nothing), encode(world.drop(SHEET.key, SHEET.content)))
+    with running_loader(world):
+        eventually("the sheet", lambda: loaded(world, 1))
+        letters = consume(world, world.settings.kafka_dead_letter_topic, 3)
+    reasons = {dict(letter.headers() or [])["reason"] for letter in letters}
+    assert reasons <= {b"ObjectGone", b"TransientError"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["load", "/"],
+        ["load", "no/such.csv"],
+        ["load", "a\udcffb"],
+        ["files", "--file-id", "99999999999999999999"],
+        ["retry", "99999999999999999999"],
+        ["rejects", "export", "--file-id", "99999999999999999999"],
+        ["rejects", "export", "-o", "/no/such/folder/rows.csv"],
+        ["rejects", "replay", "/dev/null"],
+        ["feed", "init", str(REPOSITORY / "README.md"), "--write", "/no/such/folder/feed.yml"],
+    ],
+)
+def test_a_command_that_cannot_be_done_says_why_in_a_few_words(
+    world: World, pipeline: Pipeline, arguments: list[str]
+) -> None:
+    load(world, pipeline, csv_of(bad(LINES[0]), *LINES[1:]))
+    done = world.loader(*arguments)
+    assert done.returncode in (1, 2)
+    assert "Traceback" not in done.stderr
+    assert "loader: " in done.stderr or "Error" in done.stderr
 
 
 def test_the_tables_fit_a_hundred_columns(world: World, pipeline: Pipeline) -> None:
