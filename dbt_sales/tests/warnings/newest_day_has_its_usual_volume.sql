@@ -6,4 +6,4 @@ with days as (
 
 select *
 from days
-where is_anomaly and sale_date = (select max(sale_date) from days)
+where is_anomaly and sale_date = (select max(newest.sale_date) from days as newest)
