@@ -1,9 +1,9 @@
-"""The entrypoint: navigation, the freshness badge, and what is shown when there is nothing to show."""
+"""The shell of every page: navigation, the freshness badge, the filters, and what is shown when nothing can be."""
 
 import streamlit as st
 from pydantic import ValidationError
 
-from dashboard import live
+from dashboard import filters, live, queries
 from dashboard.queries import Freshness, Problem, Unavailable
 from dashboard.settings import settings
 
@@ -31,18 +31,25 @@ STYLE = """
 """
 
 
+FILTERED = (  # drawn under the filter row
+    ("views/today.py", "Today", ":material/today:"),
+    ("views/explore.py", "Explore", ":material/query_stats:"),
+    ("views/products.py", "Products", ":material/inventory_2:"),
+    ("views/places.py", "Regions & reps", ":material/storefront:"),
+    ("views/customers.py", "Customers", ":material/group:"),
+    ("views/orders.py", "Orders", ":material/receipt_long:"),
+)
+PIPELINE = ("views/pipeline.py", "Pipeline & quality", ":material/conversion_path:")
+
+
 def main() -> None:
     """Draw the shell, then the page the viewer is on."""
     st.set_page_config("Sales dashboard", ":material/monitoring:", layout="wide", initial_sidebar_state="collapsed")
     st.html(STYLE)
     # Not `pages/`: Streamlit serves files of a folder of that name without this shell until it has run once.
-    page = st.navigation(
-        [
-            st.Page("views/today.py", title="Today", icon=":material/today:", default=True),
-            st.Page("views/pipeline.py", title="Pipeline & quality", icon=":material/conversion_path:"),
-        ],
-        position="top",
-    )
+    pages = [st.Page(path, title=title, icon=icon, default=title == "Today") for path, title, icon in FILTERED]
+    pipeline = st.Page(PIPELINE[0], title=PIPELINE[1], icon=PIPELINE[2])
+    page = st.navigation([*pages, pipeline], position="top")
     try:
         settings()
     except ValidationError as error:
@@ -56,9 +63,34 @@ def main() -> None:
         _explain(state)
         return
     try:
+        if page != pipeline and not _choose(page.title, state):
+            return
         page.run()
     except Unavailable as error:
         _explain(error.problem)
+
+
+def _choose(title: str, state: Freshness) -> bool:
+    """Draw the filters; where there is nothing to filter, say what to do, and answer that there is no page to draw."""
+    currencies = queries.currencies(state.mart_version)
+    if currencies.empty:
+        st.title("No sales yet", anchor=False)
+        st.info(
+            "Drop a sales sheet into the bucket and it shows up here within seconds. `make demo` starts everything and "
+            "fills it with three months of sales. Pipeline & quality shows every file that has arrived.",
+            icon=":material/inbox:",
+        )
+        return False
+    heading = st.empty()
+    view = filters.choose(state.mart_version, currencies)
+    heading.title(f"{title} · {view.span}", anchor=False)
+    if view.total(view.span).empty:
+        st.info(
+            f"No sales in {view.span} for this choice. Take a longer period, or remove a filter.",
+            icon=":material/filter_alt_off:",
+        )
+        return False
+    return True
 
 
 def _explain_settings(error: ValidationError) -> None:

@@ -19,20 +19,33 @@ ROW_PIXELS = 34
 MOVER_BASE = Decimal("0.01")  # share of all sales below which a change is noise
 
 
-def trend(daily: pd.DataFrame, past: pd.DataFrame | None, span: Span, past_span: Span, money: Writer) -> Spec:
-    """Net sales per day; the day of the comparison that lies as far into its period is dashed beneath.
+def trend(
+    daily: pd.DataFrame,
+    past: pd.DataFrame | None,
+    span: Span,
+    past_span: Span | None,
+    money: Writer,
+    *,
+    grain: str = "Day",
+    cumulative: bool = False,
+) -> Spec:
+    """Net sales over time; what lies as far into the comparison is dashed beneath.
 
-    `daily` and `past` have sale_date and net_sales; a date without a row sold nothing.
+    `daily` and `past` have sale_date and net_sales; a date without a row sold nothing. A `grain` of Week or Month adds
+    the days of the period up in sevens or in calendar months, those of the comparison to the same lengths.
     """
     days = [span.start + timedelta(days=offset) for offset in range(span.days)]
-    frame = pd.DataFrame({"Day": [_day(day, days) for day in days], "Net sales": _filled(daily, days)})
+    cuts = _cuts(days, grain)
+    frame = pd.DataFrame({"Day": [_day(days[cut], days, grain) for cut in cuts]})
+    frame["Net sales"] = _added(_filled(daily, days), cuts, cumulative)
     columns = [("Net sales", ACCENT, "solid", 2.5, 0.10)]
-    if past is not None:
+    if past is not None and past_span is not None:
         shifted = [past_span.start + timedelta(days=offset) for offset in range(span.days)]
-        values = _filled(past, shifted)
+        values = _added(_filled(past, shifted), cuts, cumulative)
         # A comparison that is shorter than the period, such as February, ends where it ends.
-        pairs = zip(shifted, values, strict=True)
-        frame["Comparison"] = [value if day <= past_span.end else None for day, value in pairs]
+        frame["Comparison"] = [
+            value if shifted[cut] <= past_span.end else None for cut, value in zip(cuts, values, strict=True)
+        ]
         columns.append(("Comparison", MUTED, "dashed", 1.5, 0))
     return {
         "dataset": {"source": frame},
@@ -50,7 +63,7 @@ def trend(daily: pd.DataFrame, past: pd.DataFrame | None, span: Span, past_span:
                 "type": "line",
                 "name": name,
                 "encode": {"x": "Day", "y": name},
-                "showSymbol": span.days == 1,
+                "showSymbol": len(cuts) == 1,
                 "color": color,
                 "lineStyle": {"type": dash, "width": width},
                 "areaStyle": {"opacity": shade},
@@ -131,11 +144,28 @@ def _bars(frame: pd.DataFrame, columns: list[tuple[str, str, str]], *, high: flo
     }
 
 
-def _filled(daily: pd.DataFrame, days: list[date]) -> list[float]:
+def _filled(daily: pd.DataFrame, days: list[date]) -> list[Decimal]:
     sold = dict(zip(daily["sale_date"], daily["net_sales"], strict=True))
-    return [float(sold.get(day, 0)) for day in days]
+    return [sold.get(day, Decimal(0)) for day in days]
 
 
-def _day(day: date, days: list[date]) -> str:
+def _cuts(days: list[date], grain: str) -> list[int]:
+    """Where each stretch of the grain begins: weeks from Monday on, months from the first."""
+    if grain == "Day":
+        return list(range(len(days)))
+    return [
+        place for place, day in enumerate(days)
+        if place == 0 or (day.weekday() == 0 if grain == "Week" else day.day == 1)
+    ]  # fmt: skip
+
+
+def _added(values: list[Decimal], cuts: list[int], cumulative: bool) -> list[float]:
+    ends = [*cuts[1:], len(values)]
+    return [float(sum(values[0 if cumulative else cut : end])) for cut, end in zip(cuts, ends, strict=True)]
+
+
+def _day(day: date, days: list[date], grain: str) -> str:
     year = f" {day.year}" if days[0].year != days[-1].year else ""
+    if grain == "Month":
+        return f"{day:%b}{year}"
     return f"{day:%a} {day.day} {day:%b}{year}"

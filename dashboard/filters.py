@@ -1,5 +1,6 @@
-"""What the viewer chose: period, comparison, currency, regions and channels, all kept in the URL."""
+"""What the viewer chose: period, comparison, granularity, currency and filters, the same on every page, in the URL."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -12,7 +13,13 @@ from dashboard.queries import Scope
 
 PERIODS = ("Today", "7D", "28D", "MTD", "QTD", "YTD", "Custom")
 PERIOD = "28D"
-BASES = ("Previous period", "Last year")
+BASES = ("Previous period", "Last year", "None")
+GRAINS = ("Day", "Week", "Month")
+LABELS = {
+    "category": "Category", "product": "Product", "region": "Region", "channel": "Channel", "store": "Store",
+    "rep": "Representative",
+}  # fmt: skip
+SEVERAL = ("region", "channel")  # of the others one member is kept, which keeps their orders exact
 LAST_YEAR = timedelta(days=364)  # 52 weeks: every weekday meets the same weekday
 TREND_DAYS = 28  # a shorter period is drawn within the days that led up to it
 
@@ -54,17 +61,28 @@ class View:
 
     period: str
     span: Span
-    past: Span
+    past: Span | None  # None: the viewer wants no comparison
+    grain: str
     scope: Scope
     since: date
+    version: int
 
     @property
-    def comparable(self) -> bool:
-        return self.past.start >= self.since
+    def comparable(self) -> Span | None:
+        """The dates to compare with, where that is wanted and fair."""
+        return self.past if self.past and self.past.start >= self.since else None
 
     @property
     def filtered(self) -> bool:
-        return bool(self.scope.regions or self.scope.channels)
+        return bool(self.scope.kept)
+
+    def sales(self, span: Span, *by: str) -> pd.DataFrame:
+        """`queries.sales` of these dates under the filters; by date where nothing else is named."""
+        return queries.sales(self.version, self.scope, span.start, span.end, by or ("date",))
+
+    def total(self, span: Span) -> pd.DataFrame:
+        """`queries.sales` of these dates in one row, or none."""
+        return queries.sales(self.version, self.scope, span.start, span.end, ())
 
 
 def period_span(period: str, last: date, custom: Span) -> Span:
@@ -84,13 +102,15 @@ def period_span(period: str, last: date, custom: Span) -> Span:
             return Span(last - timedelta(days=int(period.removesuffix("D")) - 1), last)
 
 
-def comparison(period: str, span: Span, basis: str) -> Span:
+def comparison(period: str, span: Span, basis: str) -> Span | None:
     """What a period is fairly compared with.
 
     Last year means 364 days earlier, weekday for weekday. The previous period is the same weekday of the week before
     for a single preset day, the same elapsed days of the month, quarter or year before for a period to date, and the
     days just before otherwise.
     """
+    if basis == "None":
+        return None
     if basis == "Last year":
         return span.back(LAST_YEAR)
     months = {"MTD": 1, "QTD": 3, "YTD": 12}.get(period)
@@ -106,7 +126,7 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
     """Draw the filter row and return what it says; a value in the URL that cannot be is named and ignored."""
     offered = list(currencies["currency"])
     limits = {row["currency"]: Span(row["first_date"], row["last_date"]) for row in currencies.to_dict("records")}
-    asked = {name: st.query_params.get_all(name) for name in ("period", "compare", "currency", "region", "channel")}
+    asked = {name: st.query_params.get_all(name) for name in ("period", "compare", "grain", "currency", *LABELS)}
     asked_dates = st.query_params.get_all("dates") if "Custom" in asked["period"] else []
 
     with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
@@ -118,13 +138,20 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
         if len(offered) > 1:
             currency = st.selectbox("Currency", offered, key="currency", bind="query-params", width=100)
         limit = limits[currency]
-        choices = queries.dimensions(version, currency)
-        regions = st.multiselect(
-            "Region", choices["regions"], key="region", bind="query-params", placeholder="All regions", width=185
-        )
-        channels = st.multiselect(
-            "Channel", choices["channels"], key="channel", bind="query-params", placeholder="All channels", width=185
-        )
+        choices = queries.members(version, currency) | {"product": tuple(queries.product_names(version))}
+        kept = {}
+        for name in SEVERAL:
+            kept[name] = st.multiselect(
+                LABELS[name], choices[name], key=name, bind="query-params", placeholder=f"All {name}s", width=170
+            )
+        with st.popover("More", icon=":material/tune:", help="Granularity of the charts, and more filters"):
+            grain = st.segmented_control("Granularity", GRAINS, default="Day", required=True, key="grain",
+                                         bind="query-params")  # fmt: skip
+            for name in LABELS:
+                if name not in SEVERAL:
+                    one = st.selectbox(LABELS[name], choices[name], index=None, key=name, bind="query-params",
+                                       placeholder="All")  # fmt: skip
+                    kept[name] = [one] if one is not None else []
         latest = Span(limit.end, limit.end).widened(TREND_DAYS)
         custom = Span(max(latest.start, limit.start), limit.end)
         if period == "Custom":
@@ -139,21 +166,62 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
             )
             # While the second date has not been picked yet, the first stands alone.
             custom = Span(picked[0], picked[-1]) if isinstance(picked, tuple) and picked else custom
+    _chips(kept, queries.product_names(version))
 
-    allowed = {"period": PERIODS, "compare": BASES, "currency": offered, "region": choices["regions"],
-               "channel": choices["channels"]}  # fmt: skip
+    allowed = {"period": PERIODS, "compare": BASES, "grain": GRAINS, "currency": offered, **choices}
     if wrong := impossible(asked, allowed) + impossible_dates(asked_dates, limit):
         names = " and a ".join(wrong)
         st.warning(f"The link names a {names} that is not here: shown without it.", icon=":material/link_off:")
 
     span = period_span(period, limit.end, custom)
-    return View(
+    view = View(
         period=period,
         span=span,
         past=comparison(period, span, basis),
-        scope=Scope(currency, tuple(sorted(regions)), tuple(sorted(channels))),
+        grain=grain,
+        scope=Scope(currency, tuple((name, tuple(sorted(kept[name]))) for name in LABELS if kept[name])),
         since=limit.start,
+        version=version,
     )
+    st.session_state["view"] = view
+    return view
+
+
+def chosen() -> View:
+    """What the shell has drawn, for the page under it."""
+    view: View = st.session_state["view"]
+    return view
+
+
+def keep(dimension: str, member: str | None) -> None:
+    """For a widget's callback: filter everything by this member, or by none. Asked twice, the filter goes again."""
+    if dimension in SEVERAL:
+        here = st.session_state[dimension]
+        st.session_state[dimension] = [] if member is None or here == [member] else [member]
+    else:
+        st.session_state[dimension] = None if st.session_state[dimension] == member else member
+
+
+def _chips(kept: Mapping[str, Sequence[str]], names: Mapping[str, str]) -> None:
+    """One button for each filter of the popover, which otherwise nobody would see; pressing it takes it away."""
+    shown = [(name, member) for name, values in kept.items() if name not in SEVERAL for member in values]
+    if shown:
+        with st.container(horizontal=True, key="chips"):
+            for name, member in shown:
+                text = names.get(member, member) if name == "product" else member
+                st.button(
+                    f"{LABELS[name]}: {escape(text) or '(none)'}",
+                    icon=":material/close:",
+                    key=f"chip-{name}",
+                    help=f"Show every {LABELS[name].lower()} again",
+                    on_click=keep,
+                    args=(name, None),
+                )
+
+
+def escape(words: str) -> str:
+    """Text as Markdown that shows just it: names come from sheets."""
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!<>|~$:&])", r"\\\1", words)
 
 
 def impossible(asked: Mapping[str, Sequence[str]], allowed: Mapping[str, Sequence[str]]) -> list[str]:

@@ -1,13 +1,26 @@
-"""Keeps an open page true: polls one cheap read and reruns the app when the pipeline's state has changed."""
+"""Keeps an open page true: hears of changes, looks what changed, and draws the page anew where its numbers are older."""
 
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import streamlit as st
+from streamlit import config
 
-from dashboard import queries
+from dashboard import push, queries
 from dashboard.queries import Freshness, Problem, Unavailable
 
-POLL_SECONDS = 2
+POLL_SECONDS = 30  # where a proxy keeps the events back
+LISTEN = """
+export default function ({ data, setTriggerValue, parentElement }) {
+  const place = parentElement.host ?? parentElement;
+  if (!place.changes) {
+    place.changes = new EventSource(data.path);
+    place.changes.onmessage = (event) => setTriggerValue("change", Number(event.data));
+  }
+  return () => { place.changes.close(); place.changes = undefined; };
+}
+"""
+_listen = st.components.v2.component("changes", js=LISTEN)
 
 State = Freshness | Problem
 
@@ -23,28 +36,50 @@ def observe() -> State:
 def watch(shown: State) -> None:
     """Draw the freshness badge with its Live switch, and rerun the app as soon as the state is no longer `shown`."""
     with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", key="live-bar"):
-        live = st.toggle("Live", value=True, key="live", help="Follow new data as it arrives.")
-        with st.container(width="content"):
-            st.fragment(_poll, run_every=POLL_SECONDS if live else None)(shown, live)
+        st.toggle("Live", value=True, key="live", help="Off: the page stays as it is until you touch it.")
+        with st.container(width="content", key="live-badge"):
+            st.fragment(_look, run_every=POLL_SECONDS)(shown, datetime.now(UTC))
 
 
-def _poll(shown: State, live: bool) -> None:
-    now = observe() if live else shown
-    if now != shown:
+def _look(shown: State, drawn_at: datetime) -> None:
+    now = observe()
+    live = st.session_state["live"]
+    if now != shown and (live or isinstance(now, Problem) != isinstance(shown, Problem)):
         st.rerun()
-    label, icon, color = _badge(now)
-    st.badge(label, icon=icon, color=color)  # type: ignore[arg-type]
+    _listen(data={"path": f"{config.get_option('server.baseUrlPath').rstrip('/')}{push.PATH}"}, key="changes", height=0)
+    with st.container(horizontal=True, vertical_alignment="center", width="content"):
+        if now != shown and st.button("Updates waiting", icon=":material/update:", type="tertiary", key="update"):
+            st.rerun()
+        label, icon = _badge(now)
+        with st.popover(label, icon=icon, type="tertiary", key="freshness"):
+            _journey(now, drawn_at)
 
 
-def _badge(state: State) -> tuple[str, str, str]:
+def _badge(state: State) -> tuple[str, str]:
     if isinstance(state, Problem):
-        return "No data", ":material/cloud_off:", "red"
+        return ":red[No data]", ":material/cloud_off:"
     if state.files_waiting:
         waiting = "file" if state.files_waiting == 1 else "files"
-        return f"{state.files_waiting} {waiting} on the way", ":material/sync:", "blue"
+        return f":blue[{state.files_waiting} {waiting} on the way]", ":material/sync:"
     if state.mart_version == 0:
-        return "Waiting for the first file", ":material/hourglass_empty:", "gray"
-    return f"Version {state.mart_version} · {ago(state.published_at)}", ":material/check_circle:", "green"
+        return ":gray[Waiting for the first file]", ":material/hourglass_empty:"
+    return f":green[Version {state.mart_version} · {ago(state.published_at)}]", ":material/check_circle:"
+
+
+def _journey(state: State, drawn_at: datetime) -> None:
+    if isinstance(state, Problem):
+        st.write(state.value)
+        return
+    steps = {
+        "Last file landed in the bucket": state.last_event_at,
+        "loaded into PostgreSQL": state.last_loaded_at,
+        f"modelled and published as version {state.mart_version}": state.published_at if state.mart_version else None,
+        "on this screen": drawn_at,
+    }
+    zone = ZoneInfo(st.context.timezone or "UTC")
+    for step, moment in steps.items():
+        when = "not yet" if moment is None else f"{moment.astimezone(zone):%d %b %H:%M:%S}"
+        st.markdown(f"**{when}** {step}")
 
 
 def ago(moment: datetime) -> str:

@@ -26,13 +26,15 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure of the daily sales mart: a sum, or a sum divided by a sum."""
+    """A figure of `queries.sales`: a sum, or a sum divided by a sum."""
 
+    name: str  # in links and exports
     label: str
     kind: Kind
     numerator: str
     denominator: str | None = None
-    described_by: str = ""  # column of kpi_daily_sales whose dbt description defines the figure
+    described_by: str = ""  # the column whose dbt description defines the figure, as `mart.column`
+    falls: bool = False  # less of it is better
 
     def over(self, daily: pd.DataFrame) -> Decimal | None:
         """The figure over all rows; None where nothing is known or the denominator is zero."""
@@ -50,14 +52,39 @@ class Measure:
         return [float(self.over(daily.iloc[[row]]) or 0) for row in range(len(daily))]
 
 
-NET_SALES = Measure("Total sales", Kind.MONEY, "net_sales", described_by="net_sales")
-MEASURES = (
-    NET_SALES,
-    Measure("Orders", Kind.COUNT, "orders", described_by="orders"),
-    Measure("Average transaction", Kind.AVERAGE_MONEY, "net_sales", "orders", described_by="orders"),
-    Measure("Units per order", Kind.RATIO, "units_sold", "orders", described_by="units_sold"),
-    Measure("Margin", Kind.SHARE, "gross_margin", "costed_net_sales", described_by="gross_margin"),
-)
+_SALES = "kpi_daily_sales."
+_TOTALS = "kpi_daily_totals."
+MEASURES = {
+    measure.name: measure
+    for measure in (
+        Measure("net_sales", "Total sales", Kind.MONEY, "net_sales", None, _SALES + "net_sales"),
+        Measure("orders", "Orders", Kind.COUNT, "orders", None, _SALES + "orders"),
+        Measure("aov", "Average transaction", Kind.AVERAGE_MONEY, "net_sales", "orders", _TOTALS + "aov"),
+        Measure(
+            "units_per_order", "Units per order", Kind.RATIO, "units_sold", "orders", _TOTALS + "units_per_order"
+        ),
+        Measure(
+            "margin_rate", "Margin", Kind.SHARE, "gross_margin", "costed_net_sales", _TOTALS + "margin_rate"
+        ),
+        Measure("units_sold", "Units sold", Kind.COUNT, "units_sold", None, _SALES + "units_sold"),
+        Measure("gross_sales", "Gross sales", Kind.MONEY, "gross_sales", None, _SALES + "gross_sales"),
+        Measure("gross_margin", "Gross margin", Kind.MONEY, "gross_margin", None, _SALES + "gross_margin"),
+        Measure("discounts", "Discounts", Kind.MONEY, "discounts", None, _SALES + "discounts", falls=True),
+        Measure(
+            "discount_rate", "Discount rate", Kind.SHARE, "discounts", "gross_sales", _TOTALS + "discount_rate",
+            falls=True,
+        ),
+        Measure("returns", "Returns", Kind.MONEY, "returns", None, _SALES + "returns", falls=True),
+        Measure(
+            "return_rate", "Return rate", Kind.SHARE, "returns", "gross_sales", _TOTALS + "return_rate", falls=True
+        ),
+        Measure(
+            "cancelled_value", "Cancelled", Kind.MONEY, "cancelled_value", None, _SALES + "cancelled_value",
+            falls=True,
+        ),
+    )
+}  # fmt: skip
+CARDS = tuple(MEASURES[name] for name in ("net_sales", "orders", "aov", "units_per_order", "margin_rate"))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """SQL to DataFrame. Every answer is cached under the mart version it was read at, for all sessions of the process."""
 
-# ruff: noqa: ARG001 -- `version` and `state` are part of the cache key, not of the query
+# ruff: noqa: ARG001 -- `version`, `state` and `heard` are part of the cache key, not of the query
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -13,14 +13,15 @@ from typing import Any
 import pandas as pd
 import psycopg.errors
 import streamlit as st
-from sqlalchemy import Engine, TextClause, create_engine, make_url, text
+from sqlalchemy import Engine, Executable, TextClause, column, create_engine, func, make_url, select, table, text
 from sqlalchemy.exc import DBAPIError
 
+from dashboard import push
 from dashboard.settings import settings
 
 SQL = Path(__file__).parent / "sql"
 CONNECT_SECONDS = 3
-FRESHNESS_SECONDS = 1.5  # shorter than the poll of a session, so that all sessions together cost one read per poll
+FRESHNESS_SECONDS = 1.5  # so many sessions that look at the same moment cost one read
 
 
 class Problem(Enum):
@@ -59,16 +60,44 @@ class Freshness:
 
 @dataclass(frozen=True)
 class Scope:
-    """Which sales count: one currency, and the regions and channels kept (none named means all)."""
+    """Which sales count: one currency, and of some dimensions the members kept (a dimension not named keeps all)."""
 
     currency: str
-    regions: tuple[str, ...] = ()
-    channels: tuple[str, ...] = ()
+    kept: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
-@st.cache_data(ttl=FRESHNESS_SECONDS, max_entries=1, show_spinner=False)
+# What sales can be filtered and grouped by, and the column that holds it.
+DIMENSIONS = {
+    "category": "product_category",
+    "product": "product_id",
+    "region": "sales_region",
+    "channel": "sales_channel",
+    "store": "store_id",
+    "rep": "sales_representative",
+}
+PLACES = {"region", "channel", "store", "rep"}
+# The daily marts with the dimensions they have, the smallest first: a question is asked of the first that can answer.
+MARTS = {
+    "kpi_daily_category_sales": {"category"},
+    "kpi_daily_sales": PLACES,
+    "kpi_daily_product_sales": {"product", "category"},
+    "kpi_daily_place_category_sales": PLACES | {"category"},
+    "kpi_daily_place_product_sales": PLACES | {"category", "product"},
+}
+MEASURES = (
+    "gross_sales", "discounts", "returns", "net_sales", "orders", "units_sold", "returned_units", "cost_amount",
+    "gross_margin", "costed_net_sales", "cancelled_value", "pending_payment_value", "delivered_lines",
+    "delivered_on_time_lines", "delivery_days", "lines",
+)  # fmt: skip
+
+
 def freshness() -> Freshness:
     """The state now; raises Unavailable."""
+    return _freshness(push.heard())
+
+
+@st.cache_data(ttl=FRESHNESS_SECONDS, max_entries=2, show_spinner=False)
+def _freshness(heard: int) -> Freshness:
     return Freshness(**_rows("freshness")[0])
 
 
@@ -85,34 +114,37 @@ def currencies(version: int) -> pd.DataFrame:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def dimensions(version: int, currency: str) -> dict[str, tuple[str, ...]]:
-    """The regions and channels that have sales in this currency, under the keys `regions` and `channels`."""
-    return {name: tuple(values) for name, values in _rows("dimensions", currency=currency)[0].items()}
+def members(version: int, currency: str) -> dict[str, tuple[str, ...]]:
+    """The members of every dimension but the products that have sales in this currency."""
+    return {name: tuple(values) for name, values in _rows("members", currency=currency)[0].items()}
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def product_names(version: int) -> dict[str, str]:
+    """product_id to its latest name."""
+    return {row["product_id"]: row["product_name"] for row in _rows("product_names")}
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def daily_sales(version: int, scope: Scope, start: date, end: date) -> pd.DataFrame:
-    """One row per date that has lines, with the additive measures of kpi_daily_sales."""
-    return _frame(
-        "daily_sales",
-        currency=scope.currency,
-        regions=list(scope.regions),
-        channels=list(scope.channels),
-        start=start,
-        end=end,
+def sales(version: int, scope: Scope, start: date, end: date, by: tuple[str, ...] = ("date",)) -> pd.DataFrame:
+    """The sums MEASURES of the dates from `start` to `end`: a row for each combination of `by` that has lines.
+
+    `by` names dimensions, or "date", whose columns are then `sale_date` and those of DIMENSIONS; empty: one row at
+    most. Orders are right for each row; those of several categories or products must not be added up.
+    """
+    needed = {*by, *(dimension for dimension, _ in scope.kept)} - {"date"}
+    mart = next(name for name, dimensions in MARTS.items() if needed <= dimensions)
+    groups = [column("sale_date" if name == "date" else DIMENSIONS[name]) for name in by]
+    conditions = [column(DIMENSIONS[name]).in_(values) for name, values in scope.kept]
+    rows, columns = _run(
+        select(*groups, *(func.sum(column(name)).label(name) for name in MEASURES))
+        .select_from(table(mart, schema="kpi"))
+        .where(column("sale_date").between(start, end), column("currency") == scope.currency, *conditions)
+        .group_by(*groups)
+        .having(func.count() > 0)
+        .order_by(*groups)
     )
-
-
-@st.cache_data(max_entries=128, show_spinner=False)
-def product_sales(version: int, currency: str, start: date, end: date, past: tuple[date, date]) -> pd.DataFrame:
-    """One row per product: net_sales, units_sold and net_sales_before (of the dates `past`)."""
-    return _frame("product_sales", currency=currency, start=start, end=end, past_start=past[0], past_end=past[1])
-
-
-@st.cache_data(max_entries=128, show_spinner=False)
-def category_sales(version: int, currency: str, start: date, end: date) -> pd.DataFrame:
-    """product_category, net_sales: the category that sold most first."""
-    return _frame("category_sales", currency=currency, start=start, end=end)
+    return pd.DataFrame(rows, columns=columns)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -168,9 +200,15 @@ def _rows(name: str, **parameters: object) -> list[dict[str, Any]]:
 
 
 def _read(name: str, parameters: dict[str, object]) -> tuple[list[tuple[Any, ...]], list[str]]:
+    return _run(_statement(name), parameters)
+
+
+def _run(
+    statement: Executable, parameters: dict[str, object] | None = None
+) -> tuple[list[tuple[Any, ...]], list[str]]:
     try:
         with _engine().connect() as connection:
-            result = connection.execute(_statement(name), parameters)
+            result = connection.execute(statement, parameters)
             return [tuple(row) for row in result], list(result.keys())
     except DBAPIError as error:
         raise Unavailable(_problem(error)) from error

@@ -296,7 +296,7 @@ def _supervisor_config(
         "docs": f"{python} http.server --bind 127.0.0.1 --directory {folder}/docs {env['STACK_DOCS_PORT']}",
         "loader": f"{python} loader run",
         "watcher": f"{python} loader watch",
-        "dashboard": f"{python} streamlit run dashboard/app.py --server.address 127.0.0.1"
+        "dashboard": f"{python} streamlit run dashboard/server.py --server.address 127.0.0.1"
         f" --server.port {env['STACK_DASHBOARD_PORT']} --server.headless true",
     }
     config = configparser.RawConfigParser()

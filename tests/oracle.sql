@@ -110,13 +110,24 @@ select
 from measured
 group by sale_date, product_id, currency;
 
--- name: kpi_daily_place_product_sales
+-- name: kpi_daily_place_category_sales
 select
-    sale_date, store_id, sales_region, sales_channel, sales_representative, product_id, currency,
+    sale_date, store_id, sales_region, sales_channel, sales_representative, product_category, currency,
     count(distinct (feed, sale_id)) filter (where line_type = 'sale') as orders,
     sum(columns('m_(.*)')) as '\1'
 from measured
-group by sale_date, store_id, sales_region, sales_channel, sales_representative, product_id, currency;
+group by sale_date, store_id, sales_region, sales_channel, sales_representative, product_category, currency;
+
+-- name: kpi_daily_place_product_sales
+select
+    sale_date, store_id, sales_region, sales_channel, sales_representative, product_id, product_category, currency,
+    count(distinct (feed, sale_id)) filter (where line_type = 'sale') as orders,
+    sum(columns('m_(.*)')) as '\1'
+from measured
+group by sale_date, store_id, sales_region, sales_channel, sales_representative, product_id, product_category, currency;
+
+-- name: kpi_products
+select distinct product_id from measured;
 
 -- name: kpi_order_lines
 select

@@ -67,7 +67,7 @@ def dashboard(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) ->
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py", "--server.address", "127.0.0.1"]
+    command = [sys.executable, "-m", "streamlit", "run", "dashboard/server.py", "--server.address", "127.0.0.1"]
     command += ["--server.port", str(port), "--server.headless", "true", "--server.fileWatcherType", "none"]
     log = tmp_path_factory.mktemp("dashboard") / "streamlit.log"
     with log.open("w") as output:

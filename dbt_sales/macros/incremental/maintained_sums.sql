@@ -3,9 +3,9 @@
     {{ return(model.columns[column].data_type if column in model.columns else 'numeric') }}
 {%- endmacro %}
 
-{% macro maintained_sums(keys, sums, new, old, nulls={}) -%}
+{% macro maintained_sums(keys, sums, new, old, nulls={}, known=none) -%}
     {#- Published sums + what the changed rows add − what they added before: the same as to sum everything anew, at the
-        cost of the changed rows. Exact, because every sum is an integer or a numeric. -#}
+        cost of the changed rows. Exact, because every sum is an integer or a numeric. `known`: rows that both read. -#}
     {%- if not increments() -%}
     select
         {%- for key in keys %}
@@ -18,7 +18,13 @@
         {{ new }}
     ) as sums
     {%- else -%}
-    with added as (
+    with {% if known -%}
+    known as materialized (
+        {{ known }}
+    ),
+
+    {% endif -%}
+    added as (
         {{ new }}
     ),
 

@@ -5,33 +5,34 @@
     select customer_id from {{ fact }} where sale_date = any({{ affected_dates() }})
 {%- endmacro %}
 
-{% macro known_of(members, fact) -%}
+{% macro known_of(members, fact, columns) -%}
     {#- Rows that stay. `offset 0` has the index asked for one member after the other: the planner, which knows nothing of
-        how many there are, else reads the whole fact. -#}
+        how many there are, else reads the whole fact. The index holds these columns, so that the fact is not read. -#}
     select known.*
     from {{ members }} as member
     cross join lateral (
-        select *
+        select {{ columns }}
         from {{ fact }} as history
         where history.customer_id = member.customer_id and history.sale_date != all({{ affected_dates() }})
         offset 0
     ) as known
 {%- endmacro %}
 
-{% macro history_before(members, fact) -%}
+{# Both take what is `known` from a query of that name. #}
+{% macro history_before(fact, columns) -%}
     (
-        {{ known_of(members, fact) }}
+        select * from known
         union all
-        select * from {{ replaced(fact) }} as gone
+        select {{ columns }} from {{ replaced(fact) }} as gone
     )
 {%- endmacro %}
 
-{% macro history_after(members, fact) -%}
+{% macro history_after(fact, columns) -%}
     {%- if increments() -%}
     (
-        {{ known_of(members, fact) }}
+        select * from known
         union all
-        select * from {{ next_of(fact) }} as new
+        select {{ columns }} from {{ next_of(fact) }} as new
     )
     {%- else -%}
     {{ whole(fact) }}

@@ -74,11 +74,14 @@ final as (
     left join lateral (
         select *
         from {{ lines }} as line
-        where line.{{ key }} = spans.{{ key }} and line.sale_date = spans.last_kept_date
+        where
+            line.{{ key }} = spans.{{ key }}
+            and line.sale_date = spans.last_kept_date
+            and spans.last_line_date = spans.last_kept_date -- within: of the others no line is read
         order by
             {{- last_line_first(attributes) }}
         limit 1
-    ) as kept on spans.last_line_date = spans.last_kept_date
+    ) as kept on true
 )
 {%- else -%}
 with last_lines as (

@@ -1,10 +1,11 @@
+{# The second index holds every column, so that the history of a customer is read from it alone. #}
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
     on_schema_change='fail',
     indexes=[
         {'columns': ['sale_date', 'customer_id', 'currency'], 'unique': true},
-        {'columns': ['customer_id', 'sale_date']},
+        {'columns': ['customer_id', 'sale_date', 'currency', 'orders', 'units_sold', 'net_sales']},
     ],
 ) }}
 

@@ -13,9 +13,12 @@
 
 {% set members = '(' ~ affected_customers(days) ~ ')' %}
 
+{% set columns = 'customer_id, sale_date, currency, orders, net_sales' %}
+
 {{ maintained_sums(
     keys=['cohort_month', 'month', 'currency'],
     sums=['active_customers', 'repeat_customers', 'orders', 'net_sales', 'customers'],
-    new=cohort_month_sums(history_after(members, days)),
-    old=cohort_month_sums(history_before(members, days)),
+    new=cohort_month_sums(history_after(days, columns)),
+    old=cohort_month_sums(history_before(days, columns)),
+    known=known_of(members, days, columns),
 ) }}

@@ -10,6 +10,7 @@
 ) }}
 
 {% set days = ref('fct_customer_days') %}
+{% set columns = 'customer_id, sale_date, currency, orders, units_sold, net_sales' %}
 {% set calendar = ref('kpi_daily_category_sales') %}
 
 {# Beside those of the affected dates: customers with days that leave the window, or come back into it. #}
@@ -38,8 +39,14 @@ members as (
     {{ affected_members if increments() else all_members }}
 ),
 
+{% if increments() -%}
+known as (
+    {{ known_of('members', days, columns) }}
+),
+
+{% endif -%}
 history as (
-    select * from {{ history_after('members', days) }} as day
+    select * from {{ history_after(days, columns) }} as day
 ),
 
 totals as (

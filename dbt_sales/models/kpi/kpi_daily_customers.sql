@@ -16,9 +16,14 @@
 (select customer_id from ({{ affected_customers(orders) }}) as touched where customer_id != 'unknown')
 {% endset %}
 
+{% set columns %}
+customer_id, sale_date, ordered_at, feed, sale_id, currency, order_status, gross_amount, discount_amount
+{% endset %}
+
 {{ maintained_sums(
     keys=['sale_date', 'currency', 'customer_type'],
     sums=['customers', 'orders', 'order_value'],
-    new=daily_customer_sums(history_after(members, orders)),
-    old=daily_customer_sums(history_before(members, orders)),
+    new=daily_customer_sums(history_after(orders, columns)),
+    old=daily_customer_sums(history_before(orders, columns)),
+    known=known_of(members, orders, columns),
 ) }}

@@ -13,11 +13,12 @@ final as (
         sales_channel,
         sales_representative,
         product_id,
+        product_category,
         currency,
         {{ distinct_orders() }} as orders,
         {{ line_measures() }}
     from lines
-    group by sale_date, store_id, sales_region, sales_channel, sales_representative, product_id, currency
+    group by sale_date, store_id, sales_region, sales_channel, sales_representative, product_id, product_category, currency
 )
 
 select * from final

@@ -1,0 +1,122 @@
+"""PostgreSQL's NOTIFY to open pages: one LISTEN per process, server-sent events that carry one number and nothing else.
+
+A page that hears a number looks again for itself, with its own rights. The number counts what this process has heard.
+"""
+
+import asyncio
+import contextlib
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from types import FrameType
+
+import psycopg
+import structlog
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+
+from dashboard.settings import settings
+
+PATH = "/changes"
+CHANNELS = ("mart_version", "rebuild_queue")  # published marts; a file that was loaded and waits for them
+RECONNECT_SECONDS = 2
+KEEPALIVE_SECONDS = 20  # shorter than the idle limit of common proxies
+
+log = structlog.get_logger()
+_streams: set[asyncio.Queue[int | None]] = set()
+_heard = 0
+
+
+def heard() -> int:
+    """How many changes this process has been told of: what was read before the latest may be out of date."""
+    return _heard
+
+
+@asynccontextmanager
+async def listening() -> AsyncIterator[None]:
+    """Pass on every notification while inside, and end all streams when the process is told to stop."""
+    listener = asyncio.create_task(_listen())
+    _end_streams_on_signal(asyncio.get_running_loop())
+    try:
+        yield
+    finally:
+        _end_streams()
+        listener.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await listener
+
+
+async def stream(request: Request) -> StreamingResponse:
+    """The event route: `data: <count>` when it is opened, as after a reconnect, and at every change."""
+    return StreamingResponse(
+        _events(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    )
+
+
+async def _events() -> AsyncIterator[str]:
+    mine: asyncio.Queue[int | None] = asyncio.Queue()
+    _streams.add(mine)
+    try:
+        # A browser asks again after so many milliseconds when the stream breaks.
+        yield f"retry: {RECONNECT_SECONDS * 1000}\ndata: {_heard}\n\n"
+        while True:
+            try:
+                count = await asyncio.wait_for(mine.get(), KEEPALIVE_SECONDS)
+            except TimeoutError:
+                yield ":\n\n"
+                continue
+            if count is None:
+                return
+            yield f"data: {count}\n\n"
+    finally:
+        _streams.discard(mine)
+
+
+async def _listen() -> None:
+    while True:
+        try:
+            url = settings().database_url.get_secret_value()
+            async with await psycopg.AsyncConnection.connect(
+                url, autocommit=True, connect_timeout=3, application_name="dashboard-listener"
+            ) as connection:
+                for channel in CHANNELS:
+                    await connection.execute(psycopg.sql.SQL("listen {}").format(psycopg.sql.Identifier(channel)))
+                _tell()  # what was notified while there was no connection is not lost
+                async for _ in connection.notifies():
+                    _tell()
+        except (psycopg.Error, ValidationError) as error:
+            log.warning("listener_lost", error=type(error).__name__)
+            _tell()  # the pages look, and find for themselves what is the matter
+        await asyncio.sleep(RECONNECT_SECONDS)
+
+
+def _tell() -> None:
+    global _heard
+    _heard += 1
+    for each in _streams:
+        each.put_nowait(_heard)
+
+
+def _end_streams() -> None:
+    for each in _streams:
+        each.put_nowait(None)
+
+
+def _end_streams_on_signal(loop: asyncio.AbstractEventLoop) -> None:
+    """An ASGI server waits for open answers before it stops, and these would never end by themselves."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+
+    def ending(earlier: Callable[[int, FrameType | None], object]) -> Callable[[int, FrameType | None], None]:
+        def handle(number: int, frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(_end_streams)
+            earlier(number, frame)
+
+        return handle
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        earlier = signal.getsignal(number)
+        if callable(earlier):
+            signal.signal(number, ending(earlier))

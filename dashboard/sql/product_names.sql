@@ -1,0 +1,2 @@
+select product_id, product_name
+from kpi.kpi_products
