@@ -147,9 +147,9 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
         with st.popover("More", icon=":material/tune:", help="Granularity of the charts, and more filters"):
             grain = st.segmented_control("Granularity", GRAINS, default="Day", required=True, key="grain",
                                          bind="query-params")  # fmt: skip
-            for name in LABELS:
+            for name, label in LABELS.items():
                 if name not in SEVERAL:
-                    one = st.selectbox(LABELS[name], choices[name], index=None, key=name, bind="query-params",
+                    one = st.selectbox(label, choices[name], index=None, key=name, bind="query-params",
                                        placeholder="All")  # fmt: skip
                     kept[name] = [one] if one is not None else []
         latest = Span(limit.end, limit.end).widened(TREND_DAYS)
@@ -179,7 +179,7 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
         span=span,
         past=comparison(period, span, basis),
         grain=grain,
-        scope=Scope(currency, tuple((name, tuple(sorted(kept[name]))) for name in LABELS if kept[name])),
+        scope=Scope(currency, tuple((name, tuple(sorted(values))) for name, values in sorted(kept.items()) if values)),
         since=limit.start,
         version=version,
     )

@@ -1,4 +1,4 @@
-"""Keeps an open page true: hears of changes, looks what changed, and draws the page anew where its numbers are older."""
+"""Keeps an open page true: hears of changes, looks what changed, draws the page anew where its numbers are older."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo

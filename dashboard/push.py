@@ -26,12 +26,12 @@ KEEPALIVE_SECONDS = 20  # shorter than the idle limit of common proxies
 
 log = structlog.get_logger()
 _streams: set[asyncio.Queue[int | None]] = set()
-_heard = 0
+_heard = [0]
 
 
 def heard() -> int:
     """How many changes this process has been told of: what was read before the latest may be out of date."""
-    return _heard
+    return _heard[0]
 
 
 @asynccontextmanager
@@ -48,7 +48,7 @@ async def listening() -> AsyncIterator[None]:
             await listener
 
 
-async def stream(request: Request) -> StreamingResponse:
+async def stream(_: Request) -> StreamingResponse:
     """The event route: `data: <count>` when it is opened, as after a reconnect, and at every change."""
     return StreamingResponse(
         _events(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -60,7 +60,7 @@ async def _events() -> AsyncIterator[str]:
     _streams.add(mine)
     try:
         # A browser asks again after so many milliseconds when the stream breaks.
-        yield f"retry: {RECONNECT_SECONDS * 1000}\ndata: {_heard}\n\n"
+        yield f"retry: {RECONNECT_SECONDS * 1000}\ndata: {heard()}\n\n"
         while True:
             try:
                 count = await asyncio.wait_for(mine.get(), KEEPALIVE_SECONDS)
@@ -93,10 +93,9 @@ async def _listen() -> None:
 
 
 def _tell() -> None:
-    global _heard
-    _heard += 1
+    _heard[0] += 1
     for each in _streams:
-        each.put_nowait(_heard)
+        each.put_nowait(_heard[0])
 
 
 def _end_streams() -> None:

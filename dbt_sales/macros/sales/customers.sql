@@ -5,15 +5,41 @@
     select customer_id from {{ fact }} where sale_date = any({{ affected_dates() }})
 {%- endmacro %}
 
-{% macro known_of(members, fact, columns) -%}
+{% macro known_of(members, fact, columns, ordered=none) -%}
     {#- Rows that stay. `offset 0` has the index asked for one member after the other: the planner, which knows nothing of
-        how many there are, else reads the whole fact. The index holds these columns, so that the fact is not read. -#}
+        how many there are, else reads the whole fact. The index holds these columns, so that the fact is not read.
+        With `ordered`, what a first order tells apart: of the rows before the month of the earliest affected date only
+        those of the first date that is `ordered`. The others count the same before and after, whatever changes. -#}
     select known.*
     from {{ members }} as member
+    {%- if ordered %}
+    {#- A range of one customer: see dimension_from_lines. #}
+    left join lateral (
+        select first.sale_date
+        from {{ fact }} as first
+        where
+            first.customer_id between member.customer_id and member.customer_id
+            and first.sale_date != all({{ affected_dates() }})
+            and {{ ordered }}
+        order by first.customer_id, first.sale_date
+        limit 1
+    ) as first_kept on true
+    {%- endif %}
     cross join lateral (
         select {{ columns }}
         from {{ fact }} as history
-        where history.customer_id = member.customer_id and history.sale_date != all({{ affected_dates() }})
+        where
+            history.customer_id = member.customer_id
+            and history.sale_date != all({{ affected_dates() }})
+            {%- if ordered %}
+            and (
+                history.sale_date = first_kept.sale_date
+                or history.sale_date >= (
+                    select date_trunc('month', min(affected.sale_date))::date
+                    from unnest({{ affected_dates() }}) as affected (sale_date)
+                )
+            )
+            {%- endif %}
         offset 0
     ) as known
 {%- endmacro %}

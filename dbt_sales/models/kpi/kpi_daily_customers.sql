@@ -25,5 +25,5 @@ customer_id, sale_date, ordered_at, feed, sale_id, currency, order_status, gross
     sums=['customers', 'orders', 'order_value'],
     new=daily_customer_sums(history_after(orders, columns)),
     old=daily_customer_sums(history_before(orders, columns)),
-    known=known_of(members, orders, columns),
+    known=known_of(members, orders, columns, ordered="first.order_status = 'completed'"),
 ) }}

@@ -1,0 +1,218 @@
+"""`make bench ARGS=dashboard`: what a viewer waits for, in a real browser over the marts of ten million sale lines."""
+
+import itertools
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median, quantiles
+
+import psycopg
+import sqlalchemy as sa
+from playwright.sync_api import Browser, Page, sync_playwright
+from sqlalchemy.event import listen
+from streamlit.testing.v1 import AppTest
+
+from scripts.stack import REPOSITORY
+
+SETTLED = "[data-testid=stApp][data-test-script-state=notRunning]"
+PAGES = ("", "explore", "products", "places", "customers", "orders", "pipeline")
+PERIODS = ("7D", "28D", "MTD", "QTD", "YTD")
+SESSIONS = 20
+# Of the newest day, so that every period shows it. The version goes up and NOTIFYs in the same transaction.
+CHANGE = "update kpi.kpi_daily_sales set net_sales = net_sales + 1000 where sale_date = %s"
+PUBLISH = """
+    with published as (
+        update ops.mart_version set mart_version = mart_version + 1, published_at = now() returning mart_version
+    )
+    select pg_notify('mart_version', mart_version::text) from published
+"""
+# From the click to the first moment at which the script has run and rests again.
+CLICK_AND_SETTLE = """async ([period]) => {
+    const app = document.querySelector('[data-testid=stApp]');
+    const label = [...document.querySelectorAll('[role=radio]')].find((each) => each.textContent.trim() === period);
+    const start = performance.now();
+    label.click();
+    const resting = () => app.getAttribute('data-test-script-state') === 'notRunning';
+    await new Promise((done) => { const look = () => resting() ? requestAnimationFrame(look) : done(); look(); });
+    await new Promise((done) => { const look = () => resting() ? done() : requestAnimationFrame(look); look(); });
+    return (performance.now() - start) / 1000;
+}"""
+
+
+def measure(dashboard_url: str, admin_url: str, folder: Path, rounds: int = 5) -> list[tuple[str, ...]]:
+    """Lines of what, measured, budget: seconds unless said otherwise."""
+    with serving(dashboard_url, folder) as (address, server), chromium() as browser:
+        lines: list[tuple[str, ...]] = []
+        colds: list[float] = []
+        warms: list[float] = []
+        for _ in range(rounds):
+            context = browser.new_context(viewport={"width": 1360, "height": 900})
+            for times in (colds, warms):
+                page = context.new_page()
+                start = time.perf_counter()
+                page.goto(address)
+                settle(page)
+                times.append(time.perf_counter() - start)
+                page.close()
+            context.close()
+        lines.append(("Today, cold browser, median", f"{median(colds):.2f} s", "2.5 s"))
+        lines.append(("Today, warm browser, median", f"{median(warms):.2f} s", "1.2 s"))
+
+        page = browser.new_page(viewport={"width": 1360, "height": 900})
+        page.goto(address)
+        settle(page)
+        clicks = [
+            page.evaluate(CLICK_AND_SETTLE, [period]) for period in itertools.islice(itertools.cycle(PERIODS), 20)
+        ]
+        lines.append(("filter → settled, p95 of 20 clicks", f"{p95(clicks):.2f} s", "0.5 s"))
+        changes = [change_to_pixel(page, admin_url) for _ in range(10)]
+        lines.append(("mart change → pixel, p95 of 10", f"{p95(changes):.2f} s", "0.5 s"))
+        page.close()
+
+        context = browser.new_context(viewport={"width": 1360, "height": 900})
+        pages = [context.new_page() for _ in range(SESSIONS)]
+        for each in pages:
+            each.goto(address)
+            settle(each)
+        time.sleep(5)
+        before = cpu_seconds(server)
+        time.sleep(60)
+        idle = (cpu_seconds(server) - before) / 60 / SESSIONS
+        lines.append((f"idle, share of a core per session, {SESSIONS} open", f"{idle:.2%}", "0.1%"))
+        faults = click_around(pages, seconds=60)
+        lines.append((f"{SESSIONS} users clicking for a minute", f"{faults[0]} clicks, {faults[1]} errors", "0 errors"))
+        context.close()
+    slow = slowest_statements(dashboard_url)
+    lines.append(
+        ("slowest statement of a page, 28 days", f"{slow['28D'][0] * 1000:.0f} ms ({slow['28D'][1]})", "50 ms")
+    )
+    lines.append(
+        ("slowest statement of a page, year to date", f"{slow['YTD'][0] * 1000:.0f} ms ({slow['YTD'][1]})", "–")
+    )
+    return lines
+
+
+@contextmanager
+def serving(dashboard_url: str, folder: Path) -> Iterator[tuple[str, int]]:
+    """A dashboard of its own: its address and its process id."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "dashboard/server.py", "--server.address", "127.0.0.1"]
+    command += ["--server.port", str(port), "--server.headless", "true", "--server.fileWatcherType", "none"]
+    environment = os.environ | {"DASHBOARD_DATABASE_URL": dashboard_url}
+    with (folder / "dashboard.log").open("w") as log:
+        process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=log, stderr=log)
+        try:
+            address = f"http://127.0.0.1:{port}"
+            while not answers(f"{address}/_stcore/health"):
+                time.sleep(0.1)
+            yield address, process.pid
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def settle(page: Page) -> None:
+    page.get_by_test_id("stMetric").nth(5).wait_for()
+    page.locator(SETTLED).wait_for()
+
+
+def change_to_pixel(page: Page, admin_url: str) -> float:
+    """Seconds from the commit of a changed mart to the changed card."""
+    card = page.get_by_test_id("stMetricValue").first
+    with psycopg.connect(admin_url) as database:
+        day = database.execute("select max(sale_date) from kpi.kpi_daily_sales").fetchone()
+        database.execute(CHANGE, day)
+        database.execute(PUBLISH)
+        watching = page.evaluate_handle(
+            """(card) => { const text = card.textContent; return { changed: new Promise((done) => { const look = () =>
+            card.textContent === text ? requestAnimationFrame(look) : done(Date.now()); look(); }) }; }""",
+            card.element_handle(),
+        )
+        database.commit()
+        committed = time.time()
+    changed: float = page.evaluate("(watching) => watching.changed", watching)
+    page.locator(SETTLED).wait_for()
+    return max(changed / 1000 - committed, 0.0)
+
+
+def click_around(pages: list[Page], seconds: float) -> tuple[int, int]:
+    """How often they clicked and how often a page showed an error; everybody goes to another page or period in turn."""
+    clicks = errors = 0
+    end = time.monotonic() + seconds
+    for turn in itertools.count():
+        for number, page in enumerate(pages):
+            if time.monotonic() > end:
+                for each in pages:
+                    each.locator(SETTLED).wait_for(timeout=60_000)
+                    errors += each.get_by_test_id("stException").count() + each.get_by_test_id("stAlert").count()
+                return clicks, errors
+            page.get_by_role("radio", name=PERIODS[(turn + number) % len(PERIODS)], exact=True).click(timeout=60_000)
+            clicks += 1
+            errors += page.get_by_test_id("stException").count()
+    raise AssertionError
+
+
+def slowest_statements(dashboard_url: str) -> dict[str, tuple[float, str]]:
+    """By period the slowest statement of all pages, in seconds, with its page; nothing of it is cached."""
+    os.environ["DASHBOARD_DATABASE_URL"] = dashboard_url
+    taken: list[float] = []
+
+    def begin(*_: object) -> None:
+        taken.append(-time.perf_counter())
+
+    def end(*_: object) -> None:
+        taken[-1] += time.perf_counter()
+
+    listen(sa.Engine, "before_cursor_execute", begin)
+    listen(sa.Engine, "after_cursor_execute", end)
+    slowest = {}
+    for period in ("28D", "YTD"):
+        found = []
+        for page in PAGES:
+            taken.clear()
+            app = AppTest.from_file(REPOSITORY / "dashboard" / "app.py", default_timeout=120)
+            app.query_params["period"] = period
+            if page:
+                app.run()
+                app.switch_page(f"views/{page}.py")
+                taken.clear()
+            app.run()
+            assert not app.exception, app.exception
+            found.append((max(taken, default=0.0), page or "today"))
+        slowest[period] = max(found)
+    return slowest
+
+
+def cpu_seconds(process_id: int) -> float:
+    fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=1) as answer:  # noqa: S310  # our own server
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def p95(values: list[float]) -> float:
+    return quantiles(values, n=20, method="inclusive")[-1]
