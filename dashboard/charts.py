@@ -7,10 +7,11 @@ from typing import Any
 import pandas as pd
 
 from dashboard.filters import Span
-from dashboard.measures import Writer
+from dashboard.measures import MEASURES, Kind, Measure, Writer
 
 Spec = dict[str, Any]
 
+NET_SALES = MEASURES["net_sales"]
 ACCENT = "#4f6bed"
 MUTED = "#8a93a6"
 UP = "#1a9e6e"
@@ -24,24 +25,26 @@ def trend(
     past: pd.DataFrame | None,
     span: Span,
     past_span: Span | None,
-    money: Writer,
+    writer: Writer,
     *,
+    measure: Measure = NET_SALES,
     grain: str = "Day",
     cumulative: bool = False,
 ) -> Spec:
-    """Net sales over time; what lies as far into the comparison is dashed beneath.
+    """A measure over time; what lies as far into the comparison is dashed beneath.
 
-    `daily` and `past` have sale_date and net_sales; a date without a row sold nothing. A `grain` of Week or Month adds
-    the days of the period up in sevens or in calendar months, those of the comparison to the same lengths.
+    `daily` and `past` have sale_date and the columns of the measure; a date without a row sold nothing. A `grain` of
+    Week or Month adds the days up to the next Monday or first of a month, the comparison's to the same lengths; a ratio
+    is one of sums.
     """
     days = [span.start + timedelta(days=offset) for offset in range(span.days)]
     cuts = _cuts(days, grain)
     frame = pd.DataFrame({"Day": [_day(days[cut], days, grain) for cut in cuts]})
-    frame["Net sales"] = _added(_filled(daily, days), cuts, cumulative)
-    columns = [("Net sales", ACCENT, "solid", 2.5, 0.10)]
+    frame[measure.label] = _figures(measure, daily, days, cuts, cumulative)
+    columns = [(measure.label, ACCENT, "solid", 2.5, 0.10)]
     if past is not None and past_span is not None:
         shifted = [past_span.start + timedelta(days=offset) for offset in range(span.days)]
-        values = _added(_filled(past, shifted), cuts, cumulative)
+        values = _figures(measure, past, shifted, cuts, cumulative)
         # A comparison that is shorter than the period, such as February, ends where it ends.
         frame["Comparison"] = [
             value if shifted[cut] <= past_span.end else None for cut, value in zip(cuts, values, strict=True)
@@ -51,7 +54,7 @@ def trend(
         "dataset": {"source": frame},
         "grid": {"left": 4, "right": 42, "top": 34, "bottom": 4, "containLabel": True},
         "legend": {"top": 0, "left": 0, "icon": "roundRect", "itemHeight": 3, "itemWidth": 16},
-        "tooltip": {"trigger": "axis", "valueFormatter": tooltip_format(money)},
+        "tooltip": {"trigger": "axis", "valueFormatter": tooltip_format(writer, measure.kind)},
         "xAxis": {
             "type": "category",
             "boundaryGap": False,
@@ -73,10 +76,16 @@ def trend(
     }
 
 
-def leaderboard(names: pd.Series, values: pd.Series, texts: pd.Series, *, room: float = 1.5) -> Spec:
+def leaderboard(
+    names: pd.Series, values: pd.Series, texts: pd.Series, *, room: float = 1.5, clickable: bool = False
+) -> Spec:
     """Horizontal bars, the first row on top, each with its text behind it; the axis is `room` longest bars long."""
     frame = pd.DataFrame({"Name": names, "Value": values.astype(float), "Text": texts})
-    return _bars(frame, [("Value", ACCENT, "right")], high=room * max(frame["Value"].max(), 0) or 1, low=0)
+    spec = _bars(frame, [("Value", ACCENT, "right")], high=room * max(frame["Value"].max(), 0) or 1, low=0)
+    if clickable:
+        spec["series"][0] |= {"selectedMode": "single", "cursor": "pointer", "showBackground": True,
+                              "backgroundStyle": {"color": "transparent"}}  # fmt: skip
+    return spec
 
 
 def movers(products: pd.DataFrame, rows: int, money: Writer) -> Spec | None:
@@ -105,9 +114,17 @@ def movers(products: pd.DataFrame, rows: int, money: Writer) -> Spec | None:
     return _bars(frame, [("Up", UP, "right"), ("Down", DOWN, "left")], high=reach, low=-reach)
 
 
-def tooltip_format(money: Writer) -> str:
-    """The format of amounts in a tooltip, in Streamlit's printf dialect: `$%,.2f`."""
-    return f"{money.symbol.replace('%', '%%')}%,.2f"
+def tooltip_format(writer: Writer, kind: Kind = Kind.MONEY) -> str:
+    """The format of figures in a tooltip, in Streamlit's printf dialect: `$%,.2f`."""
+    match kind:
+        case Kind.MONEY | Kind.AVERAGE_MONEY:
+            return f"{writer.symbol.replace('%', '%%')}%,.2f"
+        case Kind.SHARE:
+            return "percent"
+        case Kind.COUNT:
+            return "%,d"
+        case _:
+            return "%,.2f"
 
 
 def height(spec: Spec) -> int:
@@ -144,11 +161,6 @@ def _bars(frame: pd.DataFrame, columns: list[tuple[str, str, str]], *, high: flo
     }
 
 
-def _filled(daily: pd.DataFrame, days: list[date]) -> list[Decimal]:
-    sold = dict(zip(daily["sale_date"], daily["net_sales"], strict=True))
-    return [sold.get(day, Decimal(0)) for day in days]
-
-
 def _cuts(days: list[date], grain: str) -> list[int]:
     """Where each stretch of the grain begins: weeks from Monday on, months from the first."""
     if grain == "Day":
@@ -159,9 +171,20 @@ def _cuts(days: list[date], grain: str) -> list[int]:
     ]  # fmt: skip
 
 
-def _added(values: list[Decimal], cuts: list[int], cumulative: bool) -> list[float]:
-    ends = [*cuts[1:], len(values)]
-    return [float(sum(values[0 if cumulative else cut : end])) for cut, end in zip(cuts, ends, strict=True)]
+def _figures(
+    measure: Measure, daily: pd.DataFrame, days: list[date], cuts: list[int], cumulative: bool
+) -> list[float | None]:
+    """The measure of each stretch; nothing was sold on a date without a row, so only a ratio is then unknown."""
+    place = {day: number for number, day in enumerate(days)}
+    at = daily["sale_date"].map(place)
+    figures = []
+    for cut, end in zip(cuts, [*cuts[1:], len(days)], strict=True):
+        rows = daily[(at >= (0 if cumulative else cut)) & (at < end)]
+        figure = measure.over(rows)
+        if figure is None and measure.denominator is None:
+            figure = Decimal(0)
+        figures.append(None if figure is None else float(figure))
+    return figures
 
 
 def _day(day: date, days: list[date], grain: str) -> str:

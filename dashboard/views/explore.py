@@ -1,5 +1,52 @@
-"""To be drawn."""
+"""Explore: any measures over time, and who makes them up; a click on a bar filters everything."""
 
 import streamlit as st
 
-st.write("soon")
+from dashboard import charts, filters, panels
+from dashboard.filters import LABELS, View
+from dashboard.measures import MEASURES, Measure, Writer
+from dashboard.settings import settings
+
+MEASURES_SHOWN = 3
+LEADERS = 10
+
+
+def page() -> None:
+    """Draw the page for the view that the filters describe."""
+    view = filters.chosen()
+    writer = Writer(settings().number_style, view.scope.currency)
+    names = st.multiselect(
+        "Measures",
+        list(MEASURES),
+        ["net_sales", "orders", "margin_rate"],
+        format_func=lambda name: MEASURES[name].label,
+        max_selections=MEASURES_SHOWN,
+        key="measures",
+        bind="query-params",
+    )
+    if not names:
+        st.info("Choose a measure to draw.", icon=":material/query_stats:")
+        return
+    measures = [MEASURES[name] for name in names]
+    for place, measure in zip(st.columns(len(measures)), measures, strict=True):
+        with place.container(border=True, height="stretch"):
+            _over_time(view, measure, writer)
+    st.subheader(f"{measures[0].label} by …", anchor=False)
+    st.caption("Click a bar to keep only that one everywhere; click it again to show all.")
+    with st.grid(3, min_column_width=300, key="leaderboards"):
+        for dimension in LABELS:
+            with st.container(border=True, height="stretch"):
+                panels.leaderboard(view, dimension, measures[0], writer, LEADERS)
+
+
+def _over_time(view: View, measure: Measure, writer: Writer) -> None:
+    panels.figure(view, measure, writer)
+    past = view.sales(view.comparable) if view.comparable else None
+    spec = charts.trend(
+        view.sales(view.span), past, view.span, view.comparable, writer, measure=measure, grain=view.grain
+    )
+    alt = f"{measure.label} per {view.grain.lower()}"
+    st.echarts_chart(spec, height=240, key=f"over-time-{measure.name}", alt=alt)
+
+
+page()

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, filters, queries
+from dashboard import charts, filters, panels, queries
 from dashboard.filters import TREND_DAYS, Span, View
 from dashboard.measures import CARDS, MISSING, Kind, Writer
 from dashboard.settings import settings
@@ -34,51 +34,33 @@ def page() -> None:
 
 
 def _cards(view: View, writer: Writer) -> None:
-    now = view.total(view.span)
-    past = view.total(view.comparable) if view.comparable else None
     daily = view.sales(view.span.widened(TREND_DAYS))
-    meaning = queries.descriptions(view.version)
     with st.grid(6, min_column_width=150, key="cards"):
         for measure in CARDS:
-            current = measure.over(now)
-            before = measure.over(past) if past is not None else None
-            change = writer.change(current, before, measure.kind)
-            st.metric(
-                measure.label,
-                writer.write(current, measure.kind),
-                change or "no comparison",
-                delta_color=("inverse" if measure.falls else "normal") if change else "off",
-                delta_arrow="auto" if change else "off",
-                delta_description=f"vs {writer.brief(before, measure.kind)}" if change else None,
-                help=_with_comparison(meaning.get(measure.described_by, ""), view),
-                chart_data=measure.by_day(daily),
-                chart_type="area",
-                border=True,
+            panels.figure(
+                view, measure, writer, chart_data=measure.by_day(daily), chart_type="area", border=True,
                 height="stretch",
-            )
-        _run_rate(view, meaning, writer)
+            )  # fmt: skip
+        _run_rate(view, writer)
 
 
-def _run_rate(view: View, meaning: dict[str, str], writer: Writer) -> None:
+def _run_rate(view: View, writer: Writer) -> None:
     months = queries.run_rate(view.version, view.scope.currency)
     this_month = months.iloc[-1]
     run_rate, target = this_month["run_rate"], this_month["target_net_sales"]
     aim = target if target is not None else this_month["previous_month_net_sales"]
-    change = writer.change(run_rate, aim, Kind.MONEY)
     against = "target" if target is not None else "the whole month before"
     band = ""
     if this_month["run_rate_low"] is not None:
         low, high = (writer.brief(this_month[name], Kind.MONEY) for name in ("run_rate_low", "run_rate_high"))
         band = f" By how wrong it was in earlier months: {low} to {high}."
     course = [float(value) for value in months["net_sales"][:-1]] + [float(run_rate or 0)]
-    st.metric(
+    panels.compared(
         f"{this_month['month']:%B} run rate",
-        writer.write(run_rate, Kind.MONEY),
-        change or "no comparison",
-        delta_color="normal" if change else "off",
-        delta_arrow="auto" if change else "off",
-        delta_description=f"vs {writer.brief(aim, Kind.MONEY)}" if change else None,
-        help=meaning.get("kpi_monthly_run_rate.run_rate", "")
+        (run_rate, aim),
+        Kind.MONEY,
+        writer,
+        help=queries.descriptions(view.version).get("kpi_monthly_run_rate.run_rate", "")
         + f"{band} Compared with {against}; always of all sales in this currency.",
         chart_data=course,
         chart_type="bar",
@@ -87,21 +69,8 @@ def _run_rate(view: View, meaning: dict[str, str], writer: Writer) -> None:
     )
 
 
-def _with_comparison(description: str, view: View) -> str:
-    if view.past is None:
-        return description
-    if view.comparable:
-        return f"{description} Compared with {view.past}."
-    return f"{description} Not compared with {view.past}: sales are known from {Span(view.since, view.since)} on."
-
-
 def _trend(view: View, writer: Writer) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.subheader("Sales trend", anchor=False, width="content")
-        shape = st.segmented_control(
-            "Draw the trend", ("Each", "Cumulative"), default="Each", required=True, key="trend-shape",
-            bind="query-params", label_visibility="collapsed",
-        )  # fmt: skip
+    shape = panels.heading("Sales trend", "Draw the trend", ("Each", "Cumulative"), "trend-shape")
     cumulative = shape == "Cumulative"
     # What adds up over the period is drawn from its start; single days also show what led up to it.
     span = view.span if cumulative else view.span.widened(TREND_DAYS)
@@ -135,12 +104,7 @@ def _categories(view: View, writer: Writer) -> None:
 
 
 def _products(view: View, names: dict[str, str], writer: Writer) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.subheader("Top-selling products", anchor=False, width="content")
-        by = st.segmented_control(
-            "Rank products by", ("Value", "Units"), default="Value", required=True, key="top", bind="query-params",
-            label_visibility="collapsed",
-        )  # fmt: skip
+    by = panels.heading("Top-selling products", "Rank products by", ("Value", "Units"), "top")
     column = "units_sold" if by == "Units" else "net_sales"
     products = view.sales(view.span, "product")
     sold = products[products[column] > 0].sort_values(column, ascending=False, kind="stable").head(LEADERS)

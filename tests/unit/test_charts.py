@@ -94,7 +94,7 @@ def test_trend_fills_days_without_sales_and_aligns_the_comparison() -> None:
     past = pd.DataFrame({"sale_date": [date(2026, 2, 28)], "net_sales": [Decimal(9)]})
     spec = charts.trend(sales, past, _span("2026-03-01", "2026-03-03"), _span("2026-02-27", "2026-02-28"), DOLLARS)
     frame = spec["dataset"]["source"]
-    assert list(frame["Net sales"]) == [5, 0, 7]
+    assert list(frame["Total sales"]) == [5, 0, 7]
     assert list(frame["Comparison"].dropna()) == [0, 9]
 
 

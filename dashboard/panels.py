@@ -1,0 +1,130 @@
+"""What several pages draw: a figure beside its comparison, and a leaderboard whose bars filter."""
+
+import zlib
+from collections.abc import Sequence
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import charts, filters, queries
+from dashboard.filters import LABELS, Span, View
+from dashboard.measures import Kind, Measure, Writer
+
+
+def figure(view: View, measure: Measure, writer: Writer, **looks: Any) -> None:
+    """The measure over the period as a metric, against the comparison where that is wanted and fair."""
+    now = measure.over(view.total(view.span))
+    before = measure.over(view.total(view.comparable)) if view.comparable else None
+    compared(
+        measure.label,
+        (now, before),
+        measure.kind,
+        writer,
+        falls=measure.falls,
+        help=_with_comparison(queries.descriptions(view.version).get(measure.described_by, ""), view),
+        **looks,
+    )
+
+
+def compared(
+    label: str,
+    now_and_before: tuple[Decimal | None, Decimal | None],
+    kind: Kind,
+    writer: Writer,
+    *,
+    falls: bool = False,
+    **looks: Any,
+) -> None:
+    """A metric of a figure now and before; `falls`: less of it is better."""
+    now, before = now_and_before
+    change = writer.change(now, before, kind)
+    st.metric(
+        label,
+        writer.write(now, kind),
+        change or "no comparison",
+        delta_color=("inverse" if falls else "normal") if change else "off",
+        delta_arrow="auto" if change else "off",
+        delta_description=f"vs {writer.brief(before, kind)}" if change else None,
+        **looks,
+    )
+
+
+def _with_comparison(description: str, view: View) -> str:
+    if view.past is None:
+        return description
+    if view.comparable:
+        return f"{description} Compared with {view.past}."
+    return f"{description} Not compared with {view.past}: sales are known from {Span(view.since, view.since)} on."
+
+
+def leaderboard(view: View, dimension: str, measure: Measure, writer: Writer, rows: int) -> None:
+    """The members of a dimension that have most of a measure, with their change; a click keeps one of them."""
+    st.markdown(f"**{LABELS[dimension]}**")
+    now = _by_member(view, view.span, dimension, measure)
+    if now.empty:
+        st.caption("Nothing to show.")
+        return
+    before = _by_member(view, view.comparable, dimension, measure) if view.comparable else now.iloc[:0]
+    total = measure.over(view.total(view.span)) if measure.denominator is None else None
+    top = now.sort_values(ascending=False, kind="stable").head(rows)
+    products = queries.product_names(view.version) if dimension == "product" else {}
+    texts = []
+    for member, value in top.items():
+        parts = [writer.brief(value, measure.kind)]
+        if total and measure.kind in (Kind.MONEY, Kind.COUNT) and dimension != "product":
+            parts.append(writer.write(value / total, Kind.SHARE))
+        if change := writer.change(value, before.get(member), measure.kind):
+            parts.append(change)
+        texts.append(" · ".join(parts))
+    labels = pd.Series([products.get(member) or member or "(none)" for member in top.index])
+    spec = charts.leaderboard(labels, top.reset_index(drop=True), pd.Series(texts), room=2.4, clickable=True)
+    # Another choice of filters is another chart, in which nothing has been clicked yet.
+    key = f"by-{dimension}-{measure.name}-{zlib.crc32(repr(view.scope).encode())}"
+    st.echarts_chart(
+        spec,
+        height=charts.height(spec),
+        key=key,
+        on_select=partial(_keep, key, dimension, list(top.index)),
+        alt=f"{measure.label} by {LABELS[dimension].lower()}",
+    )
+    if len(now) > rows:
+        st.caption(f"The first {rows} of {writer.number(Decimal(len(now)), 0)}.")
+
+
+def _by_member(view: View, span: filters.Span, dimension: str, measure: Measure) -> "pd.Series[Any]":
+    frame = view.sales(span, dimension)
+    figures = {
+        row[queries.DIMENSIONS[dimension]]: measure.over(pd.DataFrame([row]))
+        for row in frame.to_dict("records")
+    }  # fmt: skip
+    return pd.Series({name: value for name, value in figures.items() if value is not None}, dtype=object)
+
+
+def _keep(key: str, dimension: str, members: list[str]) -> None:
+    selected = st.session_state[key]["selection"]["selected"]
+    places = [place for series in selected for place in series["data_indices"]]
+    if places:
+        filters.keep(dimension, members[places[0]])
+
+
+def choice(label: str, options: Sequence[str], key: str) -> str:
+    """A small switch in the URL, the first option unless another is chosen; the label is for screen readers."""
+    chosen: str = st.segmented_control(
+        label, options, default=options[0], required=True, key=key, bind="query-params", label_visibility="collapsed"
+    )
+    return chosen
+
+
+def heading(title: str, *switch: Any) -> str:
+    """The heading of a panel, with `choice` of the rest of the arguments beside it where there are any."""
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.subheader(title, anchor=False, width="content")
+        return choice(*switch) if switch else ""
+
+
+def everywhere(view: View) -> str:
+    """For captions of what no filter narrows: says so where one is set."""
+    return " · of all sales in this currency, whatever the filters" if view.filtered else ""
