@@ -29,6 +29,7 @@ BACKTEST_DAYS = 90
 LOOK_BACK_DAYS = 35  # a day that is corrected later than that fires no more
 MOST_ATTEMPTS = 8
 FIRST_PAUSE_SECONDS = 10
+SHORTEST_PAUSE_SECONDS = 1
 LONGEST_PAUSE_SECONDS = 3600
 LEASE_SECONDS = 60  # longer than an attempt can take
 RECENT = 50
@@ -200,7 +201,7 @@ def deliver() -> float | None:
         else:
             log.warning("alert_not_delivered", **outcome, error=error, again_seconds=again)
     [due] = queries.read("next_delivery")
-    return None if due["seconds"] is None else float(due["seconds"])
+    return None if due["seconds"] is None else max(float(due["seconds"]), SHORTEST_PAUSE_SECONDS)
 
 
 @asynccontextmanager

@@ -40,7 +40,7 @@ def watch(shown: State, tools: Callable[[], None]) -> None:
     with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", key="live-bar"):
         tools()
         st.toggle("Live", value=True, key="live", help="Off: the page stays as it is until you touch it.")
-        with st.container(width="content", key="live-badge"):
+        with st.container(width="content", gap=None, key="live-badge"):
             st.fragment(_look, run_every=POLL_SECONDS)(shown, datetime.now(UTC))
 
 
