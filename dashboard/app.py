@@ -1,19 +1,25 @@
 """The shell of every page: navigation, the freshness badge, the filters, and what is shown when nothing can be."""
 
+from typing import TYPE_CHECKING
+
 import streamlit as st
 from pydantic import ValidationError
+from sqlalchemy.exc import IntegrityError
 
-from dashboard import filters, live, queries
+from dashboard import access, filters, live, queries, saved
 from dashboard.queries import Freshness, Problem, Unavailable
 from dashboard.settings import settings
+
+if TYPE_CHECKING:
+    from streamlit.navigation.page import StreamlitPage
 
 NEXT_STEP = {
     Problem.DOWN: "The page comes back by itself as soon as it answers. `make demo` starts the local stack; in "
     "production, check PostgreSQL and `DASHBOARD_DATABASE_URL`.",
     Problem.NOT_BUILT: "Run `make demo` for a full demonstration, or `loader migrate` and `dbt build` on a database of "
     "your own. The page fills by itself as soon as they are there.",
-    Problem.DENIED: "Run `loader migrate`, which grants the role `dashboard` the right to read `kpi` and `ops`, and "
-    "check the user that `DASHBOARD_DATABASE_URL` names.",
+    Problem.DENIED: "Run `loader migrate` and `dbt build`, which grant what each role may read, and check that "
+    "`DASHBOARD_DATABASE_URL` names the login `dashboard`.",
     Problem.SLOW: "A query was stopped at the role's time limit. Choose a shorter period, or look at what else keeps "
     "the database busy.",
 }
@@ -39,35 +45,71 @@ FILTERED = (  # drawn under the filter row
     ("views/customers.py", "Customers", ":material/group:"),
     ("views/orders.py", "Orders", ":material/receipt_long:"),
 )
-PIPELINE = ("views/pipeline.py", "Pipeline & quality", ":material/conversion_path:")
+UNFILTERED = (
+    ("views/pipeline.py", "Pipeline & quality", ":material/conversion_path:"),
+    ("views/alerts.py", "Alerts & views", ":material/notifications:"),
+)
 
 
 def main() -> None:
     """Draw the shell, then the page the viewer is on."""
-    st.set_page_config("Sales dashboard", ":material/monitoring:", layout="wide", initial_sidebar_state="collapsed")
+    st.set_page_config("Sales dashboard", "📈", layout="wide", initial_sidebar_state="collapsed")
     st.html(STYLE)
     # Not `pages/`: Streamlit serves files of a folder of that name without this shell until it has run once.
     pages = [st.Page(path, title=title, icon=icon, default=title == "Today") for path, title, icon in FILTERED]
-    pipeline = st.Page(PIPELINE[0], title=PIPELINE[1], icon=PIPELINE[2])
-    page = st.navigation([*pages, pipeline], position="top")
+    others = [st.Page(path, title=title, icon=icon) for path, title, icon in UNFILTERED]
     try:
         settings()
+        inside = access.let_in()
     except ValidationError as error:
         _explain_settings(error)
         return
+    if not inside:
+        st.navigation([*pages, *others], position="hidden")
+        return
+    page = st.navigation([*pages, *others], position="top")
     state = live.observe()
     if isinstance(state, Freshness):
         _warn_of_failed_run(state)
-    live.watch(state)
+    live.watch(state, lambda: _tools(page))
     if isinstance(state, Problem):
         _explain(state)
         return
     try:
-        if page != pipeline and not _choose(page.title, state):
+        if page not in others and not _choose(page.title, state):
             return
         page.run()
     except Unavailable as error:
         _explain(error.problem)
+
+
+def _tools(page: "StreamlitPage") -> None:
+    """What the bar offers on every page: keep this view, and sign out."""
+    if page.url_path in saved.PAGES and access.may("editor"):
+        with st.popover("Save view", icon=":material/bookmark_add:", type="tertiary", key="save-view"):
+            st.text_input("Name of this view", key="view-name", max_chars=80)
+            st.button("Save", key="view-save", type="primary", on_click=_save, args=(page.url_path,))
+            if outcome := st.session_state.pop("view-saved", None):
+                st.caption(filters.escape(outcome))
+            st.page_link("views/alerts.py", label="All saved views", icon=":material/bookmarks:")
+    access.account()
+
+
+def _save(path: str) -> None:
+    who = access.rights()
+    if not isinstance(who, access.Rights) or not who.editor:
+        return
+    chosen = [(name, value) for name in st.query_params for value in st.query_params.get_all(name)]
+    try:
+        saved.save(st.session_state["view-name"], path, chosen, who.name)
+        st.session_state["view-saved"] = "Saved for everybody."
+        st.session_state["view-name"] = ""
+    except saved.NotSavable as error:
+        st.session_state["view-saved"] = str(error)
+    except IntegrityError:
+        st.session_state["view-saved"] = "There is a view of that name already."
+    except Unavailable as error:
+        st.session_state["view-saved"] = error.problem.value
 
 
 def _choose(title: str, state: Freshness) -> bool:

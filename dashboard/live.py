@@ -1,14 +1,16 @@
 """Keeps an open page true: hears of changes, looks what changed, draws the page anew where its numbers are older."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import streamlit as st
 from streamlit import config
 
-from dashboard import push, queries
+from dashboard import access, alerts, filters, push, queries
 from dashboard.queries import Freshness, Problem, Unavailable
 
+BELL_SHOWS = 5
 POLL_SECONDS = 30  # where a proxy keeps the events back
 LISTEN = """
 export default function ({ data, setTriggerValue, parentElement }) {
@@ -33,15 +35,18 @@ def observe() -> State:
         return error.problem
 
 
-def watch(shown: State) -> None:
-    """Draw the freshness badge with its Live switch, and rerun the app as soon as the state is no longer `shown`."""
+def watch(shown: State, tools: Callable[[], None]) -> None:
+    """Draw the bar of `tools`, Live switch, bell and badge, and rerun as soon as the state is no longer `shown`."""
     with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", key="live-bar"):
+        tools()
         st.toggle("Live", value=True, key="live", help="Off: the page stays as it is until you touch it.")
-        with st.container(width="content", key="live-badge"):
+        with st.container(width="content", gap=None, key="live-badge"):
             st.fragment(_look, run_every=POLL_SECONDS)(shown, datetime.now(UTC))
 
 
 def _look(shown: State, drawn_at: datetime) -> None:
+    if not isinstance(access.rights(), access.Rights):
+        st.rerun()  # the sign-in has run out
     now = observe()
     live = st.session_state["live"]
     if now != shown and (live or isinstance(now, Problem) != isinstance(shown, Problem)):
@@ -50,9 +55,24 @@ def _look(shown: State, drawn_at: datetime) -> None:
     with st.container(horizontal=True, vertical_alignment="center", width="content"):
         if now != shown and st.button("Updates waiting", icon=":material/update:", type="tertiary", key="update"):
             st.rerun()
+        if isinstance(now, Freshness):
+            _bell()
         label, icon = _badge(now)
         with st.popover(label, icon=icon, type="tertiary", key="freshness"):
             _journey(now, drawn_at)
+
+
+def _bell() -> None:
+    waiting = alerts.count()
+    icon = ":material/notifications_active:" if waiting else ":material/notifications:"
+    label = f":red[{waiting}]" if waiting else ""
+    with st.popover(label, icon=icon, type="tertiary", key="bell", help=f"Alerts that nobody has seen yet: {waiting}"):
+        if not waiting:
+            st.caption("No new alert.")
+        else:
+            for _, rule, breach in [each for each in alerts.events() if each[0]["is_open"]][:BELL_SHOWS]:
+                st.markdown(f"**{filters.escape(rule.name)}** {filters.escape(alerts.describe(rule, breach))}")
+        st.page_link("views/alerts.py", label="Alerts & views", icon=":material/arrow_forward:")
 
 
 def _badge(state: State) -> tuple[str, str]:

@@ -20,7 +20,9 @@ from starlette.responses import StreamingResponse
 from dashboard.settings import settings
 
 PATH = "/changes"
-CHANNELS = ("mart_version", "rebuild_queue")  # published marts; a file that was loaded and waits for them
+PUBLISHED = "mart_version"
+# Published marts; a file that was loaded and waits for them; alerts that were raised or have been seen.
+CHANNELS = (PUBLISHED, "rebuild_queue", "alerts")
 RECONNECT_SECONDS = 2
 KEEPALIVE_SECONDS = 20  # shorter than the idle limit of common proxies
 
@@ -35,9 +37,12 @@ def heard() -> int:
 
 
 @asynccontextmanager
-async def listening() -> AsyncIterator[None]:
-    """Pass on every notification while inside, and end all streams when the process is told to stop."""
-    listener = asyncio.create_task(_listen())
+async def listening(on_version: Callable[[], None]) -> AsyncIterator[None]:
+    """Pass on every notification while inside, and end all streams when the process is told to stop.
+
+    `on_version` is called, in the event loop, when a version was published or may have been.
+    """
+    listener = asyncio.create_task(_listen(on_version))
     _end_streams_on_signal(asyncio.get_running_loop())
     try:
         yield
@@ -74,7 +79,7 @@ async def _events() -> AsyncIterator[str]:
         _streams.discard(mine)
 
 
-async def _listen() -> None:
+async def _listen(on_version: Callable[[], None]) -> None:
     while True:
         try:
             url = settings().database_url.get_secret_value()
@@ -84,8 +89,11 @@ async def _listen() -> None:
                 for channel in CHANNELS:
                     await connection.execute(psycopg.sql.SQL("listen {}").format(psycopg.sql.Identifier(channel)))
                 _tell()  # what was notified while there was no connection is not lost
-                async for _ in connection.notifies():
+                on_version()
+                async for notice in connection.notifies():
                     _tell()
+                    if notice.channel == PUBLISHED:
+                        on_version()
         except (psycopg.Error, ValidationError) as error:
             log.warning("listener_lost", error=type(error).__name__)
             _tell()  # the pages look, and find for themselves what is the matter

@@ -1,4 +1,8 @@
-"""SQL to DataFrame. Every answer is cached under the mart version it was read at, for all sessions of the process."""
+"""SQL to DataFrame. Every answer is cached under the mart version it was read at, for all sessions of the process.
+
+A query reads as a viewer, whoever looks. What only some may see takes the `reader` to read as, `access.reader()` of the
+session: PostgreSQL refuses it to others, and as an argument it keeps the cached answers of each role apart.
+"""
 
 # ruff: noqa: ARG001 -- `version`, `state` and `heard` are part of the cache key, not of the query
 
@@ -36,11 +40,14 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 
 from dashboard import push
+from dashboard.access import VIEWER
 from dashboard.settings import settings
 
 DAY = timedelta(days=1)
 SQL = Path(__file__).parent / "sql"
 CONNECT_SECONDS = 3
+WRITER = "dashboard_writer"
+TAKE_ROLE = text("select set_config('role', :role, :local)")
 FRESHNESS_SECONDS = 1.5  # so many sessions that look at the same moment cost one read
 
 
@@ -49,7 +56,7 @@ class Problem(Enum):
 
     DOWN = "The database does not answer."
     NOT_BUILT = "The marts are not built yet."
-    DENIED = "The dashboard's role may not read the marts."
+    DENIED = "The dashboard may not read this."
     SLOW = "The database took too long to answer."
 
 
@@ -152,6 +159,11 @@ def sales(version: int, scope: Scope, start: date, end: date, by: tuple[str, ...
     `by` names dimensions, or "date", whose columns are then `sale_date` and those of DIMENSIONS; empty: one row at
     most. Orders are right for each row; those of several categories or products must not be added up.
     """
+    return read_sales(scope, start, end, by)
+
+
+def read_sales(scope: Scope, start: date, end: date, by: tuple[str, ...]) -> pd.DataFrame:
+    """`sales` as they are now, past the cache."""
     rows, columns = _run(_sales(scope, start, end, by))
     return pd.DataFrame(rows, columns=columns)
 
@@ -229,9 +241,9 @@ def quality(state: Freshness, since: datetime) -> dict[str, Any]:
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def rejected_rows(state: Freshness, limit: int) -> pd.DataFrame:
+def rejected_rows(reader: str, state: Freshness, limit: int) -> pd.DataFrame:
     """Rejected rows, newest file first, in the order of the file."""
-    return _frame("rejected_rows", limit=limit)
+    return _frame("rejected_rows", reader, limit=limit)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -246,23 +258,50 @@ def test_results(state: Freshness) -> pd.DataFrame:
     return _frame("test_results")
 
 
-def _frame(name: str, **parameters: object) -> pd.DataFrame:
-    rows, columns = _read(name, parameters)
+def read(name: str, /, **parameters: object) -> list[dict[str, Any]]:
+    """What a statement of `sql/` answers now, past the cache; raises Unavailable."""
+    return _rows(name, **parameters)
+
+
+def write(name: str, /, **parameters: object) -> list[dict[str, Any]]:
+    """Carry out a statement of `sql/` that changes what the dashboard itself keeps, and return its rows.
+
+    The login reads only; this is the one transaction that does not, in a role that may change nothing else.
+    Raises Unavailable, and sqlalchemy.exc.IntegrityError where a constraint forbids it.
+    """
+    try:
+        with (
+            _engine().connect() as connection,
+            connection.execution_options(isolation_level="READ COMMITTED", postgresql_readonly=False).begin(),
+        ):
+            connection.execute(TAKE_ROLE, {"role": WRITER, "local": True})
+            result = connection.execute(_statement(name), parameters)
+            return [dict(row) for row in result.mappings()] if result.returns_rows else []
+    except DBAPIError as error:
+        raise Unavailable(_problem(error)) from error
+
+
+def _frame(name: str, reader: str = VIEWER, /, **parameters: object) -> pd.DataFrame:
+    rows, columns = _read(name, reader, parameters)
     return pd.DataFrame(rows, columns=columns)
 
 
-def _rows(name: str, **parameters: object) -> list[dict[str, Any]]:
-    rows, columns = _read(name, parameters)
+def _rows(name: str, reader: str = VIEWER, /, **parameters: object) -> list[dict[str, Any]]:
+    rows, columns = _read(name, reader, parameters)
     return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
-def _read(name: str, parameters: dict[str, object]) -> tuple[list[tuple[Any, ...]], list[str]]:
-    return _run(_statement(name), parameters)
+def _read(name: str, reader: str, parameters: dict[str, object]) -> tuple[list[tuple[Any, ...]], list[str]]:
+    return _run(_statement(name), parameters, reader)
 
 
-def _run(statement: Executable, parameters: dict[str, object] | None = None) -> tuple[list[tuple[Any, ...]], list[str]]:
+def _run(
+    statement: Executable, parameters: dict[str, object] | None = None, reader: str = VIEWER
+) -> tuple[list[tuple[Any, ...]], list[str]]:
     try:
         with _engine().connect() as connection:
+            # Each time: a connection of the pool has the role of whom it was used for last.
+            connection.execute(TAKE_ROLE, {"role": reader, "local": False})
             result = connection.execute(statement, parameters)
             return [tuple(row) for row in result], list(result.keys())
     except DBAPIError as error:
@@ -283,9 +322,13 @@ def _problem(error: DBAPIError) -> Problem:
             raise error
 
 
-@st.cache_resource(on_release=Engine.dispose)
 def _engine() -> Engine:
-    url = make_url(settings().database_url.get_secret_value()).set(drivername="postgresql+psycopg")
+    return _engine_of(settings().database_url.get_secret_value())
+
+
+@lru_cache  # not Streamlit's: alerts are judged outside of any session
+def _engine_of(database_url: str) -> Engine:
+    url = make_url(database_url).set(drivername="postgresql+psycopg")
     # Autocommit: an open read transaction would make dbt wait when it swaps a table.
     return create_engine(
         url,

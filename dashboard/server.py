@@ -3,6 +3,7 @@
 `streamlit run dashboard/server.py`. Under another ASGI server: `uvicorn dashboard.server:app`.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,8 +17,11 @@ from dashboard import push, security
 
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
-    """Listen to PostgreSQL as long as the server is up."""
-    async with push.listening():
+    """Listen to PostgreSQL, and judge alerts at every version, as long as the server is up."""
+    from dashboard import alerts  # not before Streamlit's runtime is there, which its caches ask for
+
+    published = asyncio.Event()
+    async with push.listening(published.set), alerts.watching(published):
         yield {}
 
 

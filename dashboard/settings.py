@@ -1,21 +1,63 @@
 """What the dashboard is told from outside: the only reader of its environment."""
 
 from functools import lru_cache
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 NumberStyle = Literal["1,234.56", "1.234,56", "1 234,56"]
+Role = Literal["customers", "rejects", "editor"]
+SmtpSecurity = Literal["starttls", "tls", "none"]
 
 
 class Settings(BaseSettings):
     """Raises pydantic.ValidationError when the database URL is missing or a value is not one of those allowed."""
 
-    model_config = SettingsConfigDict(frozen=True, env_prefix="DASHBOARD_", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        frozen=True, env_prefix="DASHBOARD_", env_ignore_empty=True, hide_input_in_errors=True
+    )
 
-    database_url: SecretStr = Field(description="PostgreSQL URL of the read-only role that may read kpi and ops.")
+    database_url: SecretStr = Field(description="PostgreSQL URL of the login that may take the roles of readers.")
     number_style: NumberStyle = Field("1,234.56", description="How grouped digits and decimals are written.")
+
+    require_login: bool = Field(False, description="Show nothing where Streamlit's [auth] is not configured.")
+    roles_claim: str = Field("roles", description="Claim of the identity token that lists roles; dots lead inwards.")
+    sign_in_hours: float = Field(12, gt=0, description="Hours after which somebody has to sign in again.")
+    anonymous_roles: Annotated[tuple[Role, ...], NoDecode] = Field(
+        (), description="What people may beyond totals where nobody signs in: customers, rejects, editor."
+    )
+
+    public_url: HttpUrl | None = Field(None, description="Address of the dashboard, for the links of alerts.")
+    alert_webhook_url: SecretStr | None = Field(None, description="Where alerts are posted as JSON.")
+    alert_webhook_secret: SecretStr | None = Field(None, description="What the posts are signed with.")
+    alert_smtp_host: str | None = Field(None, description="Mail server that alerts are handed to.")
+    alert_smtp_port: int = Field(587, gt=0, lt=65536, description="Its port.")
+    alert_smtp_security: SmtpSecurity = Field("starttls", description="How the connection to it is secured.")
+    alert_smtp_username: str | None = Field(None, description="Login at the mail server.")
+    alert_smtp_password: SecretStr | None = Field(None, description="Its password.")
+    alert_email_from: str | None = Field(None, description="Sender of alerts.")
+    alert_email_to: Annotated[tuple[str, ...], NoDecode] = Field((), description="Receivers of alerts.")
+
+    @field_validator("anonymous_roles", "alert_email_to", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("alert_webhook_url")
+    @classmethod
+    def _web(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith(("https://", "http://")):
+            raise ValueError("must begin with https:// or http://")
+        return value
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Settings":
+        if self.alert_smtp_host and not (self.alert_email_from and self.alert_email_to):
+            raise ValueError("DASHBOARD_ALERT_SMTP_HOST needs DASHBOARD_ALERT_EMAIL_FROM and DASHBOARD_ALERT_EMAIL_TO")
+        if self.alert_smtp_password and self.alert_smtp_security == "none":
+            raise ValueError("DASHBOARD_ALERT_SMTP_SECURITY=none would send the password in the open")
+        return self
 
 
 @lru_cache

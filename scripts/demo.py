@@ -53,7 +53,7 @@ def main() -> None:
     warehouse = Warehouse(settings.database_url.get_secret_value())
     wait_until_modelled(warehouse, manifest)
     step("check", "the marts against the sheets")
-    with connect(env["DASHBOARD_DATABASE_URL"]) as marts, connect(env["DATABASE_URL"]) as raw:
+    with connect(env["DASHBOARD_DATABASE_URL"], "dashboard_viewer") as marts, connect(env["DATABASE_URL"]) as raw:
         show_kpis(marts)
         console.print(f"[bold green]reconciled:[/bold green] {reconcile(marts, raw, manifest)}")
     dashboard = f"http://127.0.0.1:{env['STACK_DASHBOARD_PORT']}"
@@ -190,9 +190,11 @@ def wait_for_page(url: str) -> None:
             return
 
 
-def connect(database_url: str) -> sa.Connection:
+def connect(database_url: str, role: str | None = None) -> sa.Connection:
+    """A connection, in a role that the login may take where one is named."""
     url = sa.make_url(database_url).set(drivername="postgresql+psycopg")
-    return sa.create_engine(url, poolclass=sa.NullPool).connect()
+    options = {"options": f"-c role={role}"} if role else {}
+    return sa.create_engine(url, poolclass=sa.NullPool, connect_args=options).connect()
 
 
 def many(connection: sa.Connection, query: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:

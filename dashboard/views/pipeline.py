@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from dashboard import export, queries
+from dashboard import access, export, queries
 from dashboard.measures import MISSING, Kind, Writer
 from dashboard.queries import Freshness
 from dashboard.settings import settings
@@ -121,13 +121,18 @@ def _files(state: Freshness, zone: str) -> None:
 
 
 def _rejected(state: Freshness, zone: str) -> None:
-    frame = queries.rejected_rows(state, REJECTED_SHOWN)
+    if not access.may("rejects"):
+        st.subheader("Rejected rows", anchor=False)
+        access.explain("rejects")
+        return
+    reader = access.reader()
+    frame = queries.rejected_rows(reader, state, REJECTED_SHOWN)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.subheader("Rejected rows", anchor=False, width="content")
         if not frame.empty:
             st.download_button(
                 "Download CSV",
-                lambda: export.csv_bytes(queries.rejected_rows(state, REJECTED_DOWNLOADED)),
+                lambda: export.csv_bytes(queries.rejected_rows(reader, state, REJECTED_DOWNLOADED)),
                 "rejected_rows.csv",
                 "text/csv",
                 icon=":material/download:",

@@ -8,13 +8,18 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+import streamlit as st
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from streamlit.testing.v1 import AppTest
 
+from dashboard.settings import settings
 from loader.pipeline import Pipeline
 from scripts.csv_generator import sheet
 from scripts.stack import REPOSITORY, Stack
@@ -23,6 +28,11 @@ from tests.conftest import World, eventually, new_world
 LAST_DAY = date(2026, 3, 31)
 DAYS = 60
 START_SECONDS = 60
+APP = REPOSITORY / "dashboard" / "app.py"
+EVERYTHING = "customers,rejects,editor"
+DEADLINE = 20_000
+READY = "[data-testid=stApp][data-test-script-state=notRunning]"
+expect.set_options(timeout=DEADLINE)
 
 
 @dataclass(frozen=True)
@@ -63,18 +73,25 @@ def warehouse(sales: World) -> Warehouse:
 
 @pytest.fixture(scope="session")
 def dashboard(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a dashboard over the warehouse."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    """The address of a dashboard over the warehouse, on which everybody may see everything."""
+    with serving(warehouse, tmp_path_factory.mktemp("dashboard"), DASHBOARD_ANONYMOUS_ROLES=EVERYTHING) as (address, _):
+        yield address
+
+
+@contextmanager
+def serving(
+    warehouse: Warehouse, folder: Path, *options: str, port: int = 0, **env: str
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A dashboard process of its own, with settings of its own: its address and the process."""
+    port = port or free_port()
     command = [sys.executable, "-m", "streamlit", "run", "dashboard/server.py", "--server.address", "127.0.0.1"]
-    command += ["--server.port", str(port), "--server.headless", "true", "--server.fileWatcherType", "none"]
-    log = tmp_path_factory.mktemp("dashboard") / "streamlit.log"
+    command += ["--server.port", str(port), "--server.headless", "true", "--server.fileWatcherType", "none", *options]
+    log = folder / "streamlit.log"
     with log.open("w") as output:
         process = subprocess.Popen(
             command,
             cwd=REPOSITORY,
-            env={**os.environ, "DASHBOARD_DATABASE_URL": warehouse.dashboard_url},
+            env={**os.environ, "DASHBOARD_DATABASE_URL": warehouse.dashboard_url, **env},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -82,10 +99,35 @@ def dashboard(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) ->
             eventually(
                 f"the dashboard, whose log is {log}", lambda: _answers(f"http://127.0.0.1:{port}/_stcore/health")
             )
-            yield f"http://127.0.0.1:{port}"
+            yield f"http://127.0.0.1:{port}", process
         finally:
             process.terminate()
             process.wait(START_SECONDS)
+
+
+@pytest.fixture
+def app(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+    """The dashboard without a browser; everybody may see everything."""
+    monkeypatch.setenv("DASHBOARD_DATABASE_URL", warehouse.dashboard_url)
+    monkeypatch.setenv("DASHBOARD_ANONYMOUS_ROLES", EVERYTHING)
+    forget()
+    yield AppTest.from_file(APP, default_timeout=30)
+    forget()
+
+
+def forget() -> None:
+    """Read settings and figures anew."""
+    settings.cache_clear()
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1360, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(DEADLINE)
+    yield context.new_page()
+    context.close()
 
 
 @pytest.fixture(scope="session")
@@ -95,6 +137,12 @@ def browser() -> Iterator[Browser]:
         started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield started
         started.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _answers(address: str) -> bool:

@@ -3,26 +3,18 @@
 import csv
 import io
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import streamlit as st
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 from streamlit.testing.v1 import AppTest
 
-from dashboard.settings import settings
 from scripts.csv_generator import sheet
-from scripts.stack import REPOSITORY
 from tests.conftest import World
-from tests.e2e.conftest import LAST_DAY, Warehouse
+from tests.e2e.conftest import LAST_DAY, READY, Warehouse, forget
 
-APP = REPOSITORY / "dashboard" / "app.py"
 PAGES = ("/pipeline", "/")  # not the default page first: a fresh server must give it the shell too
-expect.set_options(timeout=20_000)
-READY = "[data-testid=stApp][data-test-script-state=notRunning]"
-DEADLINE = 20_000
 NET_SALES_28_DAYS = """
     with main as (
         select currency, max(sale_date) as last_date from kpi.kpi_daily_sales
@@ -49,22 +41,6 @@ PUBLISH = """
     )
     select pg_notify('mart_version', mart_version::text) from published
 """
-
-
-@pytest.fixture
-def app(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
-    monkeypatch.setenv("DASHBOARD_DATABASE_URL", warehouse.dashboard_url)
-    _forget()
-    yield AppTest.from_file(APP, default_timeout=30)
-    _forget()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1360, "height": 900}, accept_downloads=True)
-    context.set_default_timeout(DEADLINE)
-    yield context.new_page()
-    context.close()
 
 
 def test_cards_equal_the_marts(app: AppTest, warehouse: Warehouse) -> None:
@@ -123,7 +99,7 @@ def test_pipeline_cards_equal_the_ledger(app: AppTest, warehouse: Warehouse) -> 
 
 def test_missing_setting_is_named(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DASHBOARD_DATABASE_URL")
-    _forget()
+    forget()
     app.run()
     assert not app.exception
     assert "DASHBOARD_DATABASE_URL" in app.error[0].value
@@ -136,7 +112,7 @@ def test_database_without_marts_says_what_to_do(
     try:
         base, _ = warehouse.dashboard_url.rsplit("/", 1)
         monkeypatch.setenv("DASHBOARD_DATABASE_URL", f"{base}/dashboard_without_marts")
-        _forget()
+        forget()
         app.run()
         assert not app.exception
         assert "not built yet" in app.error[0].value
@@ -237,9 +213,3 @@ def _metric(page: Page, label: str) -> Locator:
 def _cards(app: AppTest) -> dict[str, str]:
     assert not app.exception
     return {card.label: card.value for card in app.metric}
-
-
-def _forget() -> None:
-    settings.cache_clear()
-    st.cache_data.clear()
-    st.cache_resource.clear()

@@ -72,7 +72,8 @@ def test_the_demo_reconciles_beside_sheets_of_your_own(world: World) -> None:
     own = SHEETS[0].content.replace(b"2026-03-01", b"2026-03-03")
     load(world, "CSV/sales_data_own.csv", own)
     world.transform()
-    with demo.connect(world.env["DASHBOARD_DATABASE_URL"]) as marts, demo.connect(world.env["DATABASE_URL"]) as raw:
+    reader = demo.connect(world.env["DASHBOARD_DATABASE_URL"], "dashboard_viewer")
+    with reader as marts, demo.connect(world.env["DATABASE_URL"]) as raw:
         manifest = {each.key: each.summary for each in SHEETS}
         assert "5 files" in demo.reconcile(marts, raw, manifest)
         assert "(1 dates of other sheets left out)" in demo.reconcile(marts, raw, manifest)
@@ -207,6 +208,7 @@ def test_a_dropped_sheet_is_in_the_marts_and_subscribers_are_told(world: World) 
 )
 def test_the_dashboard_role_reads_marts_and_nothing_else(world: World, statement: str) -> None:
     with psycopg.connect(world.env["DASHBOARD_DATABASE_URL"], autocommit=True) as connection:
+        connection.execute("set role dashboard_full")
         assert connection.execute("select count(*) from kpi.kpi_daily_sales").fetchone() == (0,)
         with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)):
             connection.execute(statement)

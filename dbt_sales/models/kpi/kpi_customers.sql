@@ -4,6 +4,7 @@
     unique_key=['customer_id'],
     keep='currency is not null',
     on_schema_change='fail',
+    grants={'select': ['dashboard_customers']},
     indexes=[
         {'columns': ['customer_id', 'currency'], 'unique': true},
     ],

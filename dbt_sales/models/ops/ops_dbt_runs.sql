@@ -11,7 +11,8 @@ final as (
         extract(epoch from finished_at - started_at) as seconds,
         dates,
         files,
-        error,
+        -- PostgreSQL quotes the row after this word, and so perhaps a customer; `loader status` shows all of it.
+        rtrim(split_part(error, 'DETAIL:', 1)) as error,
         mart_version
     from runs
 )

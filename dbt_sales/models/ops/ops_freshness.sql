@@ -33,7 +33,8 @@ waiting_dates as (
 last_run as (
     select
         status as last_run_status,
-        error as last_run_error
+        -- PostgreSQL quotes the row after this word, and so perhaps a customer; `loader status` shows all of it.
+        rtrim(split_part(error, 'DETAIL:', 1)) as last_run_error
     from runs
     where status != 'running' and dates > 0 -- a run of no dates is one of tests, which publishes nothing
     order by run_id desc

@@ -1,3 +1,5 @@
+{{ config(grants={'select': ['dashboard_rejects']}) }}
+
 with rejected_rows as (
     select * from {{ ref('stg_raw_sales__rejected_rows') }}
 ),

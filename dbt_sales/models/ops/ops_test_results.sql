@@ -15,7 +15,8 @@ results as (
         result ->> 'node' as test_id,
         result ->> 'status' as status,
         (result ->> 'failures')::bigint as failures,
-        result ->> 'message' as message
+        -- PostgreSQL quotes the row after this word, and so perhaps a customer; `loader status` shows all of it.
+        rtrim(split_part(result ->> 'message', 'DETAIL:', 1)) as message
     from recent_runs
     cross join lateral jsonb_array_elements(recent_runs.nodes) as result
     where starts_with(result ->> 'node', 'test.') or starts_with(result ->> 'node', 'unit_test.')

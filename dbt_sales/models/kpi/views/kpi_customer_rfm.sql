@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(materialized='view', grants={'select': ['dashboard_customers']}) }}
 
 with customers as (
     select * from {{ ref('kpi_customers') }}

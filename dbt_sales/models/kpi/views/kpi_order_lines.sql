@@ -1,4 +1,8 @@
-{{ config(materialized='view') }}
+{{ config(
+    materialized='view',
+    grants={'select': ['dashboard_customers']},
+    post_hook="{{ grant_other_columns('dashboard_viewer', but=['customer_id', 'customer_name']) }}",
+) }}
 
 -- A view: facts and marts are published in one moment, so it is always of the version of the marts.
 with lines as (

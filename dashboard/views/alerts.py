@@ -1,0 +1,293 @@
+"""Alerts & views: what was raised, the rules that raise it, a new one with what it would have done, saved views."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import partial
+
+import pandas as pd
+import streamlit as st
+from sqlalchemy.exc import IntegrityError
+
+from dashboard import access, alerts, queries, saved
+from dashboard.alerts import BACKTEST_DAYS, BASES, Rule
+from dashboard.filters import LABELS, SEVERAL, escape
+from dashboard.measures import MEASURES, MISSING, Kind
+from dashboard.queries import Freshness
+from dashboard.settings import settings
+
+BASIS_LABELS = {
+    "value": "the figure of a day",
+    "previous day": "its change against the day before",
+    "same weekday": "its change against the same weekday a week before",
+}
+DATES_SHOWN = 12
+
+
+def page() -> None:
+    """Draw the page."""
+    state = queries.freshness()
+    st.title("Alerts & views", anchor=False)
+    left, right = st.columns([3, 2])
+    with left.container(border=True, height="stretch"):
+        _events()
+    with right.container(border=True, height="stretch"):
+        _views()
+    with st.container(border=True):
+        _rules()
+    with st.container(border=True):
+        st.subheader("New alert", anchor=False)
+        if access.may("editor"):
+            _new(state)
+        else:
+            access.explain("editor")
+
+
+def _events() -> None:
+    raised = alerts.events()
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.subheader("Raised lately", anchor=False, width="content")
+        if access.may("editor") and any(row["is_open"] for row, _, _ in raised):
+            newest = max(row["event_id"] for row, _, _ in raised)
+            st.button("Mark all as seen", icon=":material/done_all:", on_click=_see, args=(newest,), key="see")
+    if not raised:
+        st.caption("No alert has been raised yet.")
+        return
+    frame = pd.DataFrame(
+        {
+            "new": row["is_open"],
+            "alert": rule.name,
+            "what": alerts.describe(rule, breach),
+            "fired_at": row["fired_at"],
+            "deliveries": row["deliveries"],
+        }
+        for row, rule, breach in raised
+    )
+    st.dataframe(
+        frame,
+        hide_index=True,
+        placeholder=MISSING,
+        key="events",
+        height=320,
+        column_config={
+            "new": st.column_config.CheckboxColumn("New", width="small"),
+            "alert": st.column_config.TextColumn("Alert", pinned=True),
+            "what": st.column_config.TextColumn("What happened", width="large"),
+            "fired_at": st.column_config.DatetimeColumn(
+                "Raised", format="D MMM, HH:mm:ss", timezone=st.context.timezone or "UTC"
+            ),
+            "deliveries": st.column_config.TextColumn("Sent", width="medium"),
+        },
+    )
+
+
+def _rules() -> None:
+    st.subheader("Alerts", anchor=False)
+    if error := st.session_state.pop("alert-error", None):
+        st.error(error)
+    rules = alerts.rules()
+    if not rules:
+        st.caption("There is no alert yet.")
+    may = access.may("editor")
+    for rule in rules:
+        known = rule.measure in MEASURES
+        with st.container(horizontal=True, vertical_alignment="center", key=f"rule-{rule.rule_id}"):
+            key = f"rule-on-{rule.rule_id}"
+            st.toggle(
+                f"{rule.name} is on",
+                value=rule.enabled,
+                key=key,
+                on_change=_enable,
+                args=(rule.rule_id, key),
+                disabled=not may,
+                label_visibility="collapsed",
+            )
+            text = alerts.condition(rule) if known else "Its measure is no longer known: it does nothing."
+            told = "".join(f" · {channel}" for channel in rule.channels)
+            by = f" · by {rule.created_by}" if rule.created_by else ""
+            st.markdown(f"**{escape(rule.name)}**  \n{escape(text)}{escape(told + by)}", width="stretch")
+            if may:
+                st.button(
+                    "",
+                    icon=":material/delete:",
+                    help=f"Delete the alert {escape(rule.name)} and what it has raised",
+                    key=f"rule-delete-{rule.rule_id}",
+                    on_click=_delete_rule,
+                    args=(rule.rule_id,),
+                    type="tertiary",
+                )
+
+
+def _new(state: Freshness) -> None:
+    currencies = queries.currencies(state.mart_version)
+    if currencies.empty:
+        st.caption("There are no sales to watch yet.")
+        return
+    limits = {row["currency"]: (row["first_date"], row["last_date"]) for row in currencies.to_dict("records")}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.text_input("Name of the alert", key="alert-name", max_chars=80, width=220)
+        measure = st.selectbox(
+            "Measure", list(MEASURES), format_func=lambda each: MEASURES[each].label, key="alert-measure", width=190
+        )
+        basis = st.selectbox("Look at", list(BASES), format_func=BASIS_LABELS.__getitem__, key="alert-basis", width=330)
+        words = {"above": "is above", "below": "is below"} if basis == "value" else {"below": "falls", "above": "rises"}
+        direction = st.selectbox(
+            "Raise it when it", list(words), format_func=words.__getitem__, key="alert-direction", width=130
+        )
+        percent = basis != "value" or MEASURES[measure].kind is Kind.SHARE
+        points = basis != "value" and MEASURES[measure].kind is Kind.SHARE
+        unit = "points" if points else "%" if percent else "in full"
+        threshold = st.number_input(
+            f"This ({unit})" if basis == "value" else f"By more than ({unit})",
+            value=20.0 if percent else 1000.0,
+            min_value=0.0,
+            max_value=1e12,
+            key=f"alert-threshold-{percent}",
+            width=150,
+        )
+        currency = next(iter(limits))
+        if len(limits) > 1:
+            currency = st.selectbox("Currency of the alert", list(limits), key="alert-currency", width=120)
+    kept = _kept(state, currency)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        finished = st.checkbox(
+            "Wait until a later day has sales",
+            value=direction == "below",
+            key=f"alert-finished-{direction}",
+            help="A day that has only begun is below anything. Without this, a day is judged as soon as it has sales.",
+        )
+        webhook = _channel("webhook", "Post it to the webhook", settings().alert_webhook_url is not None)
+        email = _channel("email", "Send it by mail", settings().alert_smtp_host is not None)
+    who = access.rights()
+    rule = Rule(
+        name=name,
+        measure=measure,
+        currency=currency,
+        kept=kept,
+        basis=basis,
+        direction=direction,
+        threshold=Decimal(str(threshold)),
+        finished_days=finished,
+        from_date=limits[currency][1],
+        webhook=webhook,
+        email=email,
+        created_by=who.name if isinstance(who, access.Rights) else None,
+    )
+    st.caption(escape(alerts.condition(rule)))
+    _backtest(state, rule)
+    st.button("Save alert", type="primary", icon=":material/add_alert:", key="alert-save", on_click=_save, args=(rule,))
+
+
+def _kept(state: Freshness, currency: str) -> dict[str, list[str]]:
+    names = queries.product_names(state.mart_version)
+    choices = queries.members(state.mart_version, currency) | {"product": tuple(names)}
+    kept = {}
+    with st.expander("Only some sales"), st.container(horizontal=True):
+        for name, label in LABELS.items():
+            if name in SEVERAL:
+                chosen = st.multiselect(label, choices[name], key=f"alert-{name}", placeholder="All", width=220)
+            else:
+                one = st.selectbox(
+                    label,
+                    choices[name],
+                    index=None,
+                    key=f"alert-{name}",
+                    placeholder="All",
+                    format_func=partial(_shown, names if name == "product" else {}),
+                    width=220,
+                )
+                chosen = [] if one is None else [one]
+            if chosen:
+                kept[name] = sorted(chosen)
+    return kept
+
+
+def _shown(names: Mapping[str, str], member: str) -> str:
+    return names.get(member) or member
+
+
+def _channel(name: str, label: str, configured: bool) -> bool:
+    return st.checkbox(
+        label, key=f"alert-{name}", disabled=not configured, help=None if configured else "Not set up on this server."
+    )
+
+
+def _backtest(state: Freshness, rule: Rule) -> None:
+    since, newest = next(
+        (row["first_date"], row["last_date"])
+        for row in queries.currencies(state.mart_version).to_dict("records")
+        if row["currency"] == rule.currency
+    )
+    days = min(BACKTEST_DAYS, (newest - since).days + 1)
+    found = alerts.backtest(state.mart_version, rule, since, newest)
+    dates = [f"{each.sale_date.day} {each.sale_date:%b %Y}" for each in reversed(found)]
+    times = {0: "never", 1: "once"}.get(len(found), f"{len(found)} times")
+    shown = ", ".join(dates[:DATES_SHOWN]) + (" …" if len(dates) > DATES_SHOWN else "")
+    st.info(
+        f"Would have fired **{times}** in the last {days} days{': ' if found else '.'}{shown}",
+        icon=":material/history:",
+    )
+
+
+def _views() -> None:
+    st.subheader("Saved views", anchor=False)
+    views = saved.views()
+    if not views:
+        st.caption("None yet. `Save view`, at the top of every page, keeps what is chosen there under a name.")
+    for view in views:
+        with st.container(horizontal=True, vertical_alignment="center", key=f"view-{view.view_id}"):
+            st.page_link(
+                view.script,
+                label=escape(view.name),
+                icon=":material/bookmark:",
+                query_params=view.parameters,
+                help=escape(f"By {view.created_by}") if view.created_by else None,
+                width="stretch",
+            )
+            if access.may("editor"):
+                st.button(
+                    "",
+                    icon=":material/delete:",
+                    help=f"Delete the view {escape(view.name)}",
+                    key=f"view-delete-{view.view_id}",
+                    on_click=_delete_view,
+                    args=(view.view_id,),
+                    type="tertiary",
+                )
+
+
+# What the buttons do asks once more whether it may: a page that is open may be older than the right.
+
+
+def _save(rule: Rule) -> None:
+    if not access.may("editor"):
+        return
+    try:
+        alerts.save(Rule(**{**vars(rule), "name": saved.clean(rule.name)}))
+        st.session_state["alert-name"] = ""
+    except saved.NotSavable as error:
+        st.session_state["alert-error"] = str(error)
+    except IntegrityError:
+        st.session_state["alert-error"] = "There is an alert of that name already."
+
+
+def _enable(rule_id: int, key: str) -> None:
+    if access.may("editor"):
+        alerts.enable(rule_id, st.session_state[key])
+
+
+def _delete_rule(rule_id: int) -> None:
+    if access.may("editor"):
+        alerts.delete(rule_id)
+
+
+def _delete_view(view_id: int) -> None:
+    if access.may("editor"):
+        saved.delete(view_id)
+
+
+def _see(newest: int) -> None:
+    if access.may("editor"):
+        alerts.see(newest)
+
+
+page()

@@ -1,0 +1,163 @@
+"""Who sees what: by the roles of PostgreSQL, and by what a real OpenID provider says of who signed in."""
+
+import re
+import secrets
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+from sqlalchemy import text
+from sqlalchemy.exc import InternalError
+from streamlit.testing.v1 import AppTest
+
+from dashboard import queries
+from dashboard.queries import Problem, Unavailable
+from tests.e2e.conftest import READY, Warehouse, free_port, serving
+from tests.e2e.oidc import CLIENT_ID, CLIENT_SECRET, Provider, provider
+
+HOURS = 12
+
+
+@pytest.fixture
+def viewer(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    """The dashboard for somebody who may see totals."""
+    monkeypatch.delenv("DASHBOARD_ANONYMOUS_ROLES")
+    return app
+
+
+@pytest.fixture(scope="module")
+def identity() -> Iterator[Provider]:
+    with provider() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def door(identity: Provider, warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a dashboard on which people have to sign in."""
+    folder, port = tmp_path_factory.mktemp("door"), free_port()
+    (folder / "secrets.toml").write_text(
+        f"""
+        [auth]
+        redirect_uri = "http://127.0.0.1:{port}/oauth2callback"
+        cookie_secret = "{secrets.token_hex(32)}"
+        client_id = "{CLIENT_ID}"
+        client_secret = "{CLIENT_SECRET}"
+        server_metadata_url = "{identity.address}/.well-known/openid-configuration"
+        """
+    )
+    options = ("--secrets.files", str(folder / "secrets.toml"))
+    # What anonymous people may see has no meaning where people sign in.
+    roles = {"DASHBOARD_ANONYMOUS_ROLES": "customers,rejects,editor", "DASHBOARD_ROLES_CLAIM": "realm_access.roles"}
+    with serving(warehouse, folder, *options, port=port, **roles) as (address, _):
+        yield address
+
+
+def sign_in(page: Page, door: str, identity: Provider, *roles: str) -> None:
+    identity.claims = {"sub": "1", "email": "somebody@example.com", "realm_access": {"roles": list(roles)}}
+    identity.age_seconds = 0
+    page.goto(door)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_test_id("stMetric")).to_have_count(6)
+
+
+def test_a_viewer_is_told_what_the_page_leaves_out(viewer: AppTest) -> None:
+    viewer.run()
+    viewer.switch_page("views/pipeline.py").run()
+    assert not viewer.exception
+    assert "role `rejects`" in viewer.info[0].value
+    assert "rejected" not in [frame.key for frame in viewer.dataframe]
+
+
+def test_a_viewer_sees_the_same_quality_figures(viewer: AppTest, warehouse: Warehouse) -> None:
+    viewer.run()
+    viewer.switch_page("views/pipeline.py").run()
+    cards = {card.label: card.value for card in viewer.metric}
+    [(rejected, at_risk)] = warehouse.sql(
+        "select to_char(count(*), 'FM999,999,990'), to_char(sum(revenue_at_risk), 'FM999,999,990.00') "
+        "from ops.ops_rejected_rows where file_status in ('loaded', 'rejected')"
+    )
+    assert cards["Rejected rows"].split(" · ")[0] == rejected
+    assert cards["Revenue at risk"] == at_risk
+
+
+def test_a_cached_answer_is_not_given_to_a_role_that_may_not_ask(app: AppTest) -> None:
+    app.run()
+    state = queries.freshness()
+    assert not queries.rejected_rows("dashboard_full", state, 5).empty
+    for reader in ("dashboard_viewer", "dashboard_customers", "none"):
+        with pytest.raises(Unavailable) as refused:
+            queries.rejected_rows(reader, state, 5)
+        assert refused.value.problem is Problem.DENIED
+
+
+def test_a_query_that_names_no_reader_reads_totals_only(app: AppTest) -> None:
+    queries._run(text("select 1 from ops.ops_rejected_rows limit 1"), reader="dashboard_full")
+    with pytest.raises(Unavailable) as refused:  # on the same pooled connection
+        queries._run(text("select 1 from ops.ops_rejected_rows limit 1"))
+    assert refused.value.problem is Problem.DENIED
+
+
+def test_after_a_write_the_connection_only_reads_again(app: AppTest, warehouse: Warehouse) -> None:
+    [kept] = queries.write("save_view", name="short-lived", page="", query="", created_by=None)
+    assert queries._run(text("show transaction_read_only"))[0] == [("on",)]
+    with pytest.raises(InternalError, match="read-only transaction"):
+        queries._run(text("delete from dashboard.saved_views"), reader="dashboard_full")
+    assert queries.write("delete_view", view_id=kept["view_id"]) == [kept]
+
+
+def test_required_sign_in_that_is_not_configured_shows_nothing(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASHBOARD_REQUIRE_LOGIN", "true")
+    app.run()
+    assert not app.exception
+    assert "not configured" in app.error[0].value
+    assert not app.metric
+    assert not app.dataframe
+
+
+@pytest.mark.parametrize("path", ["/", "/pipeline", "/alerts", "/customers", "/orders"])
+def test_nothing_is_shown_before_signing_in(page: Page, door: str, path: str) -> None:
+    page.goto(door + path)
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    expect(page.locator(READY)).to_be_visible()
+    for sign in ("stMetric", "stDataFrame", "stTopNavLink", "stException"):
+        expect(page.get_by_test_id(sign)).to_have_count(0)
+
+
+def test_who_signs_in_sees_what_the_token_says(page: Page, door: str, identity: Provider) -> None:
+    sign_in(page, door, identity)
+    page.goto(f"{door}/pipeline")
+    expect(page.get_by_text("with the role rejects")).to_be_visible()
+    page.get_by_test_id("stPopover").filter(has_text=re.compile("account_circle")).get_by_role("button").click()
+    expect(page.get_by_text("somebody@example.com")).to_be_visible()
+    before = identity.signed_out
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    assert identity.signed_out == before + 1
+    sign_in(page, door, identity, "rejects", "a role of another system")
+    page.goto(f"{door}/pipeline")
+    expect(page.get_by_role("button", name="Download CSV")).to_be_visible()
+
+
+def test_a_sign_in_does_not_last_longer_than_it_should(page: Page, door: str, identity: Provider) -> None:
+    sign_in(page, door, identity)
+    identity.age_seconds = HOURS * 3600 + 60
+    page.context.clear_cookies()
+    page.goto(door)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_text("You signed in a while ago")).to_be_visible()
+    expect(page.get_by_test_id("stMetric")).to_have_count(0)
+
+
+def test_a_cookie_that_is_not_ours_lets_nobody_in(page: Page, door: str, identity: Provider) -> None:
+    sign_in(page, door, identity)
+    cookies = {cookie["name"]: cookie for cookie in page.context.cookies()}
+    ours = cookies["_streamlit_user"]
+    assert ours["httpOnly"]
+    assert ours["sameSite"] == "Lax"
+    value = ours["value"]
+    middle = len(value) // 2
+    forged = value[:middle] + ("A" if value[middle] != "A" else "B") + value[middle + 1 :]
+    page.context.clear_cookies()
+    page.context.add_cookies([{"name": "_streamlit_user", "value": forged, "domain": "127.0.0.1", "path": "/"}])
+    page.goto(door)
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
