@@ -1,8 +1,51 @@
-"""DataFrame to a CSV file that a spreadsheet can open without running anything."""
+"""Files of what is shown: CSV and XLSX that say what they hold, to the cent, and that a spreadsheet can open safely."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import pandas as pd
+import streamlit as st
+import xlsxwriter
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+from dashboard import queries
+from dashboard.filters import LABELS, View
+from dashboard.queries import CUSTOMER_COLUMNS, LINE_COLUMNS, Lines
+
+MOST_ROWS = 1_000_000  # XLSX holds 1,048,576 rows
+MIME = {"CSV": "text/csv", "XLSX": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
+# What a spreadsheet takes for a formula: at the start of a cell, and after a `;`, which some of them split cells at.
+FORMULA = re.compile(r"(^|;)(\s*)(?=[=+\-@\t\r])")
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """Of which version and view a file is, as pairs of what and its value; `name` goes into the file's name."""
+
+    name: str
+    facts: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, view: View, search: str = "") -> "Stamp":
+        """Of what the viewer looks at now."""
+        kept = [(LABELS[name], ", ".join(values)) for name, values in view.scope.kept]
+        return cls(
+            f"{view.span.start}-to-{view.span.end}-v{view.version}",
+            (
+                ("Version", str(view.version)),
+                ("Made at", datetime.now(UTC).isoformat(timespec="seconds")),
+                ("From", str(view.span.start)),
+                ("To", str(view.span.end)),
+                ("Currency", view.scope.currency),
+                *kept,
+                *([("Search", search)] if search else []),
+                ("Link", str(st.context.url or "")),
+            ),
+        )
 
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:
@@ -10,5 +53,68 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
     return frame.map(_inert).to_csv(index=False).encode("utf-8-sig")
 
 
+def lines_csv(reader: str, lines: Lines, stamp: Stamp) -> bytes:
+    """The lines as CSV: a header and rows, nothing else, so that any reader takes it.
+
+    What they are is said in two columns at the end, the same in each row, as a CSV has no place for it of its own.
+    """
+    columns = _columns(lines)
+    facts = dict(stamp.facts)
+    told = [f"version {facts['Version']}", facts["Link"]]
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow([*columns, "mart_version", "view"])
+    for row in _rows(reader, lines):
+        writer.writerow([*map(_inert, row), *told])
+    return text.getvalue().encode("utf-8-sig")
+
+
+def lines_xlsx(reader: str, lines: Lines, stamp: Stamp) -> bytes:
+    """The lines as a workbook: the rows, with dates and exact amounts as such, and a sheet that says what they are."""
+    return xlsx_bytes(_columns(lines), _rows(reader, lines), stamp)
+
+
+def xlsx_bytes(columns: Iterable[str], rows: Iterable[tuple[object, ...]], stamp: Stamp) -> bytes:
+    """A workbook of the rows, written one after the other: only what has been written so far is kept, and compressed."""
+    file = io.BytesIO()
+    # Text is written as text: whatever it looks like, it is neither a formula nor a link.
+    options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+    with xlsxwriter.Workbook(file, options) as book:
+        day = book.add_format({"num_format": "yyyy-mm-dd"})
+        amount = book.add_format({"num_format": "#,##0.00##"})
+        bold = book.add_format({"bold": True})
+        sheet = book.add_worksheet("Data")
+        sheet.freeze_panes(1, 0)
+        for place, name in enumerate(columns):
+            sheet.write_string(0, place, name, bold)
+            sheet.set_column(place, place, 14)
+        for number, row in enumerate(rows, start=1):
+            for place, cell in enumerate(row):
+                if isinstance(cell, date):
+                    sheet.write_datetime(number, place, cell, day)
+                elif isinstance(cell, Decimal):
+                    sheet.write_number(number, place, cell, amount)
+                elif isinstance(cell, int):
+                    sheet.write_number(number, place, cell)
+                elif cell is not None:
+                    sheet.write_string(number, place, str(cell))
+        about = book.add_worksheet("About")
+        about.set_column(0, 0, 14)
+        about.set_column(1, 1, 80)
+        for number, (name, value) in enumerate(stamp.facts):
+            about.write_string(number, 0, name, bold)
+            about.write_string(number, 1, value)
+    return file.getvalue()
+
+
+def _columns(lines: Lines) -> tuple[str, ...]:
+    return LINE_COLUMNS + (CUSTOMER_COLUMNS if lines.customers else ())
+
+
+def _rows(reader: str, lines: Lines) -> Iterator[tuple[object, ...]]:
+    for batch in queries.stream_lines(reader, lines, MOST_ROWS):
+        yield from batch
+
+
 def _inert(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
+    return FORMULA.sub(r"\1\2'", cell) if isinstance(cell, str) else cell

@@ -6,6 +6,7 @@ session: PostgreSQL refuses it to others, and as an argument it keeps the cached
 
 # ruff: noqa: ARG001 -- `version`, `state` and `heard` are part of the cache key, not of the query
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -214,6 +215,107 @@ def _whole_months(start: date, end: date) -> tuple[date, date]:
     """The first days of the first month that lies within the dates, and of the first after it that does not."""
     first = start if start.day == 1 else (start.replace(day=1) + timedelta(days=32)).replace(day=1)
     return first, (end + DAY).replace(day=1)
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Which order lines: those of the dates in scope that `search` finds, in which order; `customers`: with who bought.
+
+    `search` is an order, a product or a customer by its whole identifier, or the beginning of a product's name.
+    """
+
+    scope: Scope
+    start: date
+    end: date
+    search: str = ""
+    order_by: str = "sale_date"
+    descending: bool = True
+    customers: bool = False
+
+
+LINE_COLUMNS = (
+    "sale_date", "feed", "sale_id", "line_type", "product_id", "product_name", "product_category", "quantity",
+    "unit_price", "gross_amount", "discount_amount", "return_amount", "net_amount", "cost_amount", "currency",
+    "store_id", "sales_region", "sales_channel", "sales_representative", "payment_method", "payment_status",
+    "delivery_status", "delivery_date", "customer_rating", "file_id", "row_number",
+)  # fmt: skip
+CUSTOMER_COLUMNS = ("customer_id", "customer_name")
+LINE_ORDERS = ("sale_date", "net_amount", "quantity", "product_name", "sale_id")
+COUNTED = 10_000  # lines that a search finds are counted up to so many
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def order_lines(reader: str, version: int, lines: Lines, limit: int, offset: int) -> pd.DataFrame:
+    """One page of order lines, with LINE_COLUMNS and, where asked for, CUSTOMER_COLUMNS."""
+    rows, columns = _run(_lines(lines).limit(limit).offset(offset), reader=reader)
+    return pd.DataFrame(rows, columns=columns)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def count_lines(reader: str, version: int, lines: Lines) -> int:
+    """How many lines there are: of a search COUNTED + 1 at most, else from the daily marts, whatever their number."""
+    if not lines.search:
+        found = read_sales(lines.scope, lines.start, lines.end, ())
+        return int(found["lines"].iloc[0]) if len(found) else 0
+    some = _lines(lines).order_by(None).limit(COUNTED + 1).subquery()
+    rows, _ = _run(select(func.count()).select_from(some), reader=reader)
+    return int(rows[0][0])
+
+
+def stream_lines(reader: str, lines: Lines, limit: int, size: int = 10_000) -> Iterator[list[tuple[Any, ...]]]:
+    """Up to `limit` lines in batches, of one snapshot, none of them kept; raises Unavailable."""
+    try:
+        with _engine().connect() as connection:
+            connection.execute(TAKE_ROLE, {"role": reader, "local": False})
+            with connection.execution_options(isolation_level="REPEATABLE READ", stream_results=True).begin():
+                result = connection.execute(_lines(lines).limit(limit))
+                for batch in result.partitions(size):
+                    yield [tuple(row) for row in batch]
+    except DBAPIError as error:
+        raise Unavailable(_problem(error)) from error
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def order(reader: str, version: int, sale_date: date, feed: str, sale_id: str, customers: bool) -> pd.DataFrame:
+    """All lines of one order, with its returns of later days."""
+    shown = [column(name) for name in LINE_COLUMNS + (CUSTOMER_COLUMNS if customers else ())]
+    of_order = and_(column("feed") == feed, column("sale_id") == sale_id)
+    lines = select(*shown).select_from(table("kpi_order_lines", schema="kpi")).where(of_order)
+    rows, columns = _run(
+        union_all(
+            lines.where(column("sale_date") == sale_date),
+            lines.where(column("line_type") == "return", column("sale_date") != sale_date),
+        ).order_by("sale_date", "file_id", "row_number"),
+        reader=reader,
+    )
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _lines(lines: Lines) -> Select[Any]:
+    shown = [column(name) for name in LINE_COLUMNS + (CUSTOMER_COLUMNS if lines.customers else ())]
+    conditions: list[ColumnElement[bool]] = [
+        column("sale_date").between(lines.start, lines.end),
+        column("currency") == lines.scope.currency,
+        *(column(DIMENSIONS[name]).in_(values) for name, values in lines.scope.kept),
+    ]
+    if lines.search:
+        identifiers = ["sale_id", "product_id", *(["customer_id"] if lines.customers else [])]
+        name: ColumnClause[str] = column("product_name")
+        conditions.append(
+            or_(
+                *(column(each) == lines.search for each in identifiers),
+                func.lower(name).startswith(lines.search.lower(), autoescape=True),
+            )
+        )
+    first = column(lines.order_by if lines.order_by in LINE_ORDERS else "sale_date")
+    # The last two make every page the same each time it is asked for.
+    keys = [first, column("file_id"), column("row_number")]
+    return (
+        select(*shown)
+        .select_from(table("kpi_order_lines", schema="kpi"))
+        .where(*conditions)
+        .order_by(*(key.desc().nulls_last() if lines.descending else key.asc().nulls_last() for key in keys))
+    )
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

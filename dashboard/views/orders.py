@@ -1,5 +1,168 @@
-"""To be drawn."""
+"""Orders: the lines behind every figure, a page at a time, one order in a dialog, and all of them as a file."""
 
+from datetime import date
+from decimal import Decimal
+from math import ceil
+
+import pandas as pd
 import streamlit as st
 
-st.write("soon")
+from dashboard import access, export, filters, panels, queries
+from dashboard.filters import View
+from dashboard.measures import MISSING, Kind, Writer
+from dashboard.queries import Lines
+from dashboard.settings import settings
+
+ROWS = 50
+ORDERS = {
+    "Newest": ("sale_date", True),
+    "Oldest": ("sale_date", False),
+    "Highest value": ("net_amount", True),
+    "Lowest value": ("net_amount", False),
+    "Product": ("product_name", False),
+    "Order": ("sale_id", False),
+}
+
+
+def page() -> None:
+    """Draw the page for the view that the filters describe."""
+    view = filters.chosen()
+    writer = Writer(settings().number_style, view.scope.currency)
+    customers = access.may("customers")
+    with st.container(horizontal=True, vertical_alignment="bottom", key="find"):
+        found = "an order, product or customer number" if customers else "an order or product number"
+        search = st.text_input(
+            "Search",
+            key="search",
+            bind="query-params",
+            max_chars=200,
+            placeholder="Number, or how a product's name begins",
+            icon=":material/search:",
+            help=f"Finds {found}, written as in the sheet, and products by the beginning of their name, within the "
+            "period and the filters.",
+        ).strip()
+        by = st.selectbox("Sort by", list(ORDERS), key="sort", bind="query-params", width=170)
+    column, descending = ORDERS[by]
+    # PostgreSQL has no text with a zero byte, so nothing can be found by one.
+    search = search.replace("\x00", "")
+    lines = Lines(view.scope, view.span.start, view.span.end, search, column, descending, customers)
+    reader = access.reader() if customers else access.VIEWER
+    count = queries.count_lines(reader, view.version, lines)
+    if not count:
+        st.info(f"Nothing in {view.span} is found by this. Take a longer period, or search for something else.",
+                icon=":material/search_off:")  # fmt: skip
+        return
+    pages = max(1, ceil(min(count, queries.COUNTED) / ROWS)) if search else ceil(count / ROWS)
+    if st.session_state.get("page", 1) > pages:
+        st.session_state["page"] = pages
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+        number = st.number_input(f"Page of {pages:,}", 1, pages, key="page", bind="query-params", width=150)
+        many = f"more than {queries.COUNTED:,}" if search and count > queries.COUNTED else f"{count:,}"
+        st.caption(f"{many} lines. Select a row to see its order whole.", width="content")
+        _downloads(view, lines, reader, count)
+    frame = queries.order_lines(reader, view.version, lines, ROWS, (number - 1) * ROWS)
+    _table(frame, key=f"lines-{number}-{by}")
+    if asked := st.query_params.get("order"):
+        _open(asked, view, reader, customers, writer)
+
+
+def _table(frame: pd.DataFrame, key: str) -> None:
+    shown = [name for name in frame.columns if name not in ("feed", "file_id", "row_number", "product_id", "currency")]
+    st.dataframe(
+        frame,
+        hide_index=True,
+        placeholder=MISSING,
+        key=key,
+        height=560,
+        on_select=lambda: _select(frame, key),
+        selection_mode="single-row",
+        column_order=shown,
+        column_config=_columns(),
+        alt="Order lines",
+    )
+
+
+def _columns() -> dict[str, object]:
+    money = {"gross_amount": "Gross", "discount_amount": "Discount", "return_amount": "Returned", "net_amount": "Net",
+             "unit_price": "Unit price", "cost_amount": "Cost"}  # fmt: skip
+    words = {"sale_id": "Order", "line_type": "Kind", "product_name": "Product", "product_category": "Category",
+             "store_id": "Store", "sales_region": "Region", "sales_channel": "Channel",
+             "sales_representative": "Representative", "payment_method": "Payment", "payment_status": "Paid",
+             "delivery_status": "Delivery", "customer_id": "Customer", "customer_name": "Customer name"}  # fmt: skip
+    return {
+        "sale_date": st.column_config.DateColumn("Date", format="D MMM YYYY"),
+        "delivery_date": st.column_config.DateColumn("Delivered", format="D MMM YYYY"),
+        "quantity": st.column_config.NumberColumn("Quantity", format="localized"),
+        "customer_rating": st.column_config.NumberColumn("Rating"),
+        **{name: st.column_config.NumberColumn(label, format="%,.2f") for name, label in money.items()},
+        **words,
+    }
+
+
+def _select(frame: pd.DataFrame, key: str) -> None:
+    rows = st.session_state[key]["selection"]["rows"]
+    if rows:
+        line = frame.iloc[rows[0]]
+        st.query_params["order"] = f"{line['sale_date']}/{line['feed']}/{line['sale_id']}"
+
+
+def _open(asked: str, view: View, reader: str, customers: bool, writer: Writer) -> None:
+    day, _, rest = asked.partition("/")
+    feed, _, sale_id = rest.partition("/")
+    try:
+        lines = queries.order(reader, view.version, date.fromisoformat(day), feed, sale_id.replace("\x00", ""), customers)
+    except ValueError:
+        lines = pd.DataFrame()
+    if lines.empty:
+        st.warning("The link names an order that is not here.", icon=":material/link_off:")
+        return
+    st.dialog(f"Order {filters.escape(sale_id)}", width="large", on_dismiss=_close)(_order)(lines, writer)
+
+
+def _close() -> None:
+    st.query_params.pop("order", None)
+
+
+def _order(lines: pd.DataFrame, writer: Writer) -> None:
+    first = lines.iloc[0]
+    told = [f"{first['sale_date']:%A} {first['sale_date'].day} {first['sale_date']:%b %Y}"]
+    told += [str(first[name]) for name in ("sales_channel", "sales_region", "store_id", "sales_representative")
+             if first[name] not in (None, "", "unknown")]  # fmt: skip
+    st.caption(filters.escape(" · ".join(told)))
+    with st.grid(4, min_column_width=110):
+        for label, name in (("Gross", "gross_amount"), ("Discounts", "discount_amount"),
+                            ("Returned", "return_amount"), ("Net sales", "net_amount")):  # fmt: skip
+            total = sum(lines[name].dropna(), Decimal(0))
+            st.metric(label, writer.write(total, Kind.AVERAGE_MONEY), border=True)
+    aside = ("feed", "file_id", "row_number", "sale_id", "currency", "store_id", "sales_region", "sales_channel")
+    st.dataframe(
+        lines,
+        hide_index=True,
+        placeholder=MISSING,
+        key="order-lines",
+        column_order=[name for name in lines.columns if name not in (*aside, "sales_representative")],
+        column_config=_columns(),
+        alt="Lines of the order",
+    )
+
+
+def _downloads(view: View, lines: Lines, reader: str, count: int) -> None:
+    many = count > export.MOST_ROWS
+    with st.popover("Download", icon=":material/download:", width="content", key="download"):
+        st.caption(
+            f"The lines of this choice{f', the first {export.MOST_ROWS:,} in this order' if many else ''}; "
+            "the file says of which version of the figures and how to open this view again."
+        )
+        stamp = export.Stamp.of(view, lines.search)
+        for kind, make in (("CSV", export.lines_csv), ("XLSX", export.lines_xlsx)):
+            st.download_button(
+                f"Download {kind}",
+                lambda make=make: make(reader, lines, stamp),  # made when it is asked for
+                file_name=f"order-lines-{stamp.name}.{kind.lower()}",
+                mime=export.MIME[kind],
+                on_click="ignore",
+                key=f"download-{kind}",
+            )
+
+
+page()
