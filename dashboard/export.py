@@ -75,7 +75,7 @@ def lines_xlsx(reader: str, lines: Lines, stamp: Stamp) -> bytes:
 
 
 def xlsx_bytes(columns: Iterable[str], rows: Iterable[tuple[object, ...]], stamp: Stamp) -> bytes:
-    """A workbook of the rows, written one after the other: only what has been written so far is kept, and compressed."""
+    """A workbook of the rows, each written out before the next is read."""
     file = io.BytesIO()
     # Text is written as text: whatever it looks like, it is neither a formula nor a link.
     options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}

@@ -233,6 +233,15 @@ class Lines:
     customers: bool = False
 
 
+@dataclass(frozen=True)
+class Order:
+    """What tells an order apart: a number of the sheet's own, which may come again on another day or in another feed."""
+
+    sale_date: date
+    feed: str
+    sale_id: str
+
+
 LINE_COLUMNS = (
     "sale_date", "feed", "sale_id", "line_type", "product_id", "product_name", "product_category", "quantity",
     "unit_price", "gross_amount", "discount_amount", "return_amount", "net_amount", "cost_amount", "currency",
@@ -276,23 +285,26 @@ def stream_lines(reader: str, lines: Lines, limit: int, size: int = 10_000) -> I
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def order(reader: str, version: int, sale_date: date, feed: str, sale_id: str, customers: bool) -> pd.DataFrame:
+def order(reader: str, version: int, wanted: Order, customers: bool) -> pd.DataFrame:
     """All lines of one order, with its returns of later days."""
-    shown = [column(name) for name in LINE_COLUMNS + (CUSTOMER_COLUMNS if customers else ())]
-    of_order = and_(column("feed") == feed, column("sale_id") == sale_id)
+    shown = _shown(customers)
+    of_order = and_(column("feed") == wanted.feed, column("sale_id") == wanted.sale_id)
     lines = select(*shown).select_from(table("kpi_order_lines", schema="kpi")).where(of_order)
     rows, columns = _run(
         union_all(
-            lines.where(column("sale_date") == sale_date),
-            lines.where(column("line_type") == "return", column("sale_date") != sale_date),
+            lines.where(column("sale_date") == wanted.sale_date),
+            lines.where(column("line_type") == "return", column("sale_date") != wanted.sale_date),
         ).order_by("sale_date", "file_id", "row_number"),
         reader=reader,
     )
     return pd.DataFrame(rows, columns=columns)
 
 
+def _shown(customers: bool) -> list[ColumnClause[Any]]:
+    return [column(name) for name in LINE_COLUMNS + (CUSTOMER_COLUMNS if customers else ())]
+
+
 def _lines(lines: Lines) -> Select[Any]:
-    shown = [column(name) for name in LINE_COLUMNS + (CUSTOMER_COLUMNS if lines.customers else ())]
     conditions: list[ColumnElement[bool]] = [
         column("sale_date").between(lines.start, lines.end),
         column("currency") == lines.scope.currency,
@@ -307,11 +319,11 @@ def _lines(lines: Lines) -> Select[Any]:
                 func.lower(name).startswith(lines.search.lower(), autoescape=True),
             )
         )
-    first = column(lines.order_by if lines.order_by in LINE_ORDERS else "sale_date")
+    first: ColumnClause[Any] = column(lines.order_by if lines.order_by in LINE_ORDERS else "sale_date")
     # The last two make every page the same each time it is asked for.
     keys = [first, column("file_id"), column("row_number")]
     return (
-        select(*shown)
+        select(*_shown(lines.customers))
         .select_from(table("kpi_order_lines", schema="kpi"))
         .where(*conditions)
         .order_by(*(key.desc().nulls_last() if lines.descending else key.asc().nulls_last() for key in keys))

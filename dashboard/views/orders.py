@@ -2,15 +2,17 @@
 
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from math import ceil
 
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
-from dashboard import access, export, filters, panels, queries
+from dashboard import access, export, filters, queries
 from dashboard.filters import View
 from dashboard.measures import MISSING, Kind, Writer
-from dashboard.queries import Lines
+from dashboard.queries import Lines, Order
 from dashboard.settings import settings
 
 ROWS = 50
@@ -82,7 +84,7 @@ def _table(frame: pd.DataFrame, key: str) -> None:
     )
 
 
-def _columns() -> dict[str, object]:
+def _columns() -> dict[str, ColumnConfig | str]:
     money = {"gross_amount": "Gross", "discount_amount": "Discount", "return_amount": "Returned", "net_amount": "Net",
              "unit_price": "Unit price", "cost_amount": "Cost"}  # fmt: skip
     words = {"sale_id": "Order", "line_type": "Kind", "product_name": "Product", "product_category": "Category",
@@ -107,12 +109,14 @@ def _select(frame: pd.DataFrame, key: str) -> None:
 
 
 def _open(asked: str, view: View, reader: str, customers: bool, writer: Writer) -> None:
-    day, _, rest = asked.partition("/")
+    day, _, rest = asked.replace("\x00", "").partition("/")
     feed, _, sale_id = rest.partition("/")
     try:
-        lines = queries.order(reader, view.version, date.fromisoformat(day), feed, sale_id.replace("\x00", ""), customers)
+        wanted = Order(date.fromisoformat(day), feed, sale_id)
     except ValueError:
         lines = pd.DataFrame()
+    else:
+        lines = queries.order(reader, view.version, wanted, customers)
     if lines.empty:
         st.warning("The link names an order that is not here.", icon=":material/link_off:")
         return
@@ -157,7 +161,7 @@ def _downloads(view: View, lines: Lines, reader: str, count: int) -> None:
         for kind, make in (("CSV", export.lines_csv), ("XLSX", export.lines_xlsx)):
             st.download_button(
                 f"Download {kind}",
-                lambda make=make: make(reader, lines, stamp),  # made when it is asked for
+                partial(make, reader, lines, stamp),  # made when it is asked for
                 file_name=f"order-lines-{stamp.name}.{kind.lower()}",
                 mime=export.MIME[kind],
                 on_click="ignore",
