@@ -235,7 +235,7 @@ class Lines:
 
 @dataclass(frozen=True)
 class Order:
-    """What tells an order apart: a number of the sheet's own, which may come again on another day or in another feed."""
+    """What tells an order apart: the number of a sheet, which may come again on another day or in another feed."""
 
     sale_date: date
     feed: str
