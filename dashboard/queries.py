@@ -104,10 +104,11 @@ DIMENSIONS = {
     "rep": "sales_representative",
 }
 PLACES = {"region", "channel", "store", "rep"}
-# The daily marts with the dimensions they have, the smallest first: a question is asked of the first that can answer.
+# The daily marts with the dimensions they have: a question is asked of the first that can answer. Those by category or
+# product come after, as they count an order once for each that it holds.
 MARTS = {
-    "kpi_daily_category_sales": {"category"},
     "kpi_daily_sales": PLACES,
+    "kpi_daily_category_sales": {"category"},
     "kpi_daily_product_sales": {"product", "category"},
     "kpi_daily_place_category_sales": PLACES | {"category"},
     "kpi_daily_place_product_sales": PLACES | {"category", "product"},
