@@ -95,10 +95,11 @@ DIMENSIONS = {
     "rep": "sales_representative",
 }
 PLACES = {"region", "channel", "store", "rep"}
-# The daily marts with the dimensions they have, the smallest first: a question is asked of the first that can answer.
+# The daily marts with the dimensions they have: a question is asked of the first that can answer. That without products
+# comes first, because an order of two categories is in both, and must be counted once where neither is asked for.
 MARTS = {
-    "kpi_daily_category_sales": {"category"},
     "kpi_daily_sales": PLACES,
+    "kpi_daily_category_sales": {"category"},
     "kpi_daily_product_sales": {"product", "category"},
     "kpi_daily_place_category_sales": PLACES | {"category"},
     "kpi_daily_place_product_sales": PLACES | {"category", "product"},
