@@ -16,6 +16,10 @@ ACCENT = "#4f6bed"
 MUTED = "#8a93a6"
 UP = "#1a9e6e"
 DOWN = "#d9534f"
+CLASSES = {"A": "#4f6bed", "B": "#e0912f", "C": "#8a93a6"}
+STARS = ("#d9534f", "#e0912f", "#8a93a6", "#5bb891", "#1a9e6e")  # from one to five
+STACK = ("#4f6bed", "#1a9e6e", "#8a93a6")
+HEAT = 0.62  # opacity of the strongest cell, through which a label is read in either theme
 ROW_PIXELS = 34
 MOVER_BASE = Decimal("0.01")  # share of all sales below which a change is noise
 
@@ -114,6 +118,96 @@ def movers(products: pd.DataFrame, rows: int, money: Writer) -> Spec | None:
     return _bars(frame, [("Up", UP, "right"), ("Down", DOWN, "left")], high=reach, low=-reach)
 
 
+def bullets(frame: pd.DataFrame, writer: Writer) -> Spec:
+    """Net sales of each place on the bar of its target, with a mark where they should be by now.
+
+    `frame` has place, net_sales, and where there is a target target_net_sales, target_to_date, gap, attainment_rate.
+    """
+    known = frame["attainment_rate"].notna()
+    source = pd.DataFrame({
+        "Name": frame["place"],
+        "Target": frame["target_net_sales"].astype(float),
+        "Net sales": frame["net_sales"].astype(float),
+        "By now": frame["target_to_date"].astype(float),
+        "Text": [
+            f"{writer.write(rate, Kind.SHARE)} · {writer.money(gap, signed=True)}" if due else "no target"
+            for rate, gap, due in zip(frame["attainment_rate"], frame["gap"], known, strict=True)
+        ],
+    })  # fmt: skip
+    spec = _bars(source, [("Target", MUTED, "right")], low=0, high=1.75 * _reach(source[["Target", "Net sales"]]))
+    hover = "{@Name}<br/><b>{@Text}</b>"
+    spec["tooltip"] = {"trigger": "item", "formatter": hover}
+    # On an axis of its own a bar lies in the middle of the wider one behind it.
+    spec["yAxis"] = [spec["yAxis"], {"type": "category", "inverse": True, "show": False}]
+    spec["series"][0] |= {"itemStyle": {"borderRadius": 3, "opacity": 0.3}, "label": {"show": False}, "stack": None}
+    spec["series"] += [
+        {
+            "type": "bar",
+            "name": "Net sales",
+            "yAxisIndex": 1,
+            "barWidth": 8,
+            "color": ACCENT,
+            "itemStyle": {"borderRadius": 2},
+            "encode": {"x": "Net sales", "y": "Name"},
+        },
+        {
+            "type": "scatter",
+            "name": "By now",
+            "symbol": "rect",
+            "symbolSize": [3, 22],
+            "color": DOWN,
+            "encode": {"x": "By now", "y": "Name"},
+        },
+        # What is written stands behind the longer of the bars.
+        {
+            "type": "scatter",
+            "name": "Text",
+            "symbolSize": 0,
+            "silent": True,
+            "encode": {"x": "End", "y": "Name"},
+            "label": {"show": True, "position": "right", "formatter": "{@Text}"},
+        },
+    ]
+    source["End"] = source[["Target", "Net sales"]].max(axis=1)
+    return spec
+
+
+def heat(cells: pd.DataFrame, writer: Writer, columns: list[str], rows: list[str], *, room: int = 60) -> Spec:
+    """A cell for each row and column, the darker the more; `cells` has column, row and value.
+
+    A cell states its figure where there are at most `room` of them.
+    """
+    values = cells["value"].astype(float)
+    low, high = values.min(), values.max()
+    source = pd.DataFrame({
+        "Column": cells["column"], "Row": cells["row"], "Value": values,
+        "Text": [writer.brief(value, Kind.MONEY) for value in cells["value"]],
+        "Whole": [writer.write(value, Kind.MONEY) for value in cells["value"]],
+    })  # fmt: skip
+    axis = {"type": "category", "axisTick": {"show": False}, "axisLine": {"show": False}, "splitLine": {"show": False}}
+    return {
+        "dataset": {"source": source},
+        "grid": {"left": 4, "right": 4, "top": 4, "bottom": 4, "containLabel": True},
+        "tooltip": {"trigger": "item", "formatter": "{@Row}, {@Column}<br/><b>{@Whole}</b>"},
+        "xAxis": {**axis, "data": columns},
+        "yAxis": {**axis, "data": rows, "inverse": True},
+        "visualMap": {
+            "show": False, "type": "continuous", "dimension": 2, "min": low, "max": high if high > low else low + 1,
+            "inRange": {"color": ["rgba(79, 107, 237, 0.06)", "rgba(79, 107, 237, 0.6)"]},
+        },
+        "series": [
+            {
+                "type": "heatmap",
+                "encode": {"x": "Column", "y": "Row", "value": "Value"},
+                "itemStyle": {"borderRadius": 3, "borderWidth": 2, "borderColor": "transparent"},
+                # A label placed by numbers keeps the colour of the theme's text.
+                "label": {"show": len(source) <= room, "formatter": "{@Text}", "position": ["50%", "50%"],
+                          "align": "center", "verticalAlign": "middle"},
+            }
+        ],
+    }  # fmt: skip
+
+
 def tooltip_format(writer: Writer, kind: Kind = Kind.MONEY) -> str:
     """The format of figures in a tooltip, in Streamlit's printf dialect: `$%,.2f`."""
     match kind:
@@ -125,6 +219,268 @@ def tooltip_format(writer: Writer, kind: Kind = Kind.MONEY) -> str:
             return "%,d"
         case _:
             return "%,.2f"
+
+
+def pareto(products: pd.DataFrame, money: Writer) -> Spec:
+    """Bars of net sales by rank, in the colour of their class, under the line of the cumulative share.
+
+    `products` has product_name, net_sales, cumulative_share (None where nothing was sold) and abc_class, best first.
+    """
+    frame = pd.DataFrame({
+        "Rank": [str(place) for place in range(1, len(products) + 1)],
+        "Name": products["product_name"],
+        "Cumulative share": [_percent(share) for share in products["cumulative_share"]],
+        "Text": [money.money(value) for value in products["net_sales"]],
+        "Share": [money.write(share, Kind.SHARE) for share in products["cumulative_share"]],
+        "Class": products["abc_class"],
+    })  # fmt: skip
+    for name in CLASSES:
+        frame[name] = [
+            float(value) if place == name else None
+            for value, place in zip(products["net_sales"], products["abc_class"], strict=True)
+        ]
+    line: Spec = {
+        "type": "line",
+        "name": "Cumulative share",
+        "encode": {"x": "Rank", "y": "Cumulative share"},
+        "yAxisIndex": 1,
+        "showSymbol": False,
+        "color": UP,
+        "z": 3,
+        "markLine": {
+            "silent": True,
+            "symbol": "none",
+            "label": {"position": "insideStartTop", "formatter": "{c}%", "color": MUTED},
+            "lineStyle": {"color": MUTED, "type": "dashed", "width": 1},
+            "data": [{"yAxis": 80}, {"yAxis": 95}],
+        },
+    }
+    bars = [
+        {
+            "type": "bar",
+            "name": name,
+            "stack": "bars",
+            "color": color,
+            "barCategoryGap": "20%",
+            "encode": {"x": "Rank", "y": name},
+        }
+        for name, color in CLASSES.items()
+    ]
+    return {
+        "dataset": {"source": frame},
+        "grid": {"left": 4, "right": 4, "top": 34, "bottom": 4, "containLabel": True},
+        "legend": {"top": 0, "left": 0, "data": list(CLASSES), "itemHeight": 10, "itemWidth": 16},
+        # The line is the first series, since a tooltip of the axis reads the row of the first.
+        "tooltip": {
+            "trigger": "axis",
+            "formatter": "{@Rank}. {@Name}<br/><b>{@Text}</b> · class {@Class}<br/>{@Share} with all before it",
+        },
+        "xAxis": {"type": "category", "axisTick": {"show": False}},
+        "yAxis": [
+            {"type": "value", "splitNumber": 4},
+            {
+                "type": "value",
+                "min": 0,
+                "max": 100,
+                "splitLine": {"show": False},
+                "axisLabel": {"formatter": "{value}%"},
+            },
+        ],
+        "series": [line, *bars],
+    }
+
+
+def waterfall(steps: list[tuple[str, Decimal, bool]], money: Writer) -> Spec:
+    """From one total to another: (name, value, is it a total) in order, where what is not a total is a change.
+
+    Bars that float are stacked on unseen ones; one that crosses zero is drawn as its two sides.
+    """
+    rows: list[dict[str, object]] = []
+    level = reach = Decimal(0)
+    for name, value, is_total in steps:
+        start, end = (Decimal(0), value) if is_total else (level, level + value)
+        level = end
+        low, high = sorted((start, end))
+        reach = max(reach, high)
+        above, below = max(high, Decimal(0)) - max(low, Decimal(0)), min(low, Decimal(0)) - min(high, Decimal(0))
+        color = "Total" if is_total else "Up" if value >= 0 else "Down"
+        text = money.money(value, cents=True, signed=not is_total)
+        sides = {color: float(above)} if above or not below else {}
+        if below:
+            sides[f"{color} below zero"] = float(below)
+        hidden = float(low if low > 0 else min(high, Decimal(0)))
+        rows.append({"Name": name, "Text": text, "Text below": "" if above else text, "Hidden": hidden, **sides})
+    frame = pd.DataFrame(rows)
+    columns = [
+        (f"{name}{side}", color, place)
+        for name, color in (("Total", ACCENT), ("Up", UP), ("Down", DOWN))
+        for side, place in (("", "right"), (" below zero", "left"))
+        if f"{name}{side}" in frame
+    ]
+    depth = min((frame[column].add(frame["Hidden"]).min() for column, _, _ in columns), default=0.0)
+    room = 1.45 if depth >= 0 else 1.8
+    spec = _bars(
+        frame,
+        [("Hidden", "transparent", "right"), *columns],
+        high=room * float(reach) or 1,
+        low=min(room * float(depth), 0),
+    )
+    spec["series"][0] |= {"silent": True, "label": {"show": False}}
+    for series in spec["series"]:
+        if series["name"].endswith("below zero"):
+            series["label"]["formatter"] = "{@Text below}"
+    return spec
+
+
+def ratings(products: pd.DataFrame, number: Writer) -> Spec:
+    """One bar for each product, split by the share of its ratings from one star to five; the mean stands behind.
+
+    `products` has product_name, ratings_1 to ratings_5, rated_lines (over zero) and mean_rating.
+    """
+    frame = pd.DataFrame({
+        "Name": products["product_name"],
+        "Text": [number.number(mean, 2) for mean in products["mean_rating"]],
+        "Lines": [number.number(lines, 0) for lines in products["rated_lines"]],
+    })  # fmt: skip
+    names = [f"{stars} star{'s' if stars > 1 else ''}" for stars in range(1, 6)]
+    for stars, name in enumerate(names, 1):
+        shares = zip(products[f"ratings_{stars}"], products["rated_lines"], strict=True)
+        frame[name] = [_percent(Decimal(lines) / Decimal(rated)) for lines, rated in shares]
+    spec = _bars(frame, [(name, color, "right") for name, color in zip(names, STARS, strict=True)], high=116, low=0)
+    for series in spec["series"]:
+        series |= {"itemStyle": {"borderRadius": 0}, "label": {"show": False}}
+    spec["series"][-1]["label"] = {"show": True, "position": "right", "formatter": "{@Text}", "fontWeight": "bold"}
+    spec["grid"]["top"] = 30
+    spec["legend"] = {"top": 0, "left": 0, "itemHeight": 10, "itemWidth": 12, "itemGap": 8}
+    spec["tooltip"]["formatter"] = (
+        "{@Name}: <b>{@Text}</b> of {@Lines} ratings<br/>"
+        + "<br/>".join(f"{name}: {{@{name}}}%" for name in reversed(names))
+    )
+    return spec
+
+
+def stacked(
+    daily: pd.DataFrame, span: Span, columns: dict[str, str], tooltip: str, *, grain: str = "Day"
+) -> Spec:
+    """Bars over time, one on the other. `daily` has sale_date and, additive over days, the keys of `columns`; a date
+    without a row is zero. `columns` gives what each is called; `tooltip` is a format in Streamlit's printf dialect."""
+    days = [span.start + timedelta(days=offset) for offset in range(span.days)]
+    cuts = _cuts(days, grain)
+    frame = pd.DataFrame({"Day": [_day(days[cut], days, grain) for cut in cuts]})
+    for column, name in columns.items():
+        known = dict(zip(daily["sale_date"], daily[column], strict=True))
+        frame[name] = _added([known.get(day, Decimal(0)) for day in days], cuts)
+    return {
+        "dataset": {"source": frame},
+        "grid": {"left": 4, "right": 12, "top": 34, "bottom": 4, "containLabel": True},
+        "legend": {"top": 0, "left": 0, "itemHeight": 10, "itemWidth": 16},
+        "tooltip": {"trigger": "axis", "valueFormatter": tooltip},
+        "xAxis": {"type": "category", "axisTick": {"show": False}},
+        "yAxis": {"type": "value", "splitNumber": 4},
+        "series": [
+            {
+                "type": "bar",
+                "name": name,
+                "stack": "bars",
+                "color": color,
+                "barCategoryGap": "25%",
+                "encode": {"x": "Day", "y": name},
+            }
+            for name, color in zip(columns.values(), STACK, strict=False)
+        ],
+    }
+
+
+def monthly_rate(months: pd.DataFrame, column: str, name: str, number: Writer) -> Spec:
+    """A share of each month, from 0 to 1 in `column`, as a line with its figures on it."""
+    frame = pd.DataFrame({
+        "Month": [f"{month:%b %Y}" for month in months["month"]],
+        name: [_percent(share) for share in months[column]],
+        "Text": [number.write(share, Kind.SHARE) for share in months[column]],
+    })  # fmt: skip
+    return {
+        "dataset": {"source": frame},
+        "grid": {"left": 4, "right": 26, "top": 24, "bottom": 4, "containLabel": True},
+        "tooltip": {"trigger": "axis", "formatter": f"{{@Month}}<br/>{name} <b>{{@Text}}</b>"},
+        "xAxis": {"type": "category", "boundaryGap": False, "axisTick": {"show": False}},
+        "yAxis": {"type": "value", "min": 0, "splitNumber": 4, "axisLabel": {"formatter": "{value}%"}},
+        "series": [
+            {
+                "type": "line",
+                "name": name,
+                "color": ACCENT,
+                "encode": {"x": "Month", "y": name},
+                "symbolSize": 7,
+                "areaStyle": {"opacity": 0.1},
+                "label": {"show": True, "position": "top", "formatter": "{@Text}"},
+                "labelLayout": {"hideOverlap": True},
+            }
+        ],
+    }
+
+
+def cohorts(cells: pd.DataFrame, column: str, kind: Kind, money: Writer) -> Spec:
+    """A cell for each cohort and month since: the stronger its colour, the higher `column`.
+
+    `cells` has cohort_month, months_since, cohort_size and `column`.
+    """
+    cells = cells.sort_values(["cohort_month", "months_since"], kind="stable")
+    frame = pd.DataFrame({
+        "Cohort": [f"{month:%b %Y}" for month in cells["cohort_month"]],
+        "Since": [str(since) for since in cells["months_since"]],
+        "Value": cells[column].astype(float),
+        # A cell has room for whole numbers.
+        "Text": [
+            f"{money.number(value * 100, 0)}%" if kind is Kind.SHARE else money.number(value, 0)
+            for value in cells[column]
+        ],
+        "Exact": [money.write(value, kind) for value in cells[column]],
+        "Members": [money.number(Decimal(int(size)), 0) for size in cells["cohort_size"]],
+    })  # fmt: skip
+    since = [str(month) for month in range(cells["months_since"].min(), cells["months_since"].max() + 1)]
+    return {
+        "dataset": {"source": frame},
+        "grid": {"left": 4, "right": 4, "top": 24, "bottom": 0, "containLabel": True},
+        "tooltip": {
+            "trigger": "item",
+            "formatter": "{@Cohort}, {@Members} members<br/>after {@Since} months: <b>{@Exact}</b>",
+        },
+        "xAxis": {
+            "type": "category",
+            "data": since,
+            "position": "top",
+            "axisTick": {"show": False},
+            "axisLine": {"show": False},
+        },
+        "yAxis": {
+            "type": "category",
+            "data": list(dict.fromkeys(frame["Cohort"])),
+            "inverse": True,
+            "axisTick": {"show": False},
+            "axisLine": {"show": False},
+        },
+        "visualMap": {
+            "show": False,
+            "dimension": "Value",
+            "min": 0,
+            "max": frame["Value"].max() or 1,
+            "inRange": {"color": [ACCENT, ACCENT], "opacity": [0.06, HEAT]},
+        },
+        "series": [
+            {
+                "type": "heatmap",
+                "name": "Cohorts",
+                "encode": {"x": "Since", "y": "Cohort", "value": "Value"},
+                "label": {"show": True, "formatter": "{@Text}", "fontSize": 11},
+                "labelLayout": {"hideOverlap": True},
+            }
+        ],
+    }
+
+
+def tooltip_format(money: Writer) -> str:
+    """The format of amounts in a tooltip, in Streamlit's printf dialect: `$%,.2f`."""
+    return f"{money.symbol.replace('%', '%%')}%,.2f"
 
 
 def height(spec: Spec) -> int:
@@ -192,3 +548,17 @@ def _day(day: date, days: list[date], grain: str) -> str:
     if grain == "Month":
         return f"{day:%b}{year}"
     return f"{day:%a} {day.day} {day:%b}{year}"
+
+
+def _percent(share: Decimal | None) -> float | None:
+    return None if share is None else round(float(share) * 100, 2)
+
+
+def _reach(frame: pd.DataFrame) -> float:
+    """The largest of all values, for the end of an axis."""
+    return float(frame.max().max()) or 1
+
+
+def _added(values: list[Decimal], cuts: list[int]) -> list[float]:
+    ends = [*cuts[1:], len(values)]
+    return [float(sum(values[cut:end])) for cut, end in zip(cuts, ends, strict=True)]

@@ -118,6 +118,10 @@ MEASURES = (
     "gross_margin", "costed_net_sales", "cancelled_value", "pending_payment_value", "delivered_lines",
     "delivered_on_time_lines", "delivery_days", "lines",
 )  # fmt: skip
+CUSTOMER = (
+    "customer_id", "net_sales", "orders", "units_sold", "first_order_date", "last_order_date", "window_net_sales",
+    "window_orders",
+)  # fmt: skip
 
 
 def freshness() -> Freshness:
@@ -335,6 +339,97 @@ def _lines(lines: Lines) -> Select[Any]:
 def run_rate(version: int, currency: str) -> pd.DataFrame:
     """The last twelve months, oldest first: month, net_sales, run_rate, previous_month_net_sales."""
     return _frame("run_rate", currency=currency)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def product_classes(version: int, currency: str) -> pd.DataFrame:
+    """abc_class, products, net_sales, sales_share, product_share, last_month: a row for each class that has products."""
+    return _frame("product_classes", currency=currency)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def product_abc(version: int, currency: str, limit: int) -> pd.DataFrame:
+    """The first `limit` products by net sales of the twelve months, with their class and the cumulative share."""
+    return _frame("product_abc", currency=currency, limit=limit)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def bridge_months(version: int, currency: str) -> dict[str, list[date]]:
+    """Comparison (`previous_month`, `last_year`) to the months that have one, newest first."""
+    months: dict[str, list[date]] = {}
+    for row in _rows("bridge_months", currency=currency):
+        months.setdefault(row["comparison"], []).append(row["month"])
+    return months
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def bridge(version: int, currency: str, month: date, comparison: str, limit: int) -> pd.DataFrame:
+    """The `limit` products whose net sales changed most, with their effects and, in total_*, those of all products."""
+    return _frame("bridge", currency=currency, month=month, comparison=comparison, limit=limit)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def pair_months(version: int) -> list[date]:
+    """The months with orders of several products, newest first."""
+    return [row["month"] for row in _rows("pair_months")]
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def product_pairs(version: int, month: date, by_lift: bool, limit: int) -> pd.DataFrame:
+    """The pairs of a month, by lift or by orders: product_a, product_b, orders, support, confidences, lift."""
+    return _frame("product_pairs", month=month, by_lift=by_lift, limit=limit)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def product_ratings(
+    version: int, first_month: date, last_month: date, at_least: int, best_first: bool, limit: int
+) -> pd.DataFrame:
+    """Products with `at_least` so many rated lines in these months: ratings_1 to ratings_5, rated_lines, mean_rating."""
+    return _frame(
+        "product_ratings", first_month=first_month, last_month=last_month, at_least=at_least, best_first=best_first,
+        limit=limit,
+    )  # fmt: skip
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def daily_customers(version: int, currency: str, start: date, end: date) -> pd.DataFrame:
+    """sale_date, customer_type (new, returning, unknown), customers, orders, order_value."""
+    return _frame("daily_customers", currency=currency, first_date=start, last_date=end)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def monthly_customers(version: int, currency: str) -> pd.DataFrame:
+    """The last 24 months, oldest first: customers, new_customers, repeat_customers, orders and their rates."""
+    return _frame("monthly_customers", currency=currency)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def cohorts(version: int, currency: str) -> pd.DataFrame:
+    """The cohorts of the last thirteen months, a row for each month since: retention and net sales per member."""
+    return _frame("cohorts", currency=currency)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def rfm_segments(version: int, currency: str) -> pd.DataFrame:
+    """segment, as_of_date, customers, orders, net_sales: the segment that bought for most first."""
+    return _frame("rfm_segments", currency=currency)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def top_customers(version: int, currency: str, by: str, limit: int, offset: int = 0) -> pd.DataFrame:
+    """One page of customers, those with most `net_sales` or `orders` of all time first: all figures of kpi_customers.
+
+    The only read of single customers.
+    """
+    rows, columns = _run(
+        select(*(column(name) for name in CUSTOMER))
+        .select_from(table("kpi_customers", schema="kpi"))
+        .where(column("currency") == currency)
+        .order_by(column(by).desc(), column("customer_id").desc())
+        .limit(limit)
+        .offset(offset)
+    )
+    return pd.DataFrame(rows, columns=columns)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

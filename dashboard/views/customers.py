@@ -1,5 +1,277 @@
-"""To be drawn."""
+"""Customers: how many are new and how many come back, how cohorts stay, which segments there are, and who buys most."""
 
+from datetime import timedelta
+from decimal import Decimal
+from math import ceil
+
+import pandas as pd
 import streamlit as st
 
-st.write("soon")
+from dashboard import charts, filters, queries
+from dashboard.filters import TREND_DAYS, Span, View
+from dashboard.measures import MISSING, Kind, Writer
+from dashboard.settings import settings
+
+TOP_CUSTOMERS = 25  # on a page
+TOP_PAGES = 10
+TYPES = {"returning": "Returning", "new": "New", "unknown": "Unknown"}
+ORDER_VALUE, ORDERS, CUSTOMERS = "Order value", "Orders", "Customers"
+COLUMNS = {ORDERS: "orders", ORDER_VALUE: "order_value", CUSTOMERS: "customers"}
+RETENTION, VALUE = "Retention", "Net sales per member"
+
+
+def page() -> None:
+    """Draw the page for the view that the filters describe."""
+    view = filters.chosen()
+    writer = Writer(settings().number_style, view.scope.currency)
+    meaning = queries.descriptions(view.version)
+    months = queries.monthly_customers(view.version, view.scope.currency)
+    if months.empty:
+        st.info(
+            f"No sheet names a customer of a sale in {view.scope.currency}. With a `Customer ID` on every line this "
+            "page shows who is new, who comes back and what they are worth.",
+            icon=":material/person_off:",
+        )
+        return
+    if view.filtered:
+        st.caption(
+            f"Customers are counted over all sales in {view.scope.currency}: of the filters only the period and the "
+            "currency apply on this page."
+        )
+    _cards(view, months, meaning, writer)
+    left, right = st.columns([3, 2])
+    with left.container(border=True, height="stretch"):
+        _new_and_returning(view, meaning, writer)
+    with right.container(border=True, height="stretch"):
+        _repeat_rate(months, view, meaning, writer)
+    with st.container(border=True):
+        _cohorts(view, meaning, writer)
+    left, right = st.columns([2, 3])
+    with left.container(border=True, height="stretch"):
+        _segments(view, meaning, writer)
+    with right.container(border=True, height="stretch"):
+        _top_customers(view, meaning, writer)
+
+
+def _cards(view: View, months: pd.DataFrame, meaning: dict[str, str], writer: Writer) -> None:
+    now = _figures(view, view.span)
+    past = _figures(view, view.comparable) if view.comparable else {}
+    described = meaning.get
+    orders, order_value = described("kpi_daily_customers.orders", ""), described("kpi_daily_customers.order_value", "")
+    kind_of = described("kpi_daily_customers.customer_type", "")
+    against = f" Compared with {view.past}." if view.comparable else ""
+    with st.grid(6, min_column_width=150, key="cards"):
+        for label, kind, explanation in (
+            ("New customers", Kind.COUNT, f"Customers whose first completed order lies in the period. {kind_of}"),
+            ("Returning orders", Kind.COUNT, f"{orders} Of customers that had ordered before. {kind_of}"),
+            ("Returning share", Kind.SHARE, "Orders of returning customers ÷ orders of all known customers."),
+            ("Order of new", Kind.AVERAGE_MONEY, f"Order value ÷ orders of new customers. {order_value}"),
+            ("Order of returning", Kind.AVERAGE_MONEY, f"Order value ÷ orders of returning customers. {order_value}"),
+        ):
+            change = writer.change(now[label], past.get(label), kind)
+            st.metric(
+                label,
+                writer.write(now[label], kind),
+                change or "no comparison",
+                delta_color="normal" if change else "off",
+                delta_arrow="auto" if change else "off",
+                delta_description=f"vs {writer.brief(past[label], kind)}" if change else None,
+                help=explanation + against,
+                border=True,
+                height="stretch",
+            )
+        latest = months.iloc[-1]
+        before = months.iloc[-2]["repeat_rate"] if len(months) > 1 else None
+        change = writer.change(latest["repeat_rate"], before, Kind.SHARE)
+        st.metric(
+            f"{latest['month']:%B} repeat rate",
+            writer.write(latest["repeat_rate"], Kind.SHARE),
+            change or "no comparison",
+            delta_color="normal" if change else "off",
+            delta_arrow="auto" if change else "off",
+            delta_description=f"vs {writer.write(before, Kind.SHARE)}" if change else None,
+            help=meaning.get("kpi_monthly_customers.repeat_rate", "")
+            + " The latest month so far, whatever the period; compared with the whole month before.",
+            border=True,
+            height="stretch",
+        )
+
+
+def _figures(view: View, span: Span) -> dict[str, Decimal | None]:
+    daily = queries.daily_customers(view.version, view.scope.currency, span.start, span.end)
+    sums = {kind: daily[daily["customer_type"] == kind] for kind in TYPES}
+    orders = {kind: Decimal(int(rows["orders"].sum())) for kind, rows in sums.items()}
+    value = {kind: Decimal(sum(rows["order_value"])) for kind, rows in sums.items()}
+    known = orders["new"] + orders["returning"]
+    return {
+        "New customers": Decimal(int(sums["new"]["customers"].sum())),
+        "Returning orders": orders["returning"],
+        "Returning share": orders["returning"] / known if known else None,
+        "Order of new": value["new"] / orders["new"] if orders["new"] else None,
+        "Order of returning": value["returning"] / orders["returning"] if orders["returning"] else None,
+    }
+
+
+def _new_and_returning(view: View, meaning: dict[str, str], writer: Writer) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.subheader(
+            "New and returning",
+            anchor=False,
+            width="content",
+            help=meaning.get("kpi_daily_customers.customer_type"),
+        )
+        by = st.segmented_control(
+            "Count", (ORDERS, ORDER_VALUE, CUSTOMERS), default=ORDERS, required=True, key="customers-by",
+            bind="query-params", label_visibility="collapsed",
+        )  # fmt: skip
+    span = view.span.widened(TREND_DAYS)
+    span = Span(max(span.start, view.since), span.end)
+    grain = view.grain
+    if by == CUSTOMERS and grain != "Day":
+        grain = "Day"
+        st.caption(f"Customers per day, {span}: one that comes on two days counts on both, so days are not added up.")
+    else:
+        st.caption(f"{by} per {grain.lower()}, {span}")
+    daily = queries.daily_customers(view.version, view.scope.currency, span.start, span.end)
+    wide = daily.pivot_table(index="sale_date", columns="customer_type", values=COLUMNS[by], aggfunc="sum")
+    wide = wide.astype(object).where(wide.notna(), 0).reset_index()
+    shown = {kind: name for kind, name in TYPES.items() if kind in wide and wide[kind].astype(float).any()}
+    tooltip = charts.tooltip_format(writer) if by == ORDER_VALUE else "%,d"
+    spec = charts.stacked(wide, span, shown, tooltip, grain=grain)
+    st.echarts_chart(spec, height=300, key="new-returning", alt=f"{by} of new and returning customers over time")
+
+
+def _repeat_rate(months: pd.DataFrame, view: View, meaning: dict[str, str], writer: Writer) -> None:
+    st.subheader("Repeat rate", anchor=False, help=meaning.get("kpi_monthly_customers.repeat_rate"))
+    running = ", the running one so far" if view.span.end.replace(day=1) == months["month"].iloc[-1] else ""
+    st.caption(f"Customers with two orders or more in a month, of all customers of it, per month{running}")
+    spec = charts.monthly_rate(months, "repeat_rate", "Repeat rate", writer)
+    st.echarts_chart(spec, height=300, key="repeat-rate", alt="Repeat rate by month")
+
+
+def _cohorts(view: View, meaning: dict[str, str], writer: Writer) -> None:
+    cells = queries.cohorts(view.version, view.scope.currency)
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.subheader(
+            "Cohorts", anchor=False, width="content", help=meaning.get("kpi_cohort_retention.cohort_month")
+        )
+        by = st.segmented_control(
+            "Show in each cell", (RETENTION, VALUE), default=RETENTION, required=True, key="cohorts-by",
+            bind="query-params", label_visibility="collapsed",
+        )  # fmt: skip
+    column, kind = "cumulative_net_sales_per_member", Kind.MONEY
+    if by == RETENTION:
+        column, kind = "retention_rate", Kind.SHARE
+        cells = cells[cells["months_since"] > 0]  # in its first month all of a cohort is there
+    if cells.empty:
+        st.caption("A cohort is a month's new customers; the next month shows how many of them come back.")
+        return
+    what = meaning.get(f"kpi_cohort_retention.{column}", "").rstrip(".")
+    amount = "" if kind is Kind.SHARE else f", in {view.scope.currency}"
+    st.caption(
+        f"{what}{amount}. A row for each month of first orders, a column for each month since; the month that is "
+        "still running is in it so far."
+    )
+    spec = charts.cohorts(cells, column, kind, writer)
+    rows = cells["cohort_month"].nunique()
+    st.echarts_chart(spec, height=30 * rows + 30, key="cohorts", alt=f"{by} by cohort and months since the first order")
+
+
+def _segments(view: View, meaning: dict[str, str], writer: Writer) -> None:
+    frame = queries.rfm_segments(view.version, view.scope.currency)
+    st.subheader("Segments", anchor=False, help=meaning.get("kpi_customer_rfm.segment"))
+    if frame.empty:
+        st.caption("No customer has ordered in the latest year.")
+        return
+    as_of = frame["as_of_date"].iloc[0]
+    since = as_of - timedelta(days=364)
+    st.caption(f"By recency, frequency and monetary value, {Span(since, as_of)}: net sales and share")
+    total = sum(frame["net_sales"])
+    share = [value / total if total else None for value in frame["net_sales"]]
+    members = sum(frame["customers"])
+    texts = pd.Series(
+        [
+            f"{writer.brief(value, Kind.MONEY)} · {writer.write(part, Kind.SHARE)}"
+            for value, part in zip(frame["net_sales"], share, strict=True)
+        ]
+    )
+    names = frame["segment"].str.capitalize()
+    spec = charts.leaderboard(names, frame["net_sales"], texts, room=1.9)
+    st.echarts_chart(spec, height=charts.height(spec), key="segments", alt="Net sales by customer segment")
+    percent = {"format": "%.1f%%"}
+    st.dataframe(
+        pd.DataFrame({
+            "segment": names,
+            "customers": frame["customers"],
+            "customer_share": frame["customers"] / members * 100,
+            "orders": frame["orders"],
+            "net_sales": frame["net_sales"],
+            "share": [float(part) * 100 if part is not None else None for part in share],
+        }),
+        hide_index=True,
+        placeholder=MISSING,
+        key="segment-table",
+        column_config={
+            "segment": st.column_config.TextColumn(
+                "Segment", pinned=True, help=meaning.get("kpi_customer_rfm.segment")
+            ),
+            "customers": st.column_config.NumberColumn(
+                "Customers", format="localized", help=meaning.get("kpi_rfm_segments.customers")
+            ),
+            "customer_share": st.column_config.NumberColumn("of all", **percent),
+            "orders": st.column_config.NumberColumn(
+                "Orders", format="localized", help=meaning.get("kpi_rfm_segments.orders")
+            ),
+            "net_sales": st.column_config.NumberColumn(
+                "Net sales", format=charts.tooltip_format(writer), help=meaning.get("kpi_rfm_segments.net_sales")
+            ),
+            "share": st.column_config.NumberColumn("of all sales", **percent),
+        },
+    )  # fmt: skip
+
+
+def _top_customers(view: View, meaning: dict[str, str], writer: Writer) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.subheader("Top customers", anchor=False, width="content")
+        by = st.segmented_control(
+            "Rank customers by", ("Value", "Orders"), default="Value", required=True, key="top-customers",
+            bind="query-params", label_visibility="collapsed",
+        )  # fmt: skip
+    # The customers of the latest year are fewer than those of all time: no page of these is empty.
+    known = int(queries.rfm_segments(view.version, view.scope.currency)["customers"].sum())
+    pages = max(1, min(TOP_PAGES, ceil(known / TOP_CUSTOMERS)))
+    shown = min(st.session_state.get("customers-page", 1), pages)
+    column = "orders" if by == "Orders" else "net_sales"
+    offset = (shown - 1) * TOP_CUSTOMERS
+    frame = queries.top_customers(view.version, view.scope.currency, column, TOP_CUSTOMERS, offset)
+    st.caption(f"All time, in {view.scope.currency}; the latest year ends with the latest sale")
+    amount = charts.tooltip_format(writer)
+    st.dataframe(
+        frame,
+        hide_index=True,
+        placeholder=MISSING,
+        key="customer-table",
+        height=420,
+        column_config={
+            "customer_id": st.column_config.TextColumn("Customer", pinned=True),
+            **{
+                name: st.column_config.NumberColumn(
+                    label, format=form, help=meaning.get(f"kpi_customers.{name}")
+                )
+                for name, label, form in (
+                    ("net_sales", "Net sales", amount), ("orders", "Orders", "localized"),
+                    ("units_sold", "Units", "localized"), ("window_net_sales", "Latest year", amount),
+                    ("window_orders", "Orders, latest year", "localized"),
+                )
+            },
+            **{
+                name: st.column_config.DateColumn(label, format="D MMM YYYY", help=meaning.get(f"kpi_customers.{name}"))
+                for name, label in (("first_order_date", "First order"), ("last_order_date", "Latest order"))
+            },
+        },
+    )  # fmt: skip
+    if pages > 1:
+        st.pagination(pages, key="customers-page")
+
+
+page()

@@ -1,5 +1,263 @@
-"""To be drawn."""
+"""Products: what sells most, what most of the sales come from, why a month differs, what sells together, and ratings."""
 
+from datetime import date
+from decimal import Decimal
+
+import pandas as pd
 import streamlit as st
 
-st.write("soon")
+from dashboard import charts, filters, queries
+from dashboard.filters import View
+from dashboard.measures import MISSING, Kind, Writer
+from dashboard.settings import settings
+
+LEADERS = 10
+PARETO_PRODUCTS = 100  # bars, which are thinner than a pixel beyond
+DRIVERS = 10
+PAIRS = 15
+RATED = 10
+ENOUGH_RATINGS = 5  # fewer say more about who rated than about the product
+COMPARISONS = {"previous_month": "Month before", "last_year": "Year before"}
+
+
+def page() -> None:
+    """Draw the page for the view that the filters describe."""
+    view = filters.chosen()
+    writer = Writer(settings().number_style, view.scope.currency)
+    names = queries.product_names(view.version)
+    meaning = queries.descriptions(view.version)
+    products = view.sales(view.span, "product")
+    left, right = st.columns(2)
+    with left.container(border=True, height="stretch"):
+        _leaders("Top sellers by value", products, "net_sales", Kind.MONEY, names, meaning, writer)
+    with right.container(border=True, height="stretch"):
+        _leaders("Top sellers by units", products, "units_sold", Kind.COUNT, names, meaning, writer)
+    with st.container(border=True):
+        _pareto(view, meaning, writer)
+    with st.container(border=True):
+        _bridge(view, names, meaning, writer)
+    left, right = st.columns(2)
+    with left.container(border=True, height="stretch"):
+        _pairs(view, names, meaning)
+    with right.container(border=True, height="stretch"):
+        _ratings(view, names, meaning, writer)
+
+
+def _leaders(
+    title: str,
+    products: pd.DataFrame,
+    column: str,
+    kind: Kind,
+    names: dict[str, str],
+    meaning: dict[str, str],
+    writer: Writer,
+) -> None:
+    st.subheader(title, anchor=False, help=meaning.get(f"kpi_daily_product_sales.{column}"))
+    sold = products[products[column] > 0].sort_values(column, ascending=False, kind="stable").head(LEADERS)
+    if sold.empty:
+        st.caption("No product sold in this period.")
+        return
+    total = sum(products[column])
+    part = sum(sold[column]) / total if total > 0 else None
+    what = "Net sales" if kind is Kind.MONEY else "Units sold"
+    first = f"the first {len(sold)} of {writer.number(Decimal(len(products)), 0)}" if len(sold) > 1 else "this one"
+    st.caption(f"{what} and share; {first} made {writer.write(part, Kind.SHARE)}")
+    texts = pd.Series(
+        [
+            f"{writer.write(value, kind)} · {writer.write(value / total if total > 0 else None, Kind.SHARE)}"
+            for value in sold[column]
+        ],
+        index=sold.index,
+    )
+    spec = charts.leaderboard(_named(sold["product_id"], names), sold[column], texts, room=1.9)
+    st.echarts_chart(spec, height=charts.height(spec), key=f"leaders-{column}", alt=title)
+
+
+def _pareto(view: View, meaning: dict[str, str], writer: Writer) -> None:
+    classes = queries.product_classes(view.version, view.scope.currency)
+    st.subheader("What most sales come from", anchor=False, help=meaning.get("kpi_product_abc.abc_class"))
+    if classes.empty or classes["sales_share"].isna().all():
+        st.caption("No product has earned anything in the latest twelve months.")
+        return
+    last_month = classes["last_month"].iloc[0]
+    st.caption(f"Net sales of the twelve months to {last_month:%B %Y}, by product. {_reach(view)}")
+    left, right = st.columns([3, 1], vertical_alignment="center")
+    with right, st.grid(3, min_column_width=90, key="classes"):
+        for row in classes.to_dict("records"):
+            st.metric(
+                f"Class {row['abc_class']}",
+                f"{writer.number(Decimal(row['products']), 0)} product{'s' if row['products'] != 1 else ''}",
+                f"{writer.write(row['sales_share'], Kind.SHARE)} of sales",
+                delta_color="off",
+                delta_arrow="off",
+                help=f"{writer.write(row['product_share'], Kind.SHARE)} of the products made "
+                f"{filters.escape(writer.write(row['net_sales'], Kind.MONEY))}. "
+                + meaning.get("kpi_product_abc.abc_class", ""),
+            )
+    products = queries.product_abc(view.version, view.scope.currency, PARETO_PRODUCTS)
+    with left:
+        spec = charts.pareto(products, writer)
+        st.echarts_chart(spec, height=300, key="pareto", alt="Net sales by product and their cumulative share")
+        if sum(classes["products"]) > len(products):
+            st.caption(f"The first {PARETO_PRODUCTS} products are drawn.")
+
+
+def _bridge(view: View, names: dict[str, str], meaning: dict[str, str], writer: Writer) -> None:
+    months = queries.bridge_months(view.version, view.scope.currency)
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+        st.subheader("Price, volume or mix", anchor=False, width="content")
+        offered = [comparison for comparison in COMPARISONS if comparison in months]
+        if offered:
+            with st.container(horizontal=True, vertical_alignment="bottom", width="content"):
+                comparison = st.selectbox(
+                    "Compare the month with", offered, format_func=COMPARISONS.__getitem__, key="bridge",
+                    bind="query-params", width=170,
+                )  # fmt: skip
+                month = _month("Month", months[comparison], "bridge-month", view)
+    if not offered:
+        st.caption("A month can be explained once the month before it has sales.")
+        return
+    frame = queries.bridge(view.version, view.scope.currency, month, comparison, DRIVERS)
+    first = frame.iloc[0]
+    before, now = first["total_base_net_sales"], first["total_net_sales"]
+    base = _base(month, comparison)
+    effects = {name: first[f"total_{name}_effect"] for name in ("volume", "price", "mix")}
+    parts = ", ".join(f"{name} {writer.money(value, cents=True, signed=True)}" for name, value in effects.items())
+    change = writer.money(now - before, cents=True, signed=True)
+    running = " The running month is compared as far as it has come with a whole one." if (
+        month == view.span.end.replace(day=1) and comparison == "previous_month") else ""  # fmt: skip
+    st.caption(filters.escape(f"{month:%B %Y} against {base:%B %Y}: {change}, of it {parts}.{running} {_reach(view)}"))
+    left, right = st.columns([2, 3])
+    with left:
+        spec = charts.waterfall(
+            [
+                (f"{base:%b %Y}", before, True),
+                *((name.capitalize(), value, False) for name, value in effects.items()),
+                (f"{month:%b %Y}", now, True),
+            ],
+            writer,
+        )
+        st.echarts_chart(spec, height=charts.height(spec) + 60, key="waterfall", alt="Net sales from month to month")
+        for name in effects:
+            st.caption(f"**{name.capitalize()}**: {meaning.get(f'kpi_price_volume_mix.{name}_effect', '')}")
+    with right:
+        amount = charts.tooltip_format(writer)
+        st.dataframe(
+            frame.assign(product=_named(frame["product_id"], names)),
+            hide_index=True,
+            placeholder=MISSING,
+            key="drivers",
+            column_order=("product", "net_sales_change", "volume_effect", "price_effect", "mix_effect", "net_sales",
+                          "base_net_sales"),
+            column_config={
+                "product": st.column_config.TextColumn("Product", pinned=True, width="medium"),
+                **{
+                    column: st.column_config.NumberColumn(
+                        label, format=amount, help=meaning.get(f"kpi_price_volume_mix.{column}")
+                    )
+                    for column, label in (
+                        ("net_sales_change", "Change"), ("volume_effect", "Volume"), ("price_effect", "Price"),
+                        ("mix_effect", "Mix"), ("net_sales", f"{month:%b %Y}"), ("base_net_sales", f"{base:%b %Y}"),
+                    )
+                },
+            },
+        )  # fmt: skip
+        if first["products"] > DRIVERS:
+            st.caption(f"The {DRIVERS} products that changed most of {writer.number(Decimal(int(first['products'])), 0)}")
+
+
+def _pairs(view: View, names: dict[str, str], meaning: dict[str, str]) -> None:
+    months = queries.pair_months(view.version)
+    st.subheader("Bought together", anchor=False)
+    if not months:
+        st.caption("No order holds two products yet.")
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        month = _month("Month", months, "pairs-month", view)
+        by = st.segmented_control(
+            "Strongest by", ("Lift", "Orders"), default="Lift", required=True, key="pairs", bind="query-params"
+        )
+    frame = queries.product_pairs(view.version, month, by == "Lift", PAIRS)
+    if frame.empty:
+        st.caption(f"No two products were bought together often enough in {month:%B %Y}.")
+        return
+    st.caption("Completed orders of every place and currency that hold both. The filters do not apply here.")
+    shares = ("support", "confidence_a_to_b", "confidence_b_to_a")
+    st.dataframe(
+        frame.assign(
+            product_a=_named(frame["product_a"], names),
+            product_b=_named(frame["product_b"], names),
+            lift=frame["lift"].astype(float),
+            **{share: frame[share].astype(float) * 100 for share in shares},
+        ),
+        hide_index=True,
+        placeholder=MISSING,
+        key="pair-table",
+        column_order=("product_a", "product_b", "lift", "orders", *shares),
+        column_config={
+            "product_a": st.column_config.TextColumn("First"),
+            "product_b": st.column_config.TextColumn("Second"),
+            "orders": st.column_config.NumberColumn(
+                "Orders", format="localized", help=meaning.get("kpi_product_pairs.orders")
+            ),
+            "lift": st.column_config.NumberColumn("Lift", format="%.2f", help=meaning.get("kpi_product_pairs.lift")),
+            **{
+                share: st.column_config.NumberColumn(
+                    label, format="%.1f%%", help=meaning.get(f"kpi_product_pairs.{share}")
+                )
+                for share, label in zip(
+                    shares, ("Support", "Confidence first → second", "Confidence second → first"), strict=True
+                )
+            },
+        },
+    )
+
+
+def _ratings(view: View, names: dict[str, str], meaning: dict[str, str], writer: Writer) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.subheader(
+            "Ratings", anchor=False, width="content", help=meaning.get("kpi_product_ratings.mean_rating")
+        )
+        order = st.segmented_control(
+            "Show first", ("Lowest", "Highest"), default="Lowest", required=True, key="rated", bind="query-params",
+            label_visibility="collapsed",
+        )  # fmt: skip
+    first, last = view.span.start.replace(day=1), view.span.end.replace(day=1)
+    when = f"{last:%B %Y}" if first == last else f"{first:%B %Y} to {last:%B %Y}"
+    frame = queries.product_ratings(view.version, first, last, ENOUGH_RATINGS, order == "Highest", RATED)
+    if frame.empty:
+        st.caption(f"No product was rated {ENOUGH_RATINGS} times in {when}.")
+        return
+    st.caption(
+        f"Mean and distribution, {when}, of products rated {ENOUGH_RATINGS} times or more. Whole months, every place "
+        "and currency: the filters do not apply here."
+    )
+    spec = charts.ratings(frame.assign(product_name=_named(frame["product_id"], names)), writer)
+    st.echarts_chart(spec, height=charts.height(spec) + 30, key="ratings", alt="Customer ratings by product")
+
+
+def _month(label: str, months: list[date], key: str, view: View) -> date:
+    """A selectbox of months; the one in which the period ends is offered first."""
+    names = [f"{month:%b %Y}" for month in months]
+    here = view.span.end.replace(day=1)
+    index = months.index(here) if here in months else 0
+    chosen = st.selectbox(label, names, index=index, key=key, bind="query-params", width=130)
+    return months[names.index(chosen)]
+
+
+def _base(month: date, comparison: str) -> date:
+    if comparison == "last_year":
+        return month.replace(year=month.year - 1)
+    return month.replace(month=month.month - 1) if month.month > 1 else date(month.year - 1, 12, 1)
+
+
+def _named(products: pd.Series, names: dict[str, str]) -> pd.Series:
+    return products.map(lambda product: names.get(product) or product)
+
+
+def _reach(view: View) -> str:
+    """What a mart without places says, where the viewer might take it for filtered."""
+    return f"All sales in {view.scope.currency}: the filters do not apply here." if view.filtered else ""
+
+
+page()
