@@ -208,19 +208,6 @@ def heat(cells: pd.DataFrame, writer: Writer, columns: list[str], rows: list[str
     }  # fmt: skip
 
 
-def tooltip_format(writer: Writer, kind: Kind = Kind.MONEY) -> str:
-    """The format of figures in a tooltip, in Streamlit's printf dialect: `$%,.2f`."""
-    match kind:
-        case Kind.MONEY | Kind.AVERAGE_MONEY:
-            return f"{writer.symbol.replace('%', '%%')}%,.2f"
-        case Kind.SHARE:
-            return "percent"
-        case Kind.COUNT:
-            return "%,d"
-        case _:
-            return "%,.2f"
-
-
 def pareto(products: pd.DataFrame, money: Writer) -> Spec:
     """Bars of net sales by rank, in the colour of their class, under the line of the cumulative share.
 
@@ -352,16 +339,13 @@ def ratings(products: pd.DataFrame, number: Writer) -> Spec:
     spec["series"][-1]["label"] = {"show": True, "position": "right", "formatter": "{@Text}", "fontWeight": "bold"}
     spec["grid"]["top"] = 30
     spec["legend"] = {"top": 0, "left": 0, "itemHeight": 10, "itemWidth": 12, "itemGap": 8}
-    spec["tooltip"]["formatter"] = (
-        "{@Name}: <b>{@Text}</b> of {@Lines} ratings<br/>"
-        + "<br/>".join(f"{name}: {{@{name}}}%" for name in reversed(names))
+    spec["tooltip"]["formatter"] = "{@Name}: <b>{@Text}</b> of {@Lines} ratings<br/>" + "<br/>".join(
+        f"{name}: {{@{name}}}%" for name in reversed(names)
     )
     return spec
 
 
-def stacked(
-    daily: pd.DataFrame, span: Span, columns: dict[str, str], tooltip: str, *, grain: str = "Day"
-) -> Spec:
+def stacked(daily: pd.DataFrame, span: Span, columns: dict[str, str], tooltip: str, *, grain: str = "Day") -> Spec:
     """Bars over time, one on the other. `daily` has sale_date and, additive over days, the keys of `columns`; a date
     without a row is zero. `columns` gives what each is called; `tooltip` is a format in Streamlit's printf dialect."""
     days = [span.start + timedelta(days=offset) for offset in range(span.days)]
@@ -478,9 +462,17 @@ def cohorts(cells: pd.DataFrame, column: str, kind: Kind, money: Writer) -> Spec
     }
 
 
-def tooltip_format(money: Writer) -> str:
-    """The format of amounts in a tooltip, in Streamlit's printf dialect: `$%,.2f`."""
-    return f"{money.symbol.replace('%', '%%')}%,.2f"
+def tooltip_format(writer: Writer, kind: Kind = Kind.MONEY) -> str:
+    """The format of figures in a tooltip, in Streamlit's printf dialect: `$%,.2f`."""
+    match kind:
+        case Kind.MONEY | Kind.AVERAGE_MONEY:
+            return f"{writer.symbol.replace('%', '%%')}%,.2f"
+        case Kind.SHARE:
+            return "percent"
+        case Kind.COUNT:
+            return "%,d"
+        case _:
+            return "%,.2f"
 
 
 def height(spec: Spec) -> int:

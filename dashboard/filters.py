@@ -57,7 +57,10 @@ class Span:
 
 @dataclass(frozen=True)
 class View:
-    """One state of the filters. `since` is the first date with sales, before which no comparison is fair."""
+    """One state of the filters.
+
+    `since` is the first date with sales, before which no comparison is fair, and `last` the last.
+    """
 
     period: str
     span: Span
@@ -65,6 +68,7 @@ class View:
     grain: str
     scope: Scope
     since: date
+    last: date
     version: int
 
     @property
@@ -181,6 +185,7 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
         grain=grain,
         scope=Scope(currency, tuple((name, tuple(sorted(values))) for name, values in sorted(kept.items()) if values)),
         since=limit.start,
+        last=limit.end,
         version=version,
     )
     st.session_state["view"] = view

@@ -1,8 +1,10 @@
 """The arithmetic and the writing of figures: sums and ratios of sums over daily rows, exact until drawn."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from enum import Enum
+from typing import Any
 
 import pandas as pd
 
@@ -38,22 +40,32 @@ class Measure:
 
     def over(self, daily: pd.DataFrame) -> Decimal | None:
         """The figure over all rows; None where nothing is known or the denominator is zero."""
-        top = daily[self.numerator].dropna()
-        if top.empty:
+        return self.of(daily[self.numerator], daily[self.denominator] if self.denominator else ())
+
+    def of(self, tops: Iterable[Any], bottoms: Iterable[Any] = ()) -> Decimal | None:
+        """The figure of these values of the numerator and of the denominator, as `over`."""
+        known = [value for value in tops if not pd.isna(value)]
+        if not known:
             return None
-        total = Decimal(sum(top))
+        total = Decimal(sum(known))
         if self.denominator is None:
             return total
-        bottom = Decimal(sum(daily[self.denominator].dropna()))
+        bottom = Decimal(sum([value for value in bottoms if not pd.isna(value)]))
         return total / bottom if bottom else None
+
+    def each(self, frame: pd.DataFrame) -> list[Decimal | None]:
+        """The figure of each row."""
+        bottoms = frame[self.denominator] if self.denominator else [None] * len(frame)
+        return [self.of((top,), (bottom,)) for top, bottom in zip(frame[self.numerator], bottoms, strict=True)]
 
     def by_day(self, daily: pd.DataFrame) -> list[float]:
         """The figure of each row, for a sparkline; a day on which it is not defined counts as zero."""
-        return [float(self.over(daily.iloc[[row]]) or 0) for row in range(len(daily))]
+        return [float(figure or 0) for figure in self.each(daily)]
 
 
 _SALES = "kpi_daily_sales."
 _TOTALS = "kpi_daily_totals."
+_FULFILMENT = "kpi_daily_fulfilment."
 MEASURES = {
     measure.name: measure
     for measure in (
@@ -81,6 +93,18 @@ MEASURES = {
         Measure(
             "cancelled_value", "Cancelled", Kind.MONEY, "cancelled_value", None, _SALES + "cancelled_value",
             falls=True,
+        ),
+        Measure(
+            "on_time_rate", "Delivered on time", Kind.SHARE, "delivered_on_time_lines", "delivered_lines",
+            _FULFILMENT + "on_time_rate",
+        ),
+        Measure(
+            "days_to_deliver", "Days to deliver", Kind.RATIO, "delivery_days", "delivered_lines",
+            _FULFILMENT + "days_to_deliver", falls=True,
+        ),
+        Measure(
+            "pending_payment_value", "Not yet paid", Kind.MONEY, "pending_payment_value", None,
+            _SALES + "pending_payment_value", falls=True,
         ),
     )
 }  # fmt: skip

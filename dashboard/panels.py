@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Sequence
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -12,6 +13,8 @@ import streamlit as st
 from dashboard import charts, filters, queries
 from dashboard.filters import LABELS, Span, View
 from dashboard.measures import Kind, Measure, Writer
+
+DAY = timedelta(days=1)
 
 
 def figure(view: View, measure: Measure, writer: Writer, **looks: Any) -> None:
@@ -74,7 +77,7 @@ def leaderboard(view: View, dimension: str, measure: Measure, writer: Writer, ro
     texts = []
     for member, value in top.items():
         parts = [writer.brief(value, measure.kind)]
-        if total and measure.kind in (Kind.MONEY, Kind.COUNT) and dimension != "product":
+        if total and _adds_up(measure, dimension):
             parts.append(writer.write(value / total, Kind.SHARE))
         if change := writer.change(value, before.get(member), measure.kind):
             parts.append(change)
@@ -96,11 +99,13 @@ def leaderboard(view: View, dimension: str, measure: Measure, writer: Writer, ro
 
 def _by_member(view: View, span: filters.Span, dimension: str, measure: Measure) -> "pd.Series[Any]":
     frame = view.sales(span, dimension)
-    figures = {
-        row[queries.DIMENSIONS[dimension]]: measure.over(pd.DataFrame([row]))
-        for row in frame.to_dict("records")
-    }  # fmt: skip
+    figures = dict(zip(frame[queries.DIMENSIONS[dimension]], measure.each(frame), strict=True))
     return pd.Series({name: value for name, value in figures.items() if value is not None}, dtype=object)
+
+
+def _adds_up(measure: Measure, dimension: str) -> bool:
+    """Whether the members' figures sum to the whole: one order may hold several products of several categories."""
+    return measure.denominator is None and not (measure.name == "orders" and dimension in ("product", "category"))
 
 
 def _keep(key: str, dimension: str, members: list[str]) -> None:
@@ -108,6 +113,17 @@ def _keep(key: str, dimension: str, members: list[str]) -> None:
     places = [place for series in selected for place in series["data_indices"]]
     if places:
         filters.keep(dimension, members[places[0]])
+
+
+def month(view: View, label: str, key: str) -> date:
+    """A selectbox of the months with sales, the latest first; bound to the URL."""
+    first, months = view.since.replace(day=1), [view.last.replace(day=1)]
+    while months[-1] > first:
+        months.append((months[-1] - DAY).replace(day=1))
+    chosen: date = st.selectbox(
+        label, months, format_func=lambda each: f"{each:%B %Y}", key=key, bind="query-params", width=200
+    )
+    return chosen
 
 
 def choice(label: str, options: Sequence[str], key: str) -> str:

@@ -432,6 +432,18 @@ def top_customers(version: int, currency: str, by: str, limit: int, offset: int 
     return pd.DataFrame(rows, columns=columns)
 
 
+@st.cache_data(max_entries=16, show_spinner=False)
+def targets(version: int, currency: str) -> pd.DataFrame:
+    """Every month and place with its target and attainment, latest month first, largest target first."""
+    return _frame("targets", currency=currency)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def rep_ratings(version: int, first: date, last: date) -> pd.DataFrame:
+    """Ratings of representatives over the months that begin from `first` to `last`, best mean first."""
+    return _frame("rep_ratings", first=first, last=last)
+
+
 @st.cache_data(max_entries=64, show_spinner=False)
 def files(state: Freshness, statuses: tuple[str, ...], limit: int, offset: int = 0) -> pd.DataFrame:
     """Files by arrival, newest first; no status named means every status."""

@@ -152,9 +152,7 @@ def _repeat_rate(months: pd.DataFrame, view: View, meaning: dict[str, str], writ
 def _cohorts(view: View, meaning: dict[str, str], writer: Writer) -> None:
     cells = queries.cohorts(view.version, view.scope.currency)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.subheader(
-            "Cohorts", anchor=False, width="content", help=meaning.get("kpi_cohort_retention.cohort_month")
-        )
+        st.subheader("Cohorts", anchor=False, width="content", help=meaning.get("kpi_cohort_retention.cohort_month"))
         by = st.segmented_control(
             "Show in each cell", (RETENTION, VALUE), default=RETENTION, required=True, key="cohorts-by",
             bind="query-params", label_visibility="collapsed",

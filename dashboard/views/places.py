@@ -1,5 +1,177 @@
-"""To be drawn."""
+"""Regions & reps: who meets the target, which weekdays sell, who leads, what arrives in time, how sellers are rated."""
 
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pandas as pd
 import streamlit as st
 
-st.write("soon")
+from dashboard import charts, filters, panels, queries
+from dashboard.filters import View
+from dashboard.measures import MEASURES, Kind, Writer
+from dashboard.settings import settings
+
+LEADERS = 10
+PLACES = ("region", "channel", "store", "rep")
+RANKED_BY = ("net_sales", "orders", "aov", "margin_rate")
+DELIVERY = ("on_time_rate", "days_to_deliver")
+TARGET_OF = {"sales_region": "region", "store_id": "store"}
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+WEEKS = 14  # that a heat map has room for
+
+
+def page() -> None:
+    """Draw the page for the view that the filters describe."""
+    view = filters.chosen()
+    writer = Writer(settings().number_style, view.scope.currency)
+    left, right = st.columns(2)
+    with left.container(border=True, height="stretch"):
+        _targets(view, writer)
+    with right.container(border=True, height="stretch"):
+        _weekdays(view, writer)
+    labels = {MEASURES[name].label: MEASURES[name] for name in RANKED_BY}
+    ranked = labels[panels.heading("Who leads", "Rank by", tuple(labels), "rank")]
+    st.caption("Click a bar to keep only that one everywhere; click it again to show all.")
+    with st.grid(2, min_column_width=300, key="leaders"):
+        for dimension in PLACES:
+            with st.container(border=True, height="stretch"):
+                panels.leaderboard(view, dimension, ranked, writer, LEADERS)
+    left, right = st.columns(2)
+    with left.container(border=True, height="stretch"):
+        _delivery(view, writer)
+    with right.container(border=True, height="stretch"):
+        _ratings(view, writer)
+
+
+def _targets(view: View, writer: Writer) -> None:
+    st.subheader("Target attainment", anchor=False)
+    targets = queries.targets(view.version, view.scope.currency)
+    if targets.empty:
+        st.info(
+            f"There are no targets in {view.scope.currency}. List them by month and region or store in "
+            "`dbt_sales/seeds/sales_targets.csv`, then run `dbt build`: they are shown here and on Today.",
+            icon=":material/flag:",
+        )
+        return
+    months = list(dict.fromkeys(targets["month"]))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        month = st.selectbox(
+            "Month", months, format_func=lambda each: f"{each:%B %Y}", key="target-month", bind="query-params",
+            width=180,
+        )  # fmt: skip
+        of_month = targets[targets["month"] == month]
+        types = [name for name in TARGET_OF if name in set(of_month["place_type"])]
+        kind = types[0]
+        if len(types) > 1:
+            labels = {filters.LABELS[TARGET_OF[name]]: name for name in types}
+            kind = labels[panels.choice("Targets by", tuple(labels), "target-of")]
+    places = of_month[of_month["place_type"] == kind]
+    if kept := dict(view.scope.kept).get(TARGET_OF[kind]):
+        places = places[places["place"].isin(kept)]
+    due = places[places["attainment_rate"].notna()]
+    if due.empty:
+        st.caption("What the filter keeps has no target in this month.")
+        return
+    sold, aim, gap = (sum(due[column], Decimal(0)) for column in ("net_sales", "target_to_date", "gap"))
+    st.metric(
+        f"Attainment, {month:%B %Y}",
+        writer.write(sold / aim, Kind.SHARE),
+        f"{'-' if gap < 0 else '+'}{writer.money(abs(gap))}",
+        delta_description=f"{writer.money(sold)} of {writer.money(aim)} due by now",
+        help=queries.descriptions(view.version).get("kpi_target_attainment.attainment_rate"),
+    )
+    shown = places.head(LEADERS)
+    spec = charts.bullets(shown, writer)
+    st.echarts_chart(spec, height=charts.height(spec), key="targets", alt="Net sales against target")
+    others = ", whatever the other filters" if {name for name, _ in view.scope.kept} - {TARGET_OF[kind]} else ""
+    st.caption(f"Pale: the whole month's target. Red mark: what is due by now{others}.")
+
+
+def _weekdays(view: View, writer: Writer) -> None:
+    by = panels.heading("Weekdays", "Weekdays by", ("Week", "Region average", "Region total"), "weekdays")
+    span = filters.Span(max(view.span.start, view.since), view.span.end)
+    if by == "Week":
+        weeks = view.sales(span)
+        starts = [day - timedelta(days=day.weekday()) for day in weeks["sale_date"]]
+        # Of a long period the last weeks are drawn.
+        columns = sorted(set(starts))[-WEEKS:]
+        labels = {start: f"{start.day} {start:%b}" for start in columns}
+        cells = pd.DataFrame({
+            "column": [labels.get(start) for start in starts],
+            "row": [WEEKDAYS[day.weekday()] for day in weeks["sale_date"]],
+            "value": weeks["net_sales"],
+        }).dropna(subset=["column"])  # fmt: skip
+        st.caption(f"Net sales of each day, by the Monday of its week{_last_weeks(span, columns)}")
+        spec = charts.heat(cells, writer, list(labels.values()), list(WEEKDAYS))
+    else:
+        cells = _by_region(view, span, average=by == "Region average")
+        columns = list(dict.fromkeys(cells["column"]))
+        st.caption(
+            f"Net sales of an average weekday of {span}" if by == "Region average" else f"Net sales of {span}, added up"
+        )
+        spec = charts.heat(cells, writer, columns, list(WEEKDAYS))
+    st.echarts_chart(spec, height=320, key="weekday-heat", alt=f"Net sales by weekday and {by.split()[0].lower()}")
+
+
+def _by_region(view: View, span: filters.Span, *, average: bool) -> pd.DataFrame:
+    """The net sales of each region on each weekday, the largest region first; days without sales count as zero."""
+    daily = view.sales(span, "date", "region")
+    days = [span.start + timedelta(days=offset) for offset in range(span.days)]
+    sums: dict[tuple[str, int], Decimal] = {}
+    regions: dict[str, Decimal] = {}
+    for day, region, value in zip(daily["sale_date"], daily["sales_region"], daily["net_sales"], strict=True):
+        sums[region, day.weekday()] = sums.get((region, day.weekday()), Decimal(0)) + value
+        regions[region] = regions.get(region, Decimal(0)) + value
+    times = [sum(day.weekday() == weekday for day in days) for weekday in range(7)]
+    return pd.DataFrame(
+        [
+            (region or "(none)", WEEKDAYS[weekday], sums.get((region, weekday), Decimal(0)) / (count if average else 1))
+            for region in sorted(regions, key=lambda name: -regions[name])
+            for weekday, count in enumerate(times)
+            if count
+        ],
+        columns=["column", "row", "value"],
+    )
+
+
+def _last_weeks(span: filters.Span, columns: list[date]) -> str:
+    return f"; the last {len(columns)} weeks" if columns and columns[0] > span.start else ""
+
+
+def _delivery(view: View, writer: Writer) -> None:
+    st.subheader("Delivery", anchor=False)
+    if not sum(view.total(view.span)["delivered_lines"]):
+        st.caption("Nothing of this choice has been delivered yet.")
+        return
+    st.caption("By the day of the sale; of lines that have been delivered")
+    for place, name in zip(st.columns(2), DELIVERY, strict=True):
+        with place:
+            panels.figure(view, MEASURES[name], writer)
+    past = view.sales(view.comparable) if view.comparable else None
+    on_time = MEASURES["on_time_rate"]
+    spec = charts.trend(
+        view.sales(view.span), past, view.span, view.comparable, writer, measure=on_time, grain=view.grain
+    )
+    st.echarts_chart(spec, height=240, key="on-time", alt=f"Share delivered on time per {view.grain.lower()}")
+
+
+def _ratings(view: View, writer: Writer) -> None:
+    st.subheader("How customers rate representatives", anchor=False)
+    first, last = view.span.start.replace(day=1), view.span.end.replace(day=1)
+    rated = queries.rep_ratings(view.version, first, last)
+    if kept := dict(view.scope.kept).get("rep"):
+        rated = rated[rated["sales_representative"].isin(kept)]
+    if rated.empty:
+        st.caption("Nobody was rated in these months.")
+        return
+    months = f"{first:%B %Y}" if first == last else f"{first:%B %Y} to {last:%B %Y}"
+    st.caption(f"Mean of one to five stars, whole months: {months}, whatever currency and other filters")
+    shown = rated.head(LEADERS)
+    labels = pd.Series([name or "(none)" for name in shown["sales_representative"]])
+    spec = charts.ratings(shown.assign(product_name=labels.to_list()), writer)
+    st.echarts_chart(
+        spec, height=charts.height(spec), key="rep-ratings", alt="Shares of one to five stars by representative"
+    )
+
+
+page()

@@ -163,7 +163,9 @@ def _bridge(view: View, names: dict[str, str], meaning: dict[str, str], writer: 
             },
         )  # fmt: skip
         if first["products"] > DRIVERS:
-            st.caption(f"The {DRIVERS} products that changed most of {writer.number(Decimal(int(first['products'])), 0)}")
+            st.caption(
+                f"The {DRIVERS} products that changed most of {writer.number(Decimal(int(first['products'])), 0)}"
+            )
 
 
 def _pairs(view: View, names: dict[str, str], meaning: dict[str, str]) -> None:
@@ -215,9 +217,7 @@ def _pairs(view: View, names: dict[str, str], meaning: dict[str, str]) -> None:
 
 def _ratings(view: View, names: dict[str, str], meaning: dict[str, str], writer: Writer) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.subheader(
-            "Ratings", anchor=False, width="content", help=meaning.get("kpi_product_ratings.mean_rating")
-        )
+        st.subheader("Ratings", anchor=False, width="content", help=meaning.get("kpi_product_ratings.mean_rating"))
         order = st.segmented_control(
             "Show first", ("Lowest", "Highest"), default="Lowest", required=True, key="rated", bind="query-params",
             label_visibility="collapsed",
