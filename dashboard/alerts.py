@@ -70,6 +70,11 @@ class Rule:
         return Scope(self.currency, tuple((name, tuple(members)) for name, members in self.kept.items() if members))
 
     @property
+    def known(self) -> bool:
+        """Whether it can be judged: its measure and what it is limited to still exist."""
+        return self.measure in MEASURES and self.basis in BASES and set(self.kept) <= set(queries.DIMENSIONS)
+
+    @property
     def channels(self) -> list[str]:
         return [name for name, wanted in (("webhook", self.webhook), ("email", self.email)) if wanted]
 
@@ -137,7 +142,7 @@ def evaluate() -> int:
 
     Raises Unavailable.
     """
-    on = [rule for rule in rules() if rule.enabled and rule.measure in MEASURES]
+    on = [rule for rule in rules() if rule.enabled and rule.known]
     if not on:
         return 0
     [state] = queries.read("freshness")
@@ -265,10 +270,11 @@ def see(newest: int) -> None:
 
 def events() -> list[tuple[dict[str, Any], Rule, Breach]]:
     """What was raised lately, newest first: event_id, fired_at, is_open and deliveries; by which rule; and the day."""
-    return [
+    raised = [
         (row, _rule(row), Breach(row["sale_date"], row["value"], row["reference"]))
         for row in queries.read("alert_events", limit=RECENT)
     ]
+    return [each for each in raised if each[1].known]
 
 
 def count() -> int:
@@ -282,7 +288,7 @@ def _count(heard: int) -> int:  # noqa: ARG001  # a part of the key
 
 
 def describe(rule: Rule, breach: Breach) -> str:
-    """What happened, in a line: `Total sales on 31 Mar 2026: $812, 18.2% less than the day before ($993).`"""
+    """What a rule that is known has found: `Orders on 31 Mar 2026: 12, 18.2% less than the day before (15).`"""
     writer = Writer(settings().number_style, rule.currency)
     kind = rule.of.kind
     day = f"{breach.sale_date.day} {breach.sale_date:%b %Y}"

@@ -89,7 +89,6 @@ def _rules() -> None:
         st.caption("There is no alert yet.")
     may = access.may("editor")
     for rule in rules:
-        known = rule.measure in MEASURES
         with st.container(horizontal=True, vertical_alignment="center", key=f"rule-{rule.rule_id}"):
             key = f"rule-on-{rule.rule_id}"
             st.toggle(
@@ -101,7 +100,7 @@ def _rules() -> None:
                 disabled=not may,
                 label_visibility="collapsed",
             )
-            text = alerts.condition(rule) if known else "Its measure is no longer known: it does nothing."
+            text = alerts.condition(rule) if rule.known else "Its measure is no longer known: it does nothing."
             told = "".join(f" · {channel}" for channel in rule.channels)
             by = f" · by {rule.created_by}" if rule.created_by else ""
             st.markdown(f"**{escape(rule.name)}**  \n{escape(text)}{escape(told + by)}", width="stretch")
@@ -123,6 +122,8 @@ def _new(state: Freshness) -> None:
         st.caption("There are no sales to watch yet.")
         return
     limits = {row["currency"]: (row["first_date"], row["last_date"]) for row in currencies.to_dict("records")}
+    if st.session_state.pop("alert-saved", False):
+        st.session_state["alert-name"] = ""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input("Name of the alert", key="alert-name", max_chars=80, width=220)
         measure = st.selectbox(
@@ -174,7 +175,10 @@ def _new(state: Freshness) -> None:
     )
     st.caption(escape(alerts.condition(rule)))
     _backtest(state, rule)
-    st.button("Save alert", type="primary", icon=":material/add_alert:", key="alert-save", on_click=_save, args=(rule,))
+    # Not a callback, which would be handed what was chosen when the page was drawn.
+    if st.button("Save alert", type="primary", icon=":material/add_alert:", key="alert-save"):
+        _save(rule)
+        st.rerun()
 
 
 def _kept(state: Freshness, currency: str) -> dict[str, list[str]]:
@@ -263,7 +267,7 @@ def _save(rule: Rule) -> None:
         return
     try:
         alerts.save(Rule(**{**vars(rule), "name": saved.clean(rule.name)}))
-        st.session_state["alert-name"] = ""
+        st.session_state["alert-saved"] = True
     except saved.NotSavable as error:
         st.session_state["alert-error"] = str(error)
     except IntegrityError:
