@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
+from streamlit import config
 from streamlit.runtime.secrets import secrets_singleton
 
 from dashboard.settings import Settings, settings
@@ -38,7 +40,7 @@ class Door(Enum):
 
     SIGN_IN = "Sign in to see the sales figures."
     SIGN_IN_AGAIN = "You signed in a while ago. Sign in again to go on."
-    CLOSED = "Signing in is required here, and is not configured."
+    CLOSED = "Signing in is required here, and is not configured, or its configuration cannot be read."
 
 
 @dataclass(frozen=True)
@@ -71,14 +73,16 @@ def rights() -> Rights | Door:
     return judge(st.user.to_dict(), settings(), sign_in=sign_in_configured(), now=datetime.now(UTC))
 
 
-def judge(user: Mapping[str, Any], configured: Settings, *, sign_in: bool, now: datetime) -> Rights | Door:
+def judge(user: Mapping[str, Any], configured: Settings, *, sign_in: bool | None, now: datetime) -> Rights | Door:
     """What the claims of an identity token, or their absence, allow.
 
-    `user` is Streamlit's: the claims, and `is_logged_in`. A sign-in counts for so many hours after it was made, so that
-    a role that was taken away does not last as long as Streamlit's cookie, which is thirty days.
+    `user` is Streamlit's: the claims, and `is_logged_in`; `sign_in` is what `sign_in_configured` says. A sign-in counts
+    for so many hours after it was made, so that a role that was taken away does not last as long as Streamlit's cookie,
+    which is thirty days.
     """
     if not sign_in:
-        return Door.CLOSED if configured.require_login else Rights(None, frozenset(configured.anonymous_roles))
+        closed = configured.require_login or sign_in is None
+        return Door.CLOSED if closed else Rights(None, frozenset(configured.anonymous_roles))
     if user.get("is_logged_in") is not True:
         return Door.SIGN_IN
     issued = user.get("iat")
@@ -107,9 +111,12 @@ def explain(part: str) -> None:
     st.info(RESTRICTED[part], icon=":material/lock:")
 
 
-def sign_in_configured() -> bool:
-    """Whether Streamlit's secrets have the section [auth]."""
-    return secrets_singleton.load_if_toml_exists() and "auth" in secrets_singleton
+def sign_in_configured() -> bool | None:
+    """Whether Streamlit's secrets have the section [auth]; None where there should be secrets that cannot be read."""
+    if secrets_singleton.load_if_toml_exists():
+        return "auth" in secrets_singleton
+    named = config.is_manually_set("secrets.files")
+    return None if named or any(Path(path).exists() for path in config.get_option("secrets.files")) else False
 
 
 def let_in() -> bool:
@@ -120,7 +127,7 @@ def let_in() -> bool:
     with st.container(horizontal_alignment="center", key="door"), st.container(width=420, border=True):
         st.title("Sales dashboard", anchor=False)
         if door is Door.CLOSED:
-            st.error(f"**{door.value}** Configure `[auth]` in Streamlit's secrets.", icon=":material/lock:")
+            st.error(f"**{door.value}** See `[auth]` in Streamlit's secrets.", icon=":material/lock:")
         else:
             st.markdown(door.value)
             st.button("Sign in", on_click=st.login, type="primary", icon=":material/login:", width="stretch")

@@ -67,7 +67,6 @@ def _events() -> None:
         hide_index=True,
         placeholder=MISSING,
         key="events",
-        height=320,
         column_config={
             "new": st.column_config.CheckboxColumn("New", width="small"),
             "alert": st.column_config.TextColumn("Alert", pinned=True),
@@ -89,7 +88,7 @@ def _rules() -> None:
         st.caption("There is no alert yet.")
     may = access.may("editor")
     for rule in rules:
-        with st.container(horizontal=True, vertical_alignment="center", key=f"rule-{rule.rule_id}"):
+        with st.container(horizontal=True, wrap=False, vertical_alignment="center", key=f"rule-{rule.rule_id}"):
             key = f"rule-on-{rule.rule_id}"
             st.toggle(
                 f"{rule.name} is on",
@@ -130,7 +129,7 @@ def _new(state: Freshness) -> None:
             "Measure", list(MEASURES), format_func=lambda each: MEASURES[each].label, key="alert-measure", width=190
         )
         basis = st.selectbox("Look at", list(BASES), format_func=BASIS_LABELS.__getitem__, key="alert-basis", width=330)
-        words = {"above": "is above", "below": "is below"} if basis == "value" else {"below": "falls", "above": "rises"}
+        words = {"below": "is below", "above": "is above"} if basis == "value" else {"below": "falls", "above": "rises"}
         direction = st.selectbox(
             "Raise it when it", list(words), format_func=words.__getitem__, key="alert-direction", width=130
         )
@@ -238,7 +237,7 @@ def _views() -> None:
     if not views:
         st.caption("None yet. `Save view`, at the top of every page, keeps what is chosen there under a name.")
     for view in views:
-        with st.container(horizontal=True, vertical_alignment="center", key=f"view-{view.view_id}"):
+        with st.container(horizontal=True, wrap=False, vertical_alignment="center", key=f"view-{view.view_id}"):
             st.page_link(
                 view.script,
                 label=escape(view.name),

