@@ -26,6 +26,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from playwright.sync_api import Page, expect
+from streamlit.runtime.state.query_params import QueryParams
 from streamlit.testing.v1 import AppTest
 
 from dashboard import alerts, notify, queries, saved
@@ -528,6 +529,22 @@ def test_a_view_leads_to_our_pages_with_our_parameters_only(app: AppTest, wareho
     [view] = saved.views()
     assert view.parameters == [("period", "7D")]
     open_alerts(app)
+
+
+def test_every_parameter_that_a_page_binds_is_known(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    bound: set[str] = set()
+    bind = QueryParams.bind_widget
+
+    def note(self: QueryParams, param_key: str, *arguments: Any, **options: Any) -> None:
+        bound.add(param_key)
+        bind(self, param_key, *arguments, **options)
+
+    monkeypatch.setattr(QueryParams, "bind_widget", note)
+    app.run()
+    for script in saved.PAGES.values():
+        app.switch_page(script).run()
+        assert not app.exception
+    assert {"period", "top", "status"} <= bound <= saved.PARAMETERS, "say so in PARAMETERS of dashboard/saved.py"
 
 
 def test_the_receiver_can_check_a_signature_of_the_standard(app: AppTest) -> None:

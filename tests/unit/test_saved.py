@@ -19,14 +19,15 @@ def calls(file: Path) -> Iterator[ast.Call]:
 
 
 def test_every_parameter_that_a_widget_binds_is_known_to_saved_views() -> None:
+    """Those whose key stands at the widget; an end-to-end test asks the pages for the rest."""
     bound = {
         key.value
         for file in FILES
         for call in calls(file)
-        if "bind" in (keywords := {each.arg: each.value for each in call.keywords})
-        and isinstance(key := keywords.get("key"), ast.Constant)
+        if "bind" in (given := {each.arg: each.value for each in call.keywords})
+        and isinstance(key := given.get("key"), ast.Constant)
     }
-    assert bound | set(LABELS) == saved.PARAMETERS, "add it to PARAMETERS in dashboard/saved.py"
+    assert bound | set(LABELS) <= saved.PARAMETERS, "say so in PARAMETERS of dashboard/saved.py"
 
 
 def test_every_page_that_saved_views_know_exists() -> None:
