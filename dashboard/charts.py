@@ -21,6 +21,7 @@ STARS = ("#d9534f", "#e0912f", "#8a93a6", "#5bb891", "#1a9e6e")  # from one to f
 STACK = ("#4f6bed", "#1a9e6e", "#8a93a6")
 HEAT = 0.62  # opacity of the strongest cell, through which a label is read in either theme
 ROW_PIXELS = 34
+NEARLY_ALL = 95  # percent: from there on an axis ends at 100
 MOVER_BASE = Decimal("0.01")  # share of all sales below which a change is noise
 
 
@@ -54,17 +55,26 @@ def trend(
             value if shifted[cut] <= past_span.end else None for cut, value in zip(cuts, values, strict=True)
         ]
         columns.append(("Comparison", MUTED, "dashed", 1.5, 0))
+    # A rate moves too little to be seen from zero on.
+    rate = measure.denominator is not None
+    ends = _to_the_whole(frame[[name for name, *_ in columns]]) if measure.kind is Kind.SHARE else {}
     return {
         "dataset": {"source": frame},
         "grid": {"left": 4, "right": 42, "top": 34, "bottom": 4, "containLabel": True},
-        "legend": {"top": 0, "left": 0, "icon": "roundRect", "itemHeight": 3, "itemWidth": 16},
+        "legend": {"top": 0, "left": 0, "itemStyle": {"opacity": 0}, "itemWidth": 22},
         "tooltip": {"trigger": "axis", "valueFormatter": tooltip_format(writer, measure.kind)},
         "xAxis": {
             "type": "category",
             "boundaryGap": False,
             "axisTick": {"show": False},
         },
-        "yAxis": {"type": "value", "splitNumber": 4},
+        "yAxis": {
+            "type": "value",
+            "splitNumber": 4,
+            "scale": rate,
+            "axisLabel": _axis_label(writer, measure.kind),
+            **ends,
+        },
         "series": [
             {
                 "type": "line",
@@ -73,7 +83,7 @@ def trend(
                 "showSymbol": len(cuts) == 1,
                 "color": color,
                 "lineStyle": {"type": dash, "width": width},
-                "areaStyle": {"opacity": shade},
+                "areaStyle": {"opacity": 0 if rate else shade},
             }
             for name, color, dash, width, shade in columns
         ],
@@ -507,6 +517,24 @@ def _bars(frame: pd.DataFrame, columns: list[tuple[str, str, str]], *, high: flo
             for column, color, side in columns
         ],
     }
+
+
+def _axis_label(writer: Writer, kind: Kind) -> Spec:
+    match kind:
+        case Kind.MONEY | Kind.AVERAGE_MONEY:
+            return {"formatter": f"{writer.symbol}{{value}}"}
+        case Kind.SHARE:
+            return {"formatter": "{value}%"}
+        case _:
+            return {}
+
+
+def _to_the_whole(percents: pd.DataFrame) -> Spec:
+    """The ends of an axis of percents that come close to 100, which it should not exceed."""
+    if not percents.max().max() > NEARLY_ALL:
+        return {}
+    low = min(int(percents.min().min() // 5 * 5), NEARLY_ALL)
+    return {"min": low, "max": 100, "interval": (100 - low) // 5}
 
 
 def _cuts(days: list[date], grain: str) -> list[int]:

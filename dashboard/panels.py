@@ -2,7 +2,6 @@
 
 import zlib
 from collections.abc import Sequence
-from datetime import date, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -13,8 +12,6 @@ import streamlit as st
 from dashboard import charts, filters, queries
 from dashboard.filters import LABELS, Span, View
 from dashboard.measures import Kind, Measure, Writer
-
-DAY = timedelta(days=1)
 
 
 def figure(view: View, measure: Measure, writer: Writer, **looks: Any) -> None:
@@ -115,21 +112,17 @@ def _keep(key: str, dimension: str, members: list[str]) -> None:
         filters.keep(dimension, members[places[0]])
 
 
-def month(view: View, label: str, key: str) -> date:
-    """A selectbox of the months with sales, the latest first; bound to the URL."""
-    first, months = view.since.replace(day=1), [view.last.replace(day=1)]
-    while months[-1] > first:
-        months.append((months[-1] - DAY).replace(day=1))
-    chosen: date = st.selectbox(
-        label, months, format_func=lambda each: f"{each:%B %Y}", key=key, bind="query-params", width=200
-    )
-    return chosen
-
-
 def choice(label: str, options: Sequence[str], key: str) -> str:
     """A small switch in the URL, the first option unless another is chosen; the label is for screen readers."""
     chosen: str = st.segmented_control(
-        label, options, default=options[0], required=True, key=key, bind="query-params", label_visibility="collapsed"
+        label,
+        options,
+        default=options[0],
+        required=True,
+        key=key,
+        bind="query-params",
+        label_visibility="collapsed",
+        wrap=True,
     )
     return chosen
 

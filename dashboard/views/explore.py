@@ -31,7 +31,9 @@ def page() -> None:
     for place, measure in zip(st.columns(len(measures)), measures, strict=True):
         with place.container(border=True, height="stretch"):
             _over_time(view, measure, writer)
-    st.subheader(f"{measures[0].label} by …", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.subheader(f"{measures[0].label} by …", anchor=False, width="content")
+        st.page_link("views/orders.py", label="Show the lines", icon=":material/receipt_long:")
     st.caption("Click a bar to keep only that one everywhere; click it again to show all.")
     with st.grid(3, min_column_width=300, key="leaderboards"):
         for dimension in LABELS:

@@ -165,12 +165,12 @@ def _ratings(view: View, writer: Writer) -> None:
         st.caption("Nobody was rated in these months.")
         return
     months = f"{first:%B %Y}" if first == last else f"{first:%B %Y} to {last:%B %Y}"
-    st.caption(f"Mean of one to five stars, whole months: {months}, whatever currency and other filters")
+    st.caption(f"Mean and number of one to five stars, whole months: {months}, whatever currency and other filters")
     shown = rated.head(LEADERS)
     labels = pd.Series([name or "(none)" for name in shown["sales_representative"]])
     spec = charts.ratings(shown.assign(product_name=labels.to_list()), writer)
     st.echarts_chart(
-        spec, height=charts.height(spec), key="rep-ratings", alt="Shares of one to five stars by representative"
+        spec, height=charts.height(spec) + 30, key="rep-ratings", alt="Shares of one to five stars by representative"
     )
 
 

@@ -1,6 +1,6 @@
-"""Products: what sells most, what most of the sales come from, why a month differs, what sells together, and ratings."""
+"""Products: what sells most, what most sales come from, why a month differs, what sells together, and ratings."""
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pandas as pd
@@ -8,9 +8,10 @@ import streamlit as st
 
 from dashboard import charts, filters, queries
 from dashboard.filters import View
-from dashboard.measures import MISSING, Kind, Writer
+from dashboard.measures import MEASURES, MISSING, Kind, Measure, Writer
 from dashboard.settings import settings
 
+DAY = timedelta(days=1)
 LEADERS = 10
 PARETO_PRODUCTS = 100  # bars, which are thinner than a pixel beyond
 DRIVERS = 10
@@ -26,12 +27,11 @@ def page() -> None:
     writer = Writer(settings().number_style, view.scope.currency)
     names = queries.product_names(view.version)
     meaning = queries.descriptions(view.version)
-    products = view.sales(view.span, "product")
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
-        _leaders("Top sellers by value", products, "net_sales", Kind.MONEY, names, meaning, writer)
+        _leaders(view, MEASURES["net_sales"], "Top sellers by value", names, writer)
     with right.container(border=True, height="stretch"):
-        _leaders("Top sellers by units", products, "units_sold", Kind.COUNT, names, meaning, writer)
+        _leaders(view, MEASURES["units_sold"], "Top sellers by units", names, writer)
     with st.container(border=True):
         _pareto(view, meaning, writer)
     with st.container(border=True):
@@ -43,16 +43,11 @@ def page() -> None:
         _ratings(view, names, meaning, writer)
 
 
-def _leaders(
-    title: str,
-    products: pd.DataFrame,
-    column: str,
-    kind: Kind,
-    names: dict[str, str],
-    meaning: dict[str, str],
-    writer: Writer,
-) -> None:
-    st.subheader(title, anchor=False, help=meaning.get(f"kpi_daily_product_sales.{column}"))
+def _leaders(view: View, measure: Measure, title: str, names: dict[str, str], writer: Writer) -> None:
+    meaning = queries.descriptions(view.version).get(f"kpi_daily_product_sales.{measure.name}")
+    st.subheader(title, anchor=False, help=meaning)
+    products = view.sales(view.span, "product")
+    column, kind = measure.numerator, measure.kind
     sold = products[products[column] > 0].sort_values(column, ascending=False, kind="stable").head(LEADERS)
     if sold.empty:
         st.caption("No product sold in this period.")
@@ -124,8 +119,8 @@ def _bridge(view: View, names: dict[str, str], meaning: dict[str, str], writer: 
     effects = {name: first[f"total_{name}_effect"] for name in ("volume", "price", "mix")}
     parts = ", ".join(f"{name} {writer.money(value, cents=True, signed=True)}" for name, value in effects.items())
     change = writer.money(now - before, cents=True, signed=True)
-    running = " The running month is compared as far as it has come with a whole one." if (
-        month == view.span.end.replace(day=1) and comparison == "previous_month") else ""  # fmt: skip
+    runs = month == view.last.replace(day=1) and (view.last + DAY).day != 1
+    running = " The running month is compared as far as it has come with a whole one." if runs else ""
     st.caption(filters.escape(f"{month:%B %Y} against {base:%B %Y}: {change}, of it {parts}.{running} {_reach(view)}"))
     left, right = st.columns([2, 3])
     with left:
