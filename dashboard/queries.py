@@ -119,8 +119,7 @@ MEASURES = (
     "delivered_on_time_lines", "delivery_days", "lines",
 )  # fmt: skip
 CUSTOMER = (
-    "customer_id", "net_sales", "orders", "units_sold", "first_order_date", "last_order_date", "window_net_sales",
-    "window_orders",
+    "customer_id", "net_sales", "orders", "first_order_date", "last_order_date", "window_net_sales", "window_orders",
 )  # fmt: skip
 
 
@@ -144,6 +143,13 @@ def descriptions(version: int) -> dict[str, str]:
 def currencies(version: int) -> pd.DataFrame:
     """currency, first_date, last_date, net_sales: the currency that sold most first."""
     return _frame("currencies")
+
+
+def running_month(version: int, currency: str) -> date | None:
+    """The month of the latest sale date, unless that is its last day: the month is over then."""
+    frame = currencies(version)
+    last: date = frame.loc[frame["currency"] == currency, "last_date"].iloc[0]
+    return last.replace(day=1) if (last + timedelta(days=1)).month == last.month else None
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -343,7 +349,7 @@ def run_rate(version: int, currency: str) -> pd.DataFrame:
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def product_classes(version: int, currency: str) -> pd.DataFrame:
-    """abc_class, products, net_sales, sales_share, product_share, last_month: a row for each class that has products."""
+    """abc_class, products, net_sales, sales_share, product_share, last_month: a row for each class with products."""
     return _frame("product_classes", currency=currency)
 
 
@@ -381,14 +387,15 @@ def product_pairs(version: int, month: date, by_lift: bool, limit: int) -> pd.Da
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def product_ratings(
-    version: int, first_month: date, last_month: date, at_least: int, best_first: bool, limit: int
-) -> pd.DataFrame:
-    """Products with `at_least` so many rated lines in these months: ratings_1 to ratings_5, rated_lines, mean_rating."""
+def product_ratings(version: int, months: tuple[date, date], *, at_least: int, best: bool, limit: int) -> pd.DataFrame:
+    """Ratings of the months from first to last, of products with `at_least` so many rated lines, best or worst first.
+
+    product_id, ratings_1 to ratings_5, rated_lines, mean_rating.
+    """
+    first, last = months
     return _frame(
-        "product_ratings", first_month=first_month, last_month=last_month, at_least=at_least, best_first=best_first,
-        limit=limit,
-    )  # fmt: skip
+        "product_ratings", first_month=first, last_month=last, at_least=at_least, best_first=best, limit=limit
+    )
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -417,7 +424,7 @@ def rfm_segments(version: int, currency: str) -> pd.DataFrame:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def top_customers(version: int, currency: str, by: str, limit: int, offset: int = 0) -> pd.DataFrame:
-    """One page of customers, those with most `net_sales` or `orders` of all time first: all figures of kpi_customers.
+    """One page of customers, those with most `net_sales` or `orders` of all time first.
 
     The only read of single customers.
     """
