@@ -145,13 +145,6 @@ def currencies(version: int) -> pd.DataFrame:
     return _frame("currencies")
 
 
-def running_month(version: int, currency: str) -> date | None:
-    """The month of the latest sale date, unless that is its last day: the month is over then."""
-    frame = currencies(version)
-    last: date = frame.loc[frame["currency"] == currency, "last_date"].iloc[0]
-    return last.replace(day=1) if (last + timedelta(days=1)).month == last.month else None
-
-
 @st.cache_data(max_entries=16, show_spinner=False)
 def members(version: int, currency: str) -> dict[str, tuple[str, ...]]:
     """The members of every dimension but the products that have sales in this currency."""
@@ -423,7 +416,7 @@ def rfm_segments(version: int, currency: str) -> pd.DataFrame:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def top_customers(version: int, currency: str, by: str, limit: int, offset: int = 0) -> pd.DataFrame:
+def top_customers(reader: str, version: int, currency: str, *, by: str, limit: int, offset: int = 0) -> pd.DataFrame:
     """One page of customers, those with most `net_sales` or `orders` of all time first.
 
     The only read of single customers.
@@ -434,7 +427,8 @@ def top_customers(version: int, currency: str, by: str, limit: int, offset: int 
         .where(column("currency") == currency)
         .order_by(column(by).desc(), column("customer_id").desc())
         .limit(limit)
-        .offset(offset)
+        .offset(offset),
+        reader=reader,
     )
     return pd.DataFrame(rows, columns=columns)
 

@@ -7,7 +7,7 @@ from math import ceil
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, filters, queries
+from dashboard import access, charts, filters, panels, queries
 from dashboard.filters import TREND_DAYS, Span, View
 from dashboard.measures import MISSING, Kind, Writer
 from dashboard.settings import settings
@@ -68,31 +68,25 @@ def _cards(view: View, months: pd.DataFrame, meaning: dict[str, str], writer: Wr
             ("Order of new", Kind.AVERAGE_MONEY, f"Order value ÷ orders of new customers. {order_value}"),
             ("Order of returning", Kind.AVERAGE_MONEY, f"Order value ÷ orders of returning customers. {order_value}"),
         ):
-            change = writer.change(now[label], past.get(label), kind)
-            st.metric(
+            panels.compared(
                 label,
-                writer.write(now[label], kind),
-                change or "no comparison",
-                delta_color="normal" if change else "off",
-                delta_arrow="auto" if change else "off",
-                delta_description=f"vs {writer.brief(past[label], kind)}" if change else None,
+                (now[label], past.get(label)),
+                kind,
+                writer,
                 help=explanation + against,
                 border=True,
                 height="stretch",
             )
         # A month that still runs has had less time to see a customer twice.
-        running = queries.running_month(view.version, view.scope.currency)
+        running = panels.running_month(view)
         whole = months[months["month"] != running] if len(months) > 1 else months
         latest = whole.iloc[-1]
         before = whole.iloc[-2]["repeat_rate"] if len(whole) > 1 else None
-        change = writer.change(latest["repeat_rate"], before, Kind.SHARE)
-        st.metric(
+        panels.compared(
             f"{latest['month']:%B} repeat rate",
-            writer.write(latest["repeat_rate"], Kind.SHARE),
-            change or "no comparison",
-            delta_color="normal" if change else "off",
-            delta_arrow="auto" if change else "off",
-            delta_description=f"vs {writer.write(before, Kind.SHARE)}" if change else None,
+            (latest["repeat_rate"], before),
+            Kind.SHARE,
+            writer,
             help=meaning.get("kpi_monthly_customers.repeat_rate", "")
             + " Of the latest month that is over, whatever the period; compared with the month before.",
             border=True,
@@ -146,11 +140,7 @@ def _new_and_returning(view: View, meaning: dict[str, str], writer: Writer) -> N
 
 def _repeat_rate(months: pd.DataFrame, view: View, meaning: dict[str, str], writer: Writer) -> None:
     st.subheader("Repeat rate", anchor=False, help=meaning.get("kpi_monthly_customers.repeat_rate"))
-    running = (
-        ", the running one so far"
-        if months["month"].iloc[-1] == queries.running_month(view.version, view.scope.currency)
-        else ""
-    )
+    running = ", the running one so far" if months["month"].iloc[-1] == panels.running_month(view) else ""
     st.caption(f"Customers with two orders or more in a month, of all customers of it, per month{running}")
     spec = charts.monthly_rate(months, "repeat_rate", "Repeat rate", writer)
     st.echarts_chart(spec, height=300, key="repeat-rate", alt="Repeat rate by month")
@@ -235,19 +225,20 @@ def _segments(view: View, meaning: dict[str, str], writer: Writer) -> None:
 
 
 def _top_customers(view: View, meaning: dict[str, str], writer: Writer) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.subheader("Top customers", anchor=False, width="content")
-        by = st.segmented_control(
-            "Rank customers by", ("Value", "Orders"), default="Value", required=True, key="top-customers",
-            bind="query-params", label_visibility="collapsed",
-        )  # fmt: skip
+    if not access.may("customers"):
+        st.subheader("Top customers", anchor=False)
+        access.explain("customers")
+        return
+    by = panels.heading("Top customers", "Rank customers by", ("Value", "Orders"), "top-customers")
     # The customers of the latest year are fewer than those of all time: no page of these is empty.
     known = int(queries.rfm_segments(view.version, view.scope.currency)["customers"].sum())
     pages = max(1, min(TOP_PAGES, ceil(known / TOP_CUSTOMERS)))
     shown = min(st.session_state.get("customers-page", 1), pages)
     column = "orders" if by == "Orders" else "net_sales"
     offset = (shown - 1) * TOP_CUSTOMERS
-    frame = queries.top_customers(view.version, view.scope.currency, column, TOP_CUSTOMERS, offset)
+    frame = queries.top_customers(
+        access.reader(), view.version, view.scope.currency, by=column, limit=TOP_CUSTOMERS, offset=offset
+    )
     st.caption(f"All time, in {view.scope.currency}; the latest year ends with the latest sale")
     amount = charts.tooltip_format(writer)
     st.dataframe(

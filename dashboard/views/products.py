@@ -6,9 +6,9 @@ from decimal import Decimal
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, filters, queries
+from dashboard import charts, filters, panels, queries
 from dashboard.filters import View
-from dashboard.measures import MISSING, Kind, Writer
+from dashboard.measures import MEASURES, MISSING, Kind, Writer
 from dashboard.settings import settings
 
 LEADERS = 10
@@ -26,11 +26,12 @@ def page() -> None:
     writer = Writer(settings().number_style, view.scope.currency)
     names = queries.product_names(view.version)
     meaning = queries.descriptions(view.version)
+    st.caption("Click a bar to keep only that product everywhere; click it again to show all.")
     left, right = st.columns(2)
-    with left.container(border=True, height="stretch"):
-        _leaders(view, "net_sales", Kind.MONEY, names, writer)
-    with right.container(border=True, height="stretch"):
-        _leaders(view, "units_sold", Kind.COUNT, names, writer)
+    for place, measure, title in ((left, "net_sales", "value"), (right, "units_sold", "units")):
+        with place.container(border=True, height="stretch"):
+            st.subheader(f"Top sellers by {title}", anchor=False)
+            panels.leaderboard(view, "product", MEASURES[measure], writer, LEADERS)
     with st.container(border=True):
         _pareto(view, meaning, writer)
     with st.container(border=True):
@@ -40,31 +41,6 @@ def page() -> None:
         _pairs(view, names, meaning)
     with right.container(border=True, height="stretch"):
         _ratings(view, names, meaning, writer)
-
-
-def _leaders(view: View, column: str, kind: Kind, names: dict[str, str], writer: Writer) -> None:
-    what = "Net sales" if kind is Kind.MONEY else "Units sold"
-    title = f"Top sellers by {'value' if kind is Kind.MONEY else 'units'}"
-    meaning = queries.descriptions(view.version)
-    products = view.sales(view.span, "product")
-    st.subheader(title, anchor=False, help=meaning.get(f"kpi_daily_product_sales.{column}"))
-    sold = products[products[column] > 0].sort_values(column, ascending=False, kind="stable").head(LEADERS)
-    if sold.empty:
-        st.caption("No product sold in this period.")
-        return
-    total = sum(products[column])
-    part = sum(sold[column]) / total if total > 0 else None
-    first = f"the first {len(sold)} of {writer.number(Decimal(len(products)), 0)}" if len(sold) > 1 else "this one"
-    st.caption(f"{what} and share; {first} made {writer.write(part, Kind.SHARE)}")
-    texts = pd.Series(
-        [
-            f"{writer.write(value, kind)} · {writer.write(value / total if total > 0 else None, Kind.SHARE)}"
-            for value in sold[column]
-        ],
-        index=sold.index,
-    )
-    spec = charts.leaderboard(_named(sold["product_id"], names), sold[column], texts, room=1.9)
-    st.echarts_chart(spec, height=charts.height(spec), key=f"leaders-{column}", alt=title)
 
 
 def _pareto(view: View, meaning: dict[str, str], writer: Writer) -> None:
@@ -119,7 +95,7 @@ def _bridge(view: View, names: dict[str, str], meaning: dict[str, str], writer: 
     parts = ", ".join(f"{name} {writer.money(value, cents=True, signed=True)}" for name, value in effects.items())
     change = writer.money(now - before, cents=True, signed=True)
     running = ""
-    if month == queries.running_month(view.version, view.scope.currency):
+    if month == panels.running_month(view):
         running = " This month is still running, the other is whole."
     st.caption(filters.escape(f"{month:%B %Y} against {base:%B %Y}: {change}, of it {parts}.{running} {_reach(view)}"))
     left, right = st.columns([2, 3])
@@ -238,7 +214,7 @@ def _month(label: str, months: list[date], key: str, view: View, *, whole: bool 
     names = [f"{month:%b %Y}" for month in months]
     here = view.span.end.replace(day=1)
     index = months.index(here) if here in months else 0
-    if whole and months[index] == queries.running_month(view.version, view.scope.currency):
+    if whole and months[index] == panels.running_month(view):
         index = min(index + 1, len(months) - 1)
     chosen = st.selectbox(label, names, index=index, key=key, bind="query-params", width=130)
     return months[names.index(chosen)]
