@@ -20,6 +20,7 @@ CLASSES = {"A": "#4f6bed", "B": "#e0912f", "C": "#8a93a6"}
 STARS = ("#d9534f", "#e0912f", "#8a93a6", "#5bb891", "#1a9e6e")  # from one to five
 STACK = ("#4f6bed", "#1a9e6e", "#8a93a6")
 HEAT = 0.62  # opacity of the strongest cell, through which a label is read in either theme
+INK, INK_ON_DARK = "#1c2333", "#e8ebf2"
 ROW_PIXELS = 34
 NEARLY_ALL = 95  # percent: from there on an axis ends at 100
 MOVER_BASE = Decimal("0.01")  # share of all sales below which a change is noise
@@ -247,7 +248,7 @@ def pareto(products: pd.DataFrame, money: Writer) -> Spec:
         "markLine": {
             "silent": True,
             "symbol": "none",
-            "label": {"position": "insideStartTop", "formatter": "{c}%", "color": MUTED},
+            "label": {"position": "insideEndBottom", "formatter": "{c}%", "color": MUTED},
             "lineStyle": {"color": MUTED, "type": "dashed", "width": 1},
             "data": [{"yAxis": 80}, {"yAxis": 95}],
         },
@@ -356,8 +357,11 @@ def ratings(products: pd.DataFrame, number: Writer) -> Spec:
 
 
 def stacked(daily: pd.DataFrame, span: Span, columns: dict[str, str], tooltip: str, *, grain: str = "Day") -> Spec:
-    """Bars over time, one on the other. `daily` has sale_date and, additive over days, the keys of `columns`; a date
-    without a row is zero. `columns` gives what each is called; `tooltip` is a format in Streamlit's printf dialect."""
+    """Bars over time, one on the other.
+
+    `daily` has sale_date and, additive over days, the keys of `columns`, which gives what each is called; a date
+    without a row is zero. `tooltip` is a format in Streamlit's printf dialect.
+    """
     days = [span.start + timedelta(days=offset) for offset in range(span.days)]
     cuts = _cuts(days, grain)
     frame = pd.DataFrame({"Day": [_day(days[cut], days, grain) for cut in cuts]})
@@ -394,9 +398,9 @@ def monthly_rate(months: pd.DataFrame, column: str, name: str, number: Writer) -
     })  # fmt: skip
     return {
         "dataset": {"source": frame},
-        "grid": {"left": 4, "right": 26, "top": 24, "bottom": 4, "containLabel": True},
+        "grid": {"left": 4, "right": 4, "top": 24, "bottom": 4, "containLabel": True},
         "tooltip": {"trigger": "axis", "formatter": f"{{@Month}}<br/>{name} <b>{{@Text}}</b>"},
-        "xAxis": {"type": "category", "boundaryGap": False, "axisTick": {"show": False}},
+        "xAxis": {"type": "category", "axisTick": {"show": False}},
         "yAxis": {"type": "value", "min": 0, "splitNumber": 4, "axisLabel": {"formatter": "{value}%"}},
         "series": [
             {
@@ -413,10 +417,11 @@ def monthly_rate(months: pd.DataFrame, column: str, name: str, number: Writer) -
     }
 
 
-def cohorts(cells: pd.DataFrame, column: str, kind: Kind, money: Writer) -> Spec:
+def cohorts(cells: pd.DataFrame, column: str, kind: Kind, money: Writer, *, dark: bool = False) -> Spec:
     """A cell for each cohort and month since: the stronger its colour, the higher `column`.
 
-    `cells` has cohort_month, months_since, cohort_size and `column`.
+    `cells` has cohort_month, months_since, cohort_size and `column`. Text on a cell cannot take the theme's colour by
+    itself, so it is told whether the page is dark.
     """
     cells = cells.sort_values(["cohort_month", "months_since"], kind="stable")
     frame = pd.DataFrame({
@@ -465,7 +470,13 @@ def cohorts(cells: pd.DataFrame, column: str, kind: Kind, money: Writer) -> Spec
                 "type": "heatmap",
                 "name": "Cohorts",
                 "encode": {"x": "Since", "y": "Cohort", "value": "Value"},
-                "label": {"show": True, "formatter": "{@Text}", "fontSize": 11},
+                "label": {
+                    "show": True,
+                    "formatter": "{@Text}",
+                    "fontSize": 11,
+                    "color": INK_ON_DARK if dark else INK,
+                    "opacity": 1,
+                },
                 "labelLayout": {"hideOverlap": True},
             }
         ],

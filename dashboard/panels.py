@@ -137,3 +137,8 @@ def heading(title: str, *switch: Any) -> str:
 def everywhere(view: View) -> str:
     """For captions of what no filter narrows: says so where one is set."""
     return " · of all sales in this currency, whatever the filters" if view.filtered else ""
+
+
+def running_month(view: View) -> date | None:
+    """The month of the latest sale, unless that is of its last day: the month is over then."""
+    return view.last.replace(day=1) if (view.last + DAY).month == view.last.month else None

@@ -119,8 +119,7 @@ MEASURES = (
     "delivered_on_time_lines", "delivery_days", "lines",
 )  # fmt: skip
 CUSTOMER = (
-    "customer_id", "net_sales", "orders", "units_sold", "first_order_date", "last_order_date", "window_net_sales",
-    "window_orders",
+    "customer_id", "net_sales", "orders", "first_order_date", "last_order_date", "window_net_sales", "window_orders",
 )  # fmt: skip
 
 
@@ -343,7 +342,7 @@ def run_rate(version: int, currency: str) -> pd.DataFrame:
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def product_classes(version: int, currency: str) -> pd.DataFrame:
-    """abc_class, products, net_sales, sales_share, product_share, last_month: a row for each class that has products."""
+    """abc_class, products, net_sales, sales_share, product_share, last_month: a row for each class with products."""
     return _frame("product_classes", currency=currency)
 
 
@@ -381,14 +380,15 @@ def product_pairs(version: int, month: date, by_lift: bool, limit: int) -> pd.Da
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def product_ratings(
-    version: int, first_month: date, last_month: date, at_least: int, best_first: bool, limit: int
-) -> pd.DataFrame:
-    """Products with `at_least` so many rated lines in these months: ratings_1 to ratings_5, rated_lines, mean_rating."""
+def product_ratings(version: int, months: tuple[date, date], *, at_least: int, best: bool, limit: int) -> pd.DataFrame:
+    """Ratings of the months from first to last, of products with `at_least` so many rated lines, best or worst first.
+
+    product_id, ratings_1 to ratings_5, rated_lines, mean_rating.
+    """
+    first, last = months
     return _frame(
-        "product_ratings", first_month=first_month, last_month=last_month, at_least=at_least, best_first=best_first,
-        limit=limit,
-    )  # fmt: skip
+        "product_ratings", first_month=first, last_month=last, at_least=at_least, best_first=best, limit=limit
+    )
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -416,8 +416,8 @@ def rfm_segments(version: int, currency: str) -> pd.DataFrame:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def top_customers(version: int, currency: str, by: str, limit: int, offset: int = 0) -> pd.DataFrame:
-    """One page of customers, those with most `net_sales` or `orders` of all time first: all figures of kpi_customers.
+def top_customers(reader: str, version: int, currency: str, *, by: str, limit: int, offset: int = 0) -> pd.DataFrame:
+    """One page of customers, those with most `net_sales` or `orders` of all time first.
 
     The only read of single customers.
     """
@@ -427,7 +427,8 @@ def top_customers(version: int, currency: str, by: str, limit: int, offset: int 
         .where(column("currency") == currency)
         .order_by(column(by).desc(), column("customer_id").desc())
         .limit(limit)
-        .offset(offset)
+        .offset(offset),
+        reader=reader,
     )
     return pd.DataFrame(rows, columns=columns)
 

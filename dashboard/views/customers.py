@@ -7,7 +7,7 @@ from math import ceil
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, filters, queries
+from dashboard import access, charts, filters, panels, queries
 from dashboard.filters import TREND_DAYS, Span, View
 from dashboard.measures import MISSING, Kind, Writer
 from dashboard.settings import settings
@@ -46,7 +46,7 @@ def page() -> None:
         _repeat_rate(months, view, meaning, writer)
     with st.container(border=True):
         _cohorts(view, meaning, writer)
-    left, right = st.columns([2, 3])
+    left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
         _segments(view, meaning, writer)
     with right.container(border=True, height="stretch"):
@@ -68,30 +68,27 @@ def _cards(view: View, months: pd.DataFrame, meaning: dict[str, str], writer: Wr
             ("Order of new", Kind.AVERAGE_MONEY, f"Order value ÷ orders of new customers. {order_value}"),
             ("Order of returning", Kind.AVERAGE_MONEY, f"Order value ÷ orders of returning customers. {order_value}"),
         ):
-            change = writer.change(now[label], past.get(label), kind)
-            st.metric(
+            panels.compared(
                 label,
-                writer.write(now[label], kind),
-                change or "no comparison",
-                delta_color="normal" if change else "off",
-                delta_arrow="auto" if change else "off",
-                delta_description=f"vs {writer.brief(past[label], kind)}" if change else None,
+                (now[label], past.get(label)),
+                kind,
+                writer,
                 help=explanation + against,
                 border=True,
                 height="stretch",
             )
-        latest = months.iloc[-1]
-        before = months.iloc[-2]["repeat_rate"] if len(months) > 1 else None
-        change = writer.change(latest["repeat_rate"], before, Kind.SHARE)
-        st.metric(
+        # A month that still runs has had less time to see a customer twice.
+        running = panels.running_month(view)
+        whole = months[months["month"] != running] if len(months) > 1 else months
+        latest = whole.iloc[-1]
+        before = whole.iloc[-2]["repeat_rate"] if len(whole) > 1 else None
+        panels.compared(
             f"{latest['month']:%B} repeat rate",
-            writer.write(latest["repeat_rate"], Kind.SHARE),
-            change or "no comparison",
-            delta_color="normal" if change else "off",
-            delta_arrow="auto" if change else "off",
-            delta_description=f"vs {writer.write(before, Kind.SHARE)}" if change else None,
+            (latest["repeat_rate"], before),
+            Kind.SHARE,
+            writer,
             help=meaning.get("kpi_monthly_customers.repeat_rate", "")
-            + " The latest month so far, whatever the period; compared with the whole month before.",
+            + " Of the latest month that is over, whatever the period; compared with the month before.",
             border=True,
             height="stretch",
         )
@@ -143,7 +140,7 @@ def _new_and_returning(view: View, meaning: dict[str, str], writer: Writer) -> N
 
 def _repeat_rate(months: pd.DataFrame, view: View, meaning: dict[str, str], writer: Writer) -> None:
     st.subheader("Repeat rate", anchor=False, help=meaning.get("kpi_monthly_customers.repeat_rate"))
-    running = ", the running one so far" if view.span.end.replace(day=1) == months["month"].iloc[-1] else ""
+    running = ", the running one so far" if months["month"].iloc[-1] == panels.running_month(view) else ""
     st.caption(f"Customers with two orders or more in a month, of all customers of it, per month{running}")
     spec = charts.monthly_rate(months, "repeat_rate", "Repeat rate", writer)
     st.echarts_chart(spec, height=300, key="repeat-rate", alt="Repeat rate by month")
@@ -170,7 +167,7 @@ def _cohorts(view: View, meaning: dict[str, str], writer: Writer) -> None:
         f"{what}{amount}. A row for each month of first orders, a column for each month since; the month that is "
         "still running is in it so far."
     )
-    spec = charts.cohorts(cells, column, kind, writer)
+    spec = charts.cohorts(cells, column, kind, writer, dark=st.context.theme.type == "dark")
     rows = cells["cohort_month"].nunique()
     st.echarts_chart(spec, height=30 * rows + 30, key="cohorts", alt=f"{by} by cohort and months since the first order")
 
@@ -196,7 +193,6 @@ def _segments(view: View, meaning: dict[str, str], writer: Writer) -> None:
     names = frame["segment"].str.capitalize()
     spec = charts.leaderboard(names, frame["net_sales"], texts, room=1.9)
     st.echarts_chart(spec, height=charts.height(spec), key="segments", alt="Net sales by customer segment")
-    percent = {"format": "%.1f%%"}
     st.dataframe(
         pd.DataFrame({
             "segment": names,
@@ -216,32 +212,33 @@ def _segments(view: View, meaning: dict[str, str], writer: Writer) -> None:
             "customers": st.column_config.NumberColumn(
                 "Customers", format="localized", help=meaning.get("kpi_rfm_segments.customers")
             ),
-            "customer_share": st.column_config.NumberColumn("of all", **percent),
+            "customer_share": st.column_config.NumberColumn("of all", format="%.1f%%"),
             "orders": st.column_config.NumberColumn(
                 "Orders", format="localized", help=meaning.get("kpi_rfm_segments.orders")
             ),
             "net_sales": st.column_config.NumberColumn(
-                "Net sales", format=charts.tooltip_format(writer), help=meaning.get("kpi_rfm_segments.net_sales")
+                "Net sales", format="%,.0f", help=meaning.get("kpi_rfm_segments.net_sales")
             ),
-            "share": st.column_config.NumberColumn("of all sales", **percent),
+            "share": st.column_config.NumberColumn("of all sales", format="%.1f%%"),
         },
     )  # fmt: skip
 
 
 def _top_customers(view: View, meaning: dict[str, str], writer: Writer) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.subheader("Top customers", anchor=False, width="content")
-        by = st.segmented_control(
-            "Rank customers by", ("Value", "Orders"), default="Value", required=True, key="top-customers",
-            bind="query-params", label_visibility="collapsed",
-        )  # fmt: skip
+    if not access.may("customers"):
+        st.subheader("Top customers", anchor=False)
+        access.explain("customers")
+        return
+    by = panels.heading("Top customers", "Rank customers by", ("Value", "Orders"), "top-customers")
     # The customers of the latest year are fewer than those of all time: no page of these is empty.
     known = int(queries.rfm_segments(view.version, view.scope.currency)["customers"].sum())
     pages = max(1, min(TOP_PAGES, ceil(known / TOP_CUSTOMERS)))
     shown = min(st.session_state.get("customers-page", 1), pages)
     column = "orders" if by == "Orders" else "net_sales"
     offset = (shown - 1) * TOP_CUSTOMERS
-    frame = queries.top_customers(view.version, view.scope.currency, column, TOP_CUSTOMERS, offset)
+    frame = queries.top_customers(
+        access.reader(), view.version, view.scope.currency, by=column, limit=TOP_CUSTOMERS, offset=offset
+    )
     st.caption(f"All time, in {view.scope.currency}; the latest year ends with the latest sale")
     amount = charts.tooltip_format(writer)
     st.dataframe(
@@ -257,8 +254,9 @@ def _top_customers(view: View, meaning: dict[str, str], writer: Writer) -> None:
                     label, format=form, help=meaning.get(f"kpi_customers.{name}")
                 )
                 for name, label, form in (
-                    ("net_sales", "Net sales", amount), ("orders", "Orders", "localized"),
-                    ("units_sold", "Units", "localized"), ("window_net_sales", "Latest year", amount),
+                    ("net_sales", "Net sales", amount),
+                    ("orders", "Orders", "localized"),
+                    ("window_net_sales", "Latest year", amount),
                     ("window_orders", "Orders, latest year", "localized"),
                 )
             },

@@ -1,17 +1,16 @@
 """Products: what sells most, what most sales come from, why a month differs, what sells together, and ratings."""
 
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, filters, queries
+from dashboard import charts, filters, panels, queries
 from dashboard.filters import View
-from dashboard.measures import MEASURES, MISSING, Kind, Measure, Writer
+from dashboard.measures import MEASURES, MISSING, Kind, Writer
 from dashboard.settings import settings
 
-DAY = timedelta(days=1)
 LEADERS = 10
 PARETO_PRODUCTS = 100  # bars, which are thinner than a pixel beyond
 DRIVERS = 10
@@ -27,45 +26,21 @@ def page() -> None:
     writer = Writer(settings().number_style, view.scope.currency)
     names = queries.product_names(view.version)
     meaning = queries.descriptions(view.version)
+    st.caption("Click a bar to keep only that product everywhere; click it again to show all.")
     left, right = st.columns(2)
-    with left.container(border=True, height="stretch"):
-        _leaders(view, MEASURES["net_sales"], "Top sellers by value", names, writer)
-    with right.container(border=True, height="stretch"):
-        _leaders(view, MEASURES["units_sold"], "Top sellers by units", names, writer)
+    for place, measure, title in ((left, "net_sales", "value"), (right, "units_sold", "units")):
+        with place.container(border=True, height="stretch"):
+            st.subheader(f"Top sellers by {title}", anchor=False)
+            panels.leaderboard(view, "product", MEASURES[measure], writer, LEADERS)
     with st.container(border=True):
         _pareto(view, meaning, writer)
     with st.container(border=True):
         _bridge(view, names, meaning, writer)
-    left, right = st.columns(2)
+    left, right = st.columns([3, 2])
     with left.container(border=True, height="stretch"):
         _pairs(view, names, meaning)
     with right.container(border=True, height="stretch"):
         _ratings(view, names, meaning, writer)
-
-
-def _leaders(view: View, measure: Measure, title: str, names: dict[str, str], writer: Writer) -> None:
-    meaning = queries.descriptions(view.version).get(f"kpi_daily_product_sales.{measure.name}")
-    st.subheader(title, anchor=False, help=meaning)
-    products = view.sales(view.span, "product")
-    column, kind = measure.numerator, measure.kind
-    sold = products[products[column] > 0].sort_values(column, ascending=False, kind="stable").head(LEADERS)
-    if sold.empty:
-        st.caption("No product sold in this period.")
-        return
-    total = sum(products[column])
-    part = sum(sold[column]) / total if total > 0 else None
-    what = "Net sales" if kind is Kind.MONEY else "Units sold"
-    first = f"the first {len(sold)} of {writer.number(Decimal(len(products)), 0)}" if len(sold) > 1 else "this one"
-    st.caption(f"{what} and share; {first} made {writer.write(part, Kind.SHARE)}")
-    texts = pd.Series(
-        [
-            f"{writer.write(value, kind)} · {writer.write(value / total if total > 0 else None, Kind.SHARE)}"
-            for value in sold[column]
-        ],
-        index=sold.index,
-    )
-    spec = charts.leaderboard(_named(sold["product_id"], names), sold[column], texts, room=1.9)
-    st.echarts_chart(spec, height=charts.height(spec), key=f"leaders-{column}", alt=title)
 
 
 def _pareto(view: View, meaning: dict[str, str], writer: Writer) -> None:
@@ -76,12 +51,12 @@ def _pareto(view: View, meaning: dict[str, str], writer: Writer) -> None:
         return
     last_month = classes["last_month"].iloc[0]
     st.caption(f"Net sales of the twelve months to {last_month:%B %Y}, by product. {_reach(view)}")
-    left, right = st.columns([3, 1], vertical_alignment="center")
-    with right, st.grid(3, min_column_width=90, key="classes"):
+    left, right = st.columns([5, 1], vertical_alignment="center")
+    with right, st.grid(3, min_column_width=80, key="classes"):
         for row in classes.to_dict("records"):
             st.metric(
-                f"Class {row['abc_class']}",
-                f"{writer.number(Decimal(row['products']), 0)} product{'s' if row['products'] != 1 else ''}",
+                f"{row['abc_class']} products",
+                writer.number(Decimal(row["products"]), 0),
                 f"{writer.write(row['sales_share'], Kind.SHARE)} of sales",
                 delta_color="off",
                 delta_arrow="off",
@@ -108,7 +83,7 @@ def _bridge(view: View, names: dict[str, str], meaning: dict[str, str], writer: 
                     "Compare the month with", offered, format_func=COMPARISONS.__getitem__, key="bridge",
                     bind="query-params", width=170,
                 )  # fmt: skip
-                month = _month("Month", months[comparison], "bridge-month", view)
+                month = _month("Month", months[comparison], "bridge-month", view, whole=True)
     if not offered:
         st.caption("A month can be explained once the month before it has sales.")
         return
@@ -119,8 +94,9 @@ def _bridge(view: View, names: dict[str, str], meaning: dict[str, str], writer: 
     effects = {name: first[f"total_{name}_effect"] for name in ("volume", "price", "mix")}
     parts = ", ".join(f"{name} {writer.money(value, cents=True, signed=True)}" for name, value in effects.items())
     change = writer.money(now - before, cents=True, signed=True)
-    runs = month == view.last.replace(day=1) and (view.last + DAY).day != 1
-    running = " The running month is compared as far as it has come with a whole one." if runs else ""
+    running = ""
+    if month == panels.running_month(view):
+        running = " This month is still running, the other is whole."
     st.caption(filters.escape(f"{month:%B %Y} against {base:%B %Y}: {change}, of it {parts}.{running} {_reach(view)}"))
     left, right = st.columns([2, 3])
     with left:
@@ -136,7 +112,6 @@ def _bridge(view: View, names: dict[str, str], meaning: dict[str, str], writer: 
         for name in effects:
             st.caption(f"**{name.capitalize()}**: {meaning.get(f'kpi_price_volume_mix.{name}_effect', '')}")
     with right:
-        amount = charts.tooltip_format(writer)
         st.dataframe(
             frame.assign(product=_named(frame["product_id"], names)),
             hide_index=True,
@@ -148,7 +123,7 @@ def _bridge(view: View, names: dict[str, str], meaning: dict[str, str], writer: 
                 "product": st.column_config.TextColumn("Product", pinned=True, width="medium"),
                 **{
                     column: st.column_config.NumberColumn(
-                        label, format=amount, help=meaning.get(f"kpi_price_volume_mix.{column}")
+                        label, format="%,.2f", help=meaning.get(f"kpi_price_volume_mix.{column}")
                     )
                     for column, label in (
                         ("net_sales_change", "Change"), ("volume_effect", "Volume"), ("price_effect", "Price"),
@@ -202,9 +177,7 @@ def _pairs(view: View, names: dict[str, str], meaning: dict[str, str]) -> None:
                 share: st.column_config.NumberColumn(
                     label, format="%.1f%%", help=meaning.get(f"kpi_product_pairs.{share}")
                 )
-                for share, label in zip(
-                    shares, ("Support", "Confidence first → second", "Confidence second → first"), strict=True
-                )
+                for share, label in zip(shares, ("Support", "First → second", "Second → first"), strict=True)
             },
         },
     )
@@ -219,7 +192,9 @@ def _ratings(view: View, names: dict[str, str], meaning: dict[str, str], writer:
         )  # fmt: skip
     first, last = view.span.start.replace(day=1), view.span.end.replace(day=1)
     when = f"{last:%B %Y}" if first == last else f"{first:%B %Y} to {last:%B %Y}"
-    frame = queries.product_ratings(view.version, first, last, ENOUGH_RATINGS, order == "Highest", RATED)
+    frame = queries.product_ratings(
+        view.version, (first, last), at_least=ENOUGH_RATINGS, best=order == "Highest", limit=RATED
+    )
     if frame.empty:
         st.caption(f"No product was rated {ENOUGH_RATINGS} times in {when}.")
         return
@@ -231,11 +206,16 @@ def _ratings(view: View, names: dict[str, str], meaning: dict[str, str], writer:
     st.echarts_chart(spec, height=charts.height(spec) + 30, key="ratings", alt="Customer ratings by product")
 
 
-def _month(label: str, months: list[date], key: str, view: View) -> date:
-    """A selectbox of months; the one in which the period ends is offered first."""
+def _month(label: str, months: list[date], key: str, view: View, *, whole: bool = False) -> date:
+    """A selectbox of months, newest first.
+
+    At first it names the one in which the period ends; where a `whole` one is asked for, that before a running one.
+    """
     names = [f"{month:%b %Y}" for month in months]
     here = view.span.end.replace(day=1)
     index = months.index(here) if here in months else 0
+    if whole and months[index] == panels.running_month(view):
+        index = min(index + 1, len(months) - 1)
     chosen = st.selectbox(label, names, index=index, key=key, bind="query-params", width=130)
     return months[names.index(chosen)]
 

@@ -14,7 +14,8 @@ product_orders as (
     group by month, product_id
 ),
 
-month_orders as (
+-- Materialized: planned as part of the join, a question about one month would sum all days again for each of its pairs.
+month_orders as materialized (
     select
         date_trunc('month', sale_date)::date as month,
         sum(orders) as orders
