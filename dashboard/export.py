@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
@@ -43,9 +44,27 @@ class Stamp:
                 ("Currency", view.scope.currency),
                 *kept,
                 *([("Search", search)] if search else []),
-                ("Link", str(st.context.url or "")),
+                ("Link", link(view)),
             ),
         )
+
+    @property
+    def filters(self) -> str:
+        """What narrows the rows, in one cell: `Region: North, South; Search: kettle`."""
+        common = {"Version", "Made at", "From", "To", "Link"}
+        return "; ".join(f"{name}: {value}" for name, value in self.facts if name not in common)
+
+
+def link(view: View) -> str:
+    """The address that opens this view again, with its dates as they are now: `28D` means others tomorrow."""
+    kept = [
+        (name, value)
+        for name in st.query_params
+        if name not in ("period", "dates", "order")
+        for value in st.query_params.get_all(name)
+    ]
+    dates = [("period", "Custom"), ("dates", str(view.span.start)), ("dates", str(view.span.end))]
+    return f"{st.context.url or ''}?{urlencode(kept + dates)}"
 
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:
@@ -56,14 +75,13 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
 def lines_csv(reader: str, lines: Lines, stamp: Stamp) -> bytes:
     """The lines as CSV: a header and rows, nothing else, so that any reader takes it.
 
-    What they are is said in two columns at the end, the same in each row, as a CSV has no place for it of its own.
+    What they are is said in columns at the end, the same in each row: a preamble would make it a CSV that no reader
+    takes, and a second file is lost sooner than a column.
     """
-    columns = _columns(lines)
-    facts = dict(stamp.facts)
-    told = [f"version {facts['Version']}", facts["Link"]]
+    told = [_inert(stamp.filters), dict(stamp.facts)["Link"]]
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow([*columns, "mart_version", "view"])
+    writer.writerow([*_columns(lines), "filters", "view"])
     for row in _rows(reader, lines):
         writer.writerow([*map(_inert, row), *told])
     return text.getvalue().encode("utf-8-sig")
@@ -108,7 +126,7 @@ def xlsx_bytes(columns: Iterable[str], rows: Iterable[tuple[object, ...]], stamp
 
 
 def _columns(lines: Lines) -> tuple[str, ...]:
-    return LINE_COLUMNS + (CUSTOMER_COLUMNS if lines.customers else ())
+    return (*LINE_COLUMNS, *(CUSTOMER_COLUMNS if lines.customers else ()), "mart_version")
 
 
 def _rows(reader: str, lines: Lines) -> Iterator[tuple[object, ...]]:

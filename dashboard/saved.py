@@ -19,7 +19,7 @@ PAGES = {
 # The parameters that widgets bind to the URL; any other is left out of a view.
 PARAMETERS = frozenset({
     "period", "compare", "grain", "currency", "dates", "category", "product", "region", "channel", "store", "rep",
-    "status", "trend-shape", "top",
+    "status", "trend-shape", "top", "search", "sort",
 })  # fmt: skip
 LONGEST_QUERY = 2000
 
