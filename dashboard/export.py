@@ -17,7 +17,9 @@ from dashboard import queries
 from dashboard.filters import LABELS, View
 from dashboard.queries import CUSTOMER_COLUMNS, LINE_COLUMNS, Lines
 
-MOST_ROWS = 1_000_000  # XLSX holds 1,048,576 rows
+# Lines that a file of order lines holds, by its format: as many as are made within a minute, and fit into memory. A
+# sheet of XLSX could hold 1,048,575.
+MOST_ROWS = {"CSV": 500_000, "XLSX": 100_000}
 MIME = {"CSV": "text/csv", "XLSX": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 # What a spreadsheet takes for a formula: at the start of a cell, and after a `;`, which some of them split cells at.
 FORMULA = re.compile(r"(^|;)(\s*)(?=[=+\-@\t\r])")
@@ -69,7 +71,8 @@ def link(view: View) -> str:
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:
     """UTF-8 CSV with a byte order mark; text that a spreadsheet would take for a formula starts with an apostrophe."""
-    return frame.map(_inert).to_csv(index=False).encode("utf-8-sig")
+    # Only what ends a line is quoted: with pandas' own \n alone, a \r in a cell would begin another line.
+    return frame.map(_inert).to_csv(index=False, lineterminator="\r\n").encode("utf-8-sig")
 
 
 def lines_csv(reader: str, lines: Lines, stamp: Stamp) -> bytes:
@@ -82,14 +85,14 @@ def lines_csv(reader: str, lines: Lines, stamp: Stamp) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow([*_columns(lines), "filters", "view"])
-    for row in _rows(reader, lines):
+    for row in _rows(reader, lines, MOST_ROWS["CSV"]):
         writer.writerow([*map(_inert, row), *told])
     return text.getvalue().encode("utf-8-sig")
 
 
 def lines_xlsx(reader: str, lines: Lines, stamp: Stamp) -> bytes:
     """The lines as a workbook: the rows, with dates and exact amounts as such, and a sheet that says what they are."""
-    return xlsx_bytes(_columns(lines), _rows(reader, lines), stamp)
+    return xlsx_bytes(_columns(lines), _rows(reader, lines, MOST_ROWS["XLSX"]), stamp)
 
 
 def xlsx_bytes(columns: Iterable[str], rows: Iterable[tuple[object, ...]], stamp: Stamp) -> bytes:
@@ -129,8 +132,8 @@ def _columns(lines: Lines) -> tuple[str, ...]:
     return (*LINE_COLUMNS, *(CUSTOMER_COLUMNS if lines.customers else ()), "mart_version")
 
 
-def _rows(reader: str, lines: Lines) -> Iterator[tuple[object, ...]]:
-    for batch in queries.stream_lines(reader, lines, MOST_ROWS):
+def _rows(reader: str, lines: Lines, most: int) -> Iterator[tuple[object, ...]]:
+    for batch in queries.stream_lines(reader, lines, most):
         yield from batch
 
 

@@ -179,14 +179,16 @@ def _order(lines: pd.DataFrame, writer: Writer) -> None:
 
 def _downloads(view: View, lines: Lines, reader: str, count: int) -> None:
     with st.popover("Download", icon=":material/download:", width="content", key="download"):
-        if count > export.MOST_ROWS:
+        if cut := [f"{kind} {most:,}" for kind, most in export.MOST_ROWS.items() if count > most]:
             st.warning(
-                f"A file holds {export.MOST_ROWS:,} lines at most: these are the first of them, in the order chosen. "
+                f"Not all lines fit into a file. It holds the first of them, in the order chosen: {' and '.join(cut)}. "
                 "Take a shorter period to have all.",
                 icon=":material/content_cut:",
             )
+        most = " or ".join(f"{most:,} ({kind})" for kind, most in export.MOST_ROWS.items())
         st.caption(
-            "The lines of this choice; the file says of which version of the figures, and how to open this view again."
+            "The lines of this choice, each with the version of the figures, the filters and the link to this view; "
+            f"at most {most}."
         )
         stamp = export.Stamp.of(view, lines.search)
         for kind, make in (("CSV", export.lines_csv), ("XLSX", export.lines_xlsx)):
