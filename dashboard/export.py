@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
@@ -16,7 +17,9 @@ from dashboard import queries
 from dashboard.filters import LABELS, View
 from dashboard.queries import CUSTOMER_COLUMNS, LINE_COLUMNS, Lines
 
-MOST_ROWS = 1_000_000  # XLSX holds 1,048,576 rows
+# Lines that a file of order lines holds, by its format: as many as are made within a minute, and fit into memory. A
+# sheet of XLSX could hold 1,048,575.
+MOST_ROWS = {"CSV": 500_000, "XLSX": 100_000}
 MIME = {"CSV": "text/csv", "XLSX": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 # What a spreadsheet takes for a formula: at the start of a cell, and after a `;`, which some of them split cells at.
 FORMULA = re.compile(r"(^|;)(\s*)(?=[=+\-@\t\r])")
@@ -43,35 +46,53 @@ class Stamp:
                 ("Currency", view.scope.currency),
                 *kept,
                 *([("Search", search)] if search else []),
-                ("Link", str(st.context.url or "")),
+                ("Link", link(view)),
             ),
         )
+
+    @property
+    def filters(self) -> str:
+        """What narrows the rows, in one cell: `Region: North, South; Search: kettle`."""
+        common = {"Version", "Made at", "From", "To", "Link"}
+        return "; ".join(f"{name}: {value}" for name, value in self.facts if name not in common)
+
+
+def link(view: View) -> str:
+    """The address that opens this view again, with its dates as they are now: `28D` means others tomorrow."""
+    kept = [
+        (name, value)
+        for name in st.query_params
+        if name not in ("period", "dates", "order")
+        for value in st.query_params.get_all(name)
+    ]
+    dates = [("period", "Custom"), ("dates", str(view.span.start)), ("dates", str(view.span.end))]
+    return f"{st.context.url or ''}?{urlencode(kept + dates)}"
 
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:
     """UTF-8 CSV with a byte order mark; text that a spreadsheet would take for a formula starts with an apostrophe."""
-    return frame.map(_inert).to_csv(index=False).encode("utf-8-sig")
+    # Only what ends a line is quoted: with pandas' own \n alone, a \r in a cell would begin another line.
+    return frame.map(_inert).to_csv(index=False, lineterminator="\r\n").encode("utf-8-sig")
 
 
 def lines_csv(reader: str, lines: Lines, stamp: Stamp) -> bytes:
     """The lines as CSV: a header and rows, nothing else, so that any reader takes it.
 
-    What they are is said in two columns at the end, the same in each row, as a CSV has no place for it of its own.
+    What they are is said in columns at the end, the same in each row: a preamble would make it a CSV that no reader
+    takes, and a second file is lost sooner than a column.
     """
-    columns = _columns(lines)
-    facts = dict(stamp.facts)
-    told = [f"version {facts['Version']}", facts["Link"]]
+    told = [_inert(stamp.filters), dict(stamp.facts)["Link"]]
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow([*columns, "mart_version", "view"])
-    for row in _rows(reader, lines):
+    writer.writerow([*_columns(lines), "filters", "view"])
+    for row in _rows(reader, lines, MOST_ROWS["CSV"]):
         writer.writerow([*map(_inert, row), *told])
     return text.getvalue().encode("utf-8-sig")
 
 
 def lines_xlsx(reader: str, lines: Lines, stamp: Stamp) -> bytes:
     """The lines as a workbook: the rows, with dates and exact amounts as such, and a sheet that says what they are."""
-    return xlsx_bytes(_columns(lines), _rows(reader, lines), stamp)
+    return xlsx_bytes(_columns(lines), _rows(reader, lines, MOST_ROWS["XLSX"]), stamp)
 
 
 def xlsx_bytes(columns: Iterable[str], rows: Iterable[tuple[object, ...]], stamp: Stamp) -> bytes:
@@ -108,11 +129,11 @@ def xlsx_bytes(columns: Iterable[str], rows: Iterable[tuple[object, ...]], stamp
 
 
 def _columns(lines: Lines) -> tuple[str, ...]:
-    return LINE_COLUMNS + (CUSTOMER_COLUMNS if lines.customers else ())
+    return (*LINE_COLUMNS, *(CUSTOMER_COLUMNS if lines.customers else ()), "mart_version")
 
 
-def _rows(reader: str, lines: Lines) -> Iterator[tuple[object, ...]]:
-    for batch in queries.stream_lines(reader, lines, MOST_ROWS):
+def _rows(reader: str, lines: Lines, most: int) -> Iterator[tuple[object, ...]]:
+    for batch in queries.stream_lines(reader, lines, most):
         yield from batch
 
 

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Sequence
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -12,6 +13,8 @@ import streamlit as st
 from dashboard import charts, filters, queries
 from dashboard.filters import LABELS, Span, View
 from dashboard.measures import Kind, Measure, Writer
+
+DAY = timedelta(days=1)
 
 
 def figure(view: View, measure: Measure, writer: Writer, **looks: Any) -> None:

@@ -7,7 +7,7 @@ session: PostgreSQL refuses it to others, and as an argument it keeps the cached
 # ruff: noqa: ARG001 -- `version`, `state` and `heard` are part of the cache key, not of the query
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -254,14 +254,40 @@ LINE_COLUMNS = (
 )  # fmt: skip
 CUSTOMER_COLUMNS = ("customer_id", "customer_name")
 LINE_ORDERS = ("sale_date", "net_amount", "quantity", "product_name", "sale_id")
-COUNTED = 10_000  # lines that a search finds are counted up to so many
+COUNTED = 10_000  # lines that a search finds are counted up to so many; so far are those leafed that no index orders
+MOST_SORTED = 500_000  # beyond so many lines, putting them in an order that no index has would take seconds
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def order_lines(reader: str, version: int, lines: Lines, limit: int, offset: int) -> pd.DataFrame:
     """One page of order lines, with LINE_COLUMNS and, where asked for, CUSTOMER_COLUMNS."""
+    if lines.order_by == "sale_date" and not lines.search:
+        # A page deep in ten million lines costs what the first one does: the daily mart tells the dates that hold it.
+        days = sales(version, lines.scope, lines.start, lines.end)
+        start, end, offset = dates_of_page(
+            dict(zip(days["sale_date"], map(int, days["lines"]), strict=True)), limit, offset, lines.descending
+        )
+        lines = replace(lines, start=start or lines.start, end=end or lines.end)
     rows, columns = _run(_lines(lines).limit(limit).offset(offset), reader=reader)
     return pd.DataFrame(rows, columns=columns)
+
+
+def dates_of_page(
+    days: dict[date, int], limit: int, offset: int, descending: bool
+) -> tuple[date | None, date | None, int]:
+    """The first and the last date that hold these lines, and how many lines of them come before.
+
+    `days` has the number of lines of each date; no date where no line lies beyond the offset.
+    """
+    held: list[date] = []
+    passed, skipped = 0, offset
+    for day in sorted(days, reverse=descending):
+        if passed < offset + limit and passed + days[day] > offset:
+            if not held:
+                skipped = offset - passed
+            held.append(day)
+        passed += days[day]
+    return (min(held), max(held), skipped) if held else (None, None, offset)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -276,14 +302,27 @@ def count_lines(reader: str, version: int, lines: Lines) -> int:
 
 
 def stream_lines(reader: str, lines: Lines, limit: int, size: int = 10_000) -> Iterator[list[tuple[Any, ...]]]:
-    """Up to `limit` lines in batches, of one snapshot, none of them kept; raises Unavailable."""
+    """Up to `limit` lines in batches, none of them kept, each line with the mart version it is of; raises Unavailable.
+
+    All are of one snapshot, which may be newer than the page that asks.
+    """
+    version = select(column("mart_version")).select_from(table("mart_version", schema="ops")).scalar_subquery()
+    parts = [lines]
+    if lines.order_by == "sale_date":
+        # A date at a time: no statement sorts, or runs into the time limit, however long the period is.
+        days = [lines.start + DAY * number for number in range((lines.end - lines.start).days + 1)]
+        parts = [replace(lines, start=day, end=day) for day in sorted(days, reverse=lines.descending)]
     try:
-        with _engine().connect() as connection:
-            connection.execute(TAKE_ROLE, {"role": reader, "local": False})
-            with connection.execution_options(isolation_level="REPEATABLE READ", stream_results=True).begin():
-                result = connection.execute(_lines(lines).limit(limit))
+        with _engine().connect() as connection, connection.execution_options(isolation_level="REPEATABLE READ").begin():
+            connection.execute(TAKE_ROLE, {"role": reader, "local": True})
+            for part in parts:
+                statement = _lines(part).add_columns(version.label("mart_version")).limit(limit)
+                result = connection.execute(statement, execution_options={"stream_results": True})
                 for batch in result.partitions(size):
+                    limit -= len(batch)
                     yield [tuple(row) for row in batch]
+                if limit <= 0:
+                    break
     except DBAPIError as error:
         raise Unavailable(_problem(error)) from error
 
@@ -297,7 +336,7 @@ def order(reader: str, version: int, wanted: Order, customers: bool) -> pd.DataF
     rows, columns = _run(
         union_all(
             lines.where(column("sale_date") == wanted.sale_date),
-            lines.where(column("line_type") == "return", column("sale_date") != wanted.sale_date),
+            lines.where(column("line_type") == "return", column("sale_date") > wanted.sale_date),
         ).order_by("sale_date", "file_id", "row_number"),
         reader=reader,
     )
@@ -324,13 +363,14 @@ def _lines(lines: Lines) -> Select[Any]:
             )
         )
     first: ColumnClause[Any] = column(lines.order_by if lines.order_by in LINE_ORDERS else "sale_date")
-    # The last two make every page the same each time it is asked for.
+    # The last two make every page the same each time it is asked for. No key is ever null, and to say where nulls
+    # belong would keep PostgreSQL from reading an index backwards.
     keys = [first, column("file_id"), column("row_number")]
     return (
         select(*_shown(lines.customers))
         .select_from(table("kpi_order_lines", schema="kpi"))
         .where(*conditions)
-        .order_by(*(key.desc().nulls_last() if lines.descending else key.asc().nulls_last() for key in keys))
+        .order_by(*(key.desc() if lines.descending else key.asc() for key in keys))
     )
 
 

@@ -1,5 +1,6 @@
 """Orders: the lines behind every figure, a page at a time, one order in a dialog, and all of them as a file."""
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from functools import partial
@@ -29,8 +30,11 @@ ORDERS = {
 def page() -> None:
     """Draw the page for the view that the filters describe."""
     view = filters.chosen()
-    writer = Writer(settings().number_style, view.scope.currency)
     customers = access.may("customers")
+    reader = access.reader() if customers else access.VIEWER
+    # First, so that a link to an order opens it whatever is searched for below.
+    if asked := st.query_params.get("order"):
+        _open(asked, view, reader, customers)
     with st.container(horizontal=True, vertical_alignment="bottom", key="find"):
         found = "an order, product or customer number" if customers else "an order or product number"
         search = st.text_input(
@@ -42,30 +46,49 @@ def page() -> None:
             icon=":material/search:",
             help=f"Finds {found}, written as in the sheet, and products by the beginning of their name, within the "
             "period and the filters.",
-        ).strip()
+        )
         by = st.selectbox("Sort by", list(ORDERS), key="sort", bind="query-params", width=170)
-    column, descending = ORDERS[by]
+        download = st.container(width="content")
     # PostgreSQL has no text with a zero byte, so nothing can be found by one.
-    search = search.replace("\x00", "")
-    lines = Lines(view.scope, view.span.start, view.span.end, search, column, descending, customers)
-    reader = access.reader() if customers else access.VIEWER
+    lines = Lines(view.scope, view.span.start, view.span.end, search.replace("\x00", "").strip(), customers=customers)
     count = queries.count_lines(reader, view.version, lines)
     if not count:
         st.info(f"Nothing in {view.span} is found by this. Take a longer period, or search for something else.",
                 icon=":material/search_off:")  # fmt: skip
         return
-    pages = max(1, ceil(min(count, queries.COUNTED) / ROWS)) if search else ceil(count / ROWS)
-    if st.session_state.get("page", 1) > pages:
-        st.session_state["page"] = pages
-    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-        number = st.number_input(f"Page of {pages:,}", 1, pages, key="page", bind="query-params", width=150)
-        many = f"more than {queries.COUNTED:,}" if search and count > queries.COUNTED else f"{count:,}"
-        st.caption(f"{many} lines. Select a row to see its order whole.", width="content")
+    column, descending = ORDERS[by]
+    many = f"{count:,} lines"
+    if lines.search and count > queries.COUNTED:
+        many = f"More than {queries.COUNTED:,} lines"
+    elif column != "sale_date" and count > queries.MOST_SORTED and not lines.search:
+        column, descending = ORDERS["Newest"]
+        many += f", newest first: only {queries.MOST_SORTED:,} can be sorted otherwise"
+    lines = replace(lines, order_by=column, descending=descending)
+    with download:
         _downloads(view, lines, reader, count)
+
+    leafed = count if column == "sale_date" and not lines.search else min(count, queries.COUNTED)
+    pages = ceil(leafed / ROWS)
+    if leafed < count and not lines.search:
+        many += f", of which the first {leafed:,} can be leafed through"
+    number = _page(lines, pages, many)
     frame = queries.order_lines(reader, view.version, lines, ROWS, (number - 1) * ROWS)
-    _table(frame, key=f"lines-{number}-{by}")
-    if asked := st.query_params.get("order"):
-        _open(asked, view, reader, customers, writer)
+    # A dialog that was closed is another table, in which no row is selected.
+    _table(frame, key=f"lines-{number}-{by}-{st.session_state.get('orders-closed', 0)}")
+
+
+def _page(lines: Lines, pages: int, many: str) -> int:
+    """The page to show, the first one where other lines are asked for than before."""
+    before = st.session_state.get("lines-shown", lines)
+    if before != lines:
+        st.session_state["page"] = 1
+    elif st.session_state.get("page", 1) > pages:
+        st.session_state["page"] = pages
+    st.session_state["lines-shown"] = lines
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        number = st.number_input(f"Page of {pages:,}", 1, pages, key="page", bind="query-params", width=150)
+        st.caption(f"{many}. Select a row to see its order whole.", width="content")
+    return int(number)
 
 
 def _table(frame: pd.DataFrame, key: str) -> None:
@@ -90,7 +113,8 @@ def _columns() -> dict[str, ColumnConfig | str]:
     words = {"sale_id": "Order", "line_type": "Kind", "product_name": "Product", "product_category": "Category",
              "store_id": "Store", "sales_region": "Region", "sales_channel": "Channel",
              "sales_representative": "Representative", "payment_method": "Payment", "payment_status": "Paid",
-             "delivery_status": "Delivery", "customer_id": "Customer", "customer_name": "Customer name"}  # fmt: skip
+             "delivery_status": "Delivery", "product_id": "Number",
+             "customer_id": "Customer", "customer_name": "Customer name"}  # fmt: skip
     return {
         "sale_date": st.column_config.DateColumn("Date", format="D MMM YYYY"),
         "delivery_date": st.column_config.DateColumn("Delivered", format="D MMM YYYY"),
@@ -108,7 +132,7 @@ def _select(frame: pd.DataFrame, key: str) -> None:
         st.query_params["order"] = f"{line['sale_date']}/{line['feed']}/{line['sale_id']}"
 
 
-def _open(asked: str, view: View, reader: str, customers: bool, writer: Writer) -> None:
+def _open(asked: str, view: View, reader: str, customers: bool) -> None:
     day, _, rest = asked.replace("\x00", "").partition("/")
     feed, _, sale_id = rest.partition("/")
     try:
@@ -120,11 +144,14 @@ def _open(asked: str, view: View, reader: str, customers: bool, writer: Writer) 
     if lines.empty:
         st.warning("The link names an order that is not here.", icon=":material/link_off:")
         return
+    # Not the currency of the filters: a link opens any order.
+    writer = Writer(settings().number_style, lines["currency"].iloc[0])
     st.dialog(f"Order {filters.escape(sale_id)}", width="large", on_dismiss=_close)(_order)(lines, writer)
 
 
 def _close() -> None:
     st.query_params.pop("order", None)
+    st.session_state["orders-closed"] = st.session_state.get("orders-closed", 0) + 1
 
 
 def _order(lines: pd.DataFrame, writer: Writer) -> None:
@@ -151,11 +178,17 @@ def _order(lines: pd.DataFrame, writer: Writer) -> None:
 
 
 def _downloads(view: View, lines: Lines, reader: str, count: int) -> None:
-    many = count > export.MOST_ROWS
     with st.popover("Download", icon=":material/download:", width="content", key="download"):
+        if cut := [f"{kind} {most:,}" for kind, most in export.MOST_ROWS.items() if count > most]:
+            st.warning(
+                f"Not all lines fit into a file. It holds the first of them, in the order chosen: {' and '.join(cut)}. "
+                "Take a shorter period to have all.",
+                icon=":material/content_cut:",
+            )
+        most = " or ".join(f"{most:,} ({kind})" for kind, most in export.MOST_ROWS.items())
         st.caption(
-            f"The lines of this choice{f', the first {export.MOST_ROWS:,} in this order' if many else ''}; "
-            "the file says of which version of the figures and how to open this view again."
+            "The lines of this choice, each with the version of the figures, the filters and the link to this view; "
+            f"at most {most}."
         )
         stamp = export.Stamp.of(view, lines.search)
         for kind, make in (("CSV", export.lines_csv), ("XLSX", export.lines_xlsx)):

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -42,7 +43,7 @@ class Warehouse:
     dashboard_url: str
     admin_url: str
 
-    def sql(self, statement: str, *parameters: object) -> list[tuple[object, ...]]:
+    def sql(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Run one statement as the superuser and return its rows."""
         with psycopg.connect(self.admin_url, autocommit=True) as connection:
             cursor = connection.execute(statement.encode(), parameters)
