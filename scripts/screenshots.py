@@ -12,7 +12,15 @@ SHOTS: dict[str, tuple[str, int, int, Literal["light", "dark"]]] = {  # file: pa
     "today.png": ("/", 1360, 1180, "light"),
     "today-dark.png": ("/", 1360, 1180, "dark"),
     "today-phone.png": ("/", 390, 1400, "light"),
+    "explore.png": ("/explore", 1360, 1500, "light"),
+    "products.png": ("/products", 1360, 1900, "light"),
+    "places.png": ("/places", 1360, 1700, "light"),
+    "customers.png": ("/customers", 1360, 1900, "light"),
+    "customers-dark.png": ("/customers", 1360, 1900, "dark"),
+    "orders.png": ("/orders", 1360, 1000, "light"),
+    "orders-phone.png": ("/orders", 390, 1200, "light"),
     "pipeline.png": ("/pipeline", 1360, 1180, "light"),
+    "alerts.png": ("/alerts", 1360, 1000, "light"),
 }
 
 
@@ -25,7 +33,7 @@ def main(folder: Path = REPOSITORY / "docs" / "images") -> None:
         for name, (path, width, height, scheme) in SHOTS.items():
             page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
             page.goto(address + path)
-            page.locator("[data-testid=stMetric]").nth(5).wait_for()
+            page.locator("h1").wait_for()
             page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
             page.wait_for_timeout(1500)  # the charts' entrance
             page.screenshot(path=folder / name)
