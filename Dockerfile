@@ -12,6 +12,7 @@ WORKDIR /app
 COPY loader loader
 COPY dbt_sales dbt_sales
 COPY dashboard dashboard
+COPY .streamlit/config.toml .streamlit/
 COPY scripts/__init__.py scripts/csv_generator.py scripts/
 COPY docker/healthcheck.py docker/
 # The file system is read-only at run time: what dbt and Streamlit write goes to /tmp, and byte code is made here.

@@ -68,6 +68,28 @@ def test_a_viewer_is_told_what_the_page_leaves_out(viewer: AppTest) -> None:
     assert "rejected" not in [frame.key for frame in viewer.dataframe]
 
 
+def test_a_viewer_sees_how_many_customers_come_back_but_not_which(viewer: AppTest, app: AppTest) -> None:
+    viewer.run()
+    viewer.switch_page("views/customers.py").run()
+    assert not viewer.exception
+    assert viewer.metric
+    assert "role `customers`" in viewer.info[-1].value
+    assert "customer-table" not in [frame.key for frame in viewer.dataframe]
+    with pytest.raises(Unavailable) as refused:
+        queries.top_customers("dashboard_viewer", 1, "USD", by="net_sales", limit=5)
+    assert refused.value.problem is Problem.DENIED
+    assert not queries.top_customers("dashboard_customers", 1, "USD", by="net_sales", limit=5).empty
+
+
+def test_a_viewer_pages_through_order_lines_without_who_bought(viewer: AppTest) -> None:
+    viewer.run()
+    viewer.switch_page("views/orders.py").run()
+    assert not viewer.exception
+    assert viewer.dataframe
+    for frame in viewer.dataframe:
+        assert not [name for name in frame.value.columns if name.startswith("customer_") and name != "customer_rating"]
+
+
 def test_a_viewer_sees_the_same_quality_figures(viewer: AppTest, warehouse: Warehouse) -> None:
     viewer.run()
     viewer.switch_page("views/pipeline.py").run()

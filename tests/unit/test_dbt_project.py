@@ -40,7 +40,16 @@ MONEY = re.compile(
     r"(^|_)(sales|discounts|returns|amount|margin|value|cost|price|revenue|monetary|target|aov|run_rate)$"
 )
 SCHEMA = re.compile(r"\b(?:from|join)\s+\"?(?:raw|staging|core|kpi\w*|next|ops|snapshots|seeds)\"?\.", re.IGNORECASE)
-PAGES = {"Today", "Explore", "Products", "Regions & reps", "Customers", "Orders", "Pipeline & quality"}
+PAGES = {
+    "Today",
+    "Explore",
+    "Products",
+    "Regions & reps",
+    "Customers",
+    "Orders",
+    "Pipeline & quality",
+    "Alerts & views",
+}
 
 
 def bare(sql: str) -> str:
