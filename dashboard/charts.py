@@ -22,6 +22,7 @@ STACK = ("#4f6bed", "#1a9e6e", "#8a93a6")
 HEAT = 0.62  # opacity of the strongest cell, through which a label is read in either theme
 INK, INK_ON_DARK = "#1c2333", "#e8ebf2"
 ROW_PIXELS = 34
+FEW = 6  # columns, each of which has room for its name
 NEARLY_ALL = 95  # percent: from there on an axis ends at 100
 MOVER_BASE = Decimal("0.01")  # share of all sales below which a change is noise
 
@@ -200,7 +201,8 @@ def heat(cells: pd.DataFrame, writer: Writer, columns: list[str], rows: list[str
         "dataset": {"source": source},
         "grid": {"left": 4, "right": 4, "top": 4, "bottom": 4, "containLabel": True},
         "tooltip": {"trigger": "item", "formatter": "{@Row}, {@Column}<br/><b>{@Whole}</b>"},
-        "xAxis": {**axis, "data": columns},
+        "xAxis": {**axis, "data": columns, "axisLabel": {"interval": 0, "width": 60, "overflow": "break"}
+                  if len(columns) <= FEW else {}},
         "yAxis": {**axis, "data": rows, "inverse": True},
         "visualMap": {
             "show": False, "type": "continuous", "dimension": 2, "min": low, "max": high if high > low else low + 1,
@@ -275,7 +277,7 @@ def pareto(products: pd.DataFrame, money: Writer) -> Spec:
         },
         "xAxis": {"type": "category", "axisTick": {"show": False}},
         "yAxis": [
-            {"type": "value", "splitNumber": 4},
+            {"type": "value", "splitNumber": 4, "axisLabel": _axis_label(money, Kind.MONEY)},
             {
                 "type": "value",
                 "min": 0,
@@ -489,7 +491,7 @@ def tooltip_format(writer: Writer, kind: Kind = Kind.MONEY) -> str:
         case Kind.MONEY | Kind.AVERAGE_MONEY:
             return f"{writer.symbol.replace('%', '%%')}%,.2f"
         case Kind.SHARE:
-            return "percent"
+            return "%,.1f%%"
         case Kind.COUNT:
             return "%,d"
         case _:
@@ -562,15 +564,15 @@ def _figures(
     measure: Measure, daily: pd.DataFrame, days: list[date], cuts: list[int], cumulative: bool
 ) -> list[float | None]:
     """The measure of each stretch; nothing was sold on a date without a row, so only a ratio is then unknown."""
-    place = {day: number for number, day in enumerate(days)}
-    at = daily["sale_date"].map(place)
+    bottoms = daily[measure.denominator] if measure.denominator else [None] * len(daily)
+    sums = dict(zip(daily["sale_date"], zip(daily[measure.numerator], bottoms, strict=True), strict=True))
     figures = []
     for cut, end in zip(cuts, [*cuts[1:], len(days)], strict=True):
-        rows = daily[(at >= (0 if cumulative else cut)) & (at < end)]
-        figure = measure.over(rows)
+        sold = [sums[day] for day in days[0 if cumulative else cut : end] if day in sums]
+        figure = measure.of([top for top, _ in sold], [bottom for _, bottom in sold])
         if figure is None and measure.denominator is None:
             figure = Decimal(0)
-        figures.append(None if figure is None else float(figure))
+        figures.append(None if figure is None else float(figure * 100 if measure.kind is Kind.SHARE else figure))
     return figures
 
 

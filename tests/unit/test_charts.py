@@ -118,3 +118,63 @@ def test_tooltip_format_follows_the_currency() -> None:
 def test_export_defuses_formulas_but_keeps_numbers() -> None:
     frame = pd.DataFrame({"text": ["=1+1", "@x", "\tx", "plain"], "number": [-1, 2, 3, 4]})
     assert export.csv_bytes(frame).decode("utf-8-sig").splitlines()[1:] == ["'=1+1,-1", "'@x,2", "'\tx,3", "plain,4"]
+
+
+def test_rate_over_time_is_drawn_in_percent_of_sums() -> None:
+    sales = pd.DataFrame({
+        "sale_date": [date(2026, 3, 2), date(2026, 3, 3)],
+        "gross_margin": [Decimal(10), None],
+        "costed_net_sales": [Decimal(20), Decimal(0)],
+    })  # fmt: skip
+    margin = MEASURES["margin_rate"]
+    spec = charts.trend(sales, None, _span("2026-03-02", "2026-03-04"), None, DOLLARS, measure=margin)
+    assert spec["dataset"]["source"]["Margin"].fillna(-1).to_list() == [50, -1, -1]
+    weekly = charts.trend(sales, None, _span("2026-03-02", "2026-03-04"), None, DOLLARS, measure=margin, grain="Week")
+    assert list(weekly["dataset"]["source"]["Margin"]) == [50]
+
+
+@pytest.mark.parametrize(("rate", "ends"), [("0.99", {"min": 95, "max": 100, "interval": 1}), ("0.5", {})])
+def test_axis_of_a_rate_never_exceeds_the_whole(rate: str, ends: dict[str, int]) -> None:
+    lines = pd.DataFrame({
+        "sale_date": [date(2026, 3, 2)], "delivered_on_time_lines": [Decimal(rate) * 100],
+        "delivered_lines": [Decimal(100)],
+    })  # fmt: skip
+    on_time = MEASURES["on_time_rate"]
+    axis = charts.trend(lines, None, _span("2026-03-02", "2026-03-02"), None, DOLLARS, measure=on_time)["yAxis"]
+    assert {name: axis[name] for name in ("min", "max", "interval") if name in axis} == ends
+
+
+def test_bullets_write_the_gap_and_leave_what_has_no_target_without_one() -> None:
+    places = pd.DataFrame({
+        "place": ["Europe", "Moon"],
+        "net_sales": [Decimal(90), Decimal(5)],
+        "target_net_sales": [Decimal(200), None],
+        "target_to_date": [Decimal(100), None],
+        "gap": [Decimal(-10), None],
+        "attainment_rate": [Decimal("0.9"), None],
+    }, dtype=object)  # fmt: skip
+    spec = charts.bullets(places, DOLLARS)
+    frame = spec["dataset"]["source"]
+    assert list(frame["Text"]) == ["90.0% · −$10", "no target"]
+    assert list(frame["End"]) == [200, 5]
+    assert spec["xAxis"]["max"] > 200
+
+
+def test_heat_states_figures_only_where_they_fit() -> None:
+    cells = pd.DataFrame({"column": ["a", "b"], "row": ["Mon", "Mon"], "value": [Decimal(12_345), Decimal(-1)]})
+    spec = charts.heat(cells, DOLLARS, ["a", "b"], ["Mon"])
+    assert list(spec["dataset"]["source"]["Text"]) == ["$12K", "−$1.00"]
+    assert spec["series"][0]["label"]["show"]
+    assert not charts.heat(cells, DOLLARS, ["a", "b"], ["Mon"], room=1)["series"][0]["label"]["show"]
+
+
+def test_heat_of_one_value_has_a_scale() -> None:
+    cells = pd.DataFrame({"column": ["a"], "row": ["Mon"], "value": [Decimal(7)]})
+    scale = charts.heat(cells, DOLLARS, ["a"], ["Mon"])["visualMap"]
+    assert scale["min"] < scale["max"]
+
+
+def test_figures_of_rows_are_those_of_each() -> None:
+    rows = pd.DataFrame({"net_sales": [Decimal(10), Decimal(5), None], "orders": [Decimal(4), Decimal(0), Decimal(1)]})
+    assert MEASURES["aov"].each(rows) == [Decimal("2.5"), None, None]
+    assert MEASURES["aov"].by_day(rows) == [2.5, 0, 0]
