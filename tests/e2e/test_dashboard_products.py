@@ -231,7 +231,9 @@ def _open(app: AppTest, path: str) -> AppTest:
 def _charts(app: AppTest) -> dict[str, pd.DataFrame]:
     """Key to the rows that a chart draws; the key of a leaderboard without what tells its choices of filters apart."""
     return {
-        re.sub(r"^(by-.*)-\d+$", r"\1", chart.key): convert_arrow_bytes_to_pandas_df(chart.proto.datasets[0].data.data)
+        re.sub(r"^(by-.*)-\d+$", r"\1", chart.key or ""): convert_arrow_bytes_to_pandas_df(
+            chart.proto.datasets[0].data.data
+        )
         for chart in app.get("echarts_chart")
     }
 
