@@ -126,6 +126,17 @@ def test_cohorts_have_a_row_each_and_text_in_the_colour_of_the_theme() -> None:
     assert light["series"][0]["label"]["color"] != dark["series"][0]["label"]["color"]
 
 
+def test_cells_of_a_cohort_write_thousands_short() -> None:
+    cells = pd.DataFrame({
+        "cohort_month": [date(2026, 1, 1)] * 2,
+        "months_since": [0, 1],
+        "cohort_size": [4, 4],
+        "cumulative_net_sales_per_member": [Decimal("930.4"), Decimal("1257.90")],
+    })  # fmt: skip
+    rows = _rows(charts.cohorts(cells, "cumulative_net_sales_per_member", Kind.MONEY, DOLLARS))
+    assert [(row["Text"], row["Exact"]) for row in rows] == [("930", "$930.40"), ("1.3K", "$1,258")]
+
+
 def _rows(spec: dict[str, Any]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = spec["dataset"]["source"].to_dict("records")
     return rows
