@@ -430,11 +430,7 @@ def cohorts(cells: pd.DataFrame, column: str, kind: Kind, money: Writer, *, dark
         "Cohort": [f"{month:%b %Y}" for month in cells["cohort_month"]],
         "Since": [str(since) for since in cells["months_since"]],
         "Value": cells[column].astype(float),
-        # A cell has room for whole numbers.
-        "Text": [
-            f"{money.number(value * 100, 0)}%" if kind is Kind.SHARE else money.number(value, 0)
-            for value in cells[column]
-        ],
+        "Text": [_cell(value, kind, money) for value in cells[column]],
         "Exact": [money.write(value, kind) for value in cells[column]],
         "Members": [money.number(Decimal(int(size)), 0) for size in cells["cohort_size"]],
     })  # fmt: skip
@@ -581,6 +577,13 @@ def _day(day: date, days: list[date], grain: str) -> str:
     if grain == "Month":
         return f"{day:%b}{year}"
     return f"{day:%a} {day.day} {day:%b}{year}"
+
+
+def _cell(value: Decimal, kind: Kind, writer: Writer) -> str:
+    """As much of a figure as a cell has room for on a telephone: `25%`, `930`, `1.3K`."""
+    if kind is Kind.SHARE:
+        return f"{writer.number(value * 100, 0)}%"
+    return writer.number(value, 0) if abs(value) < 1000 else f"{writer.number(value / 1000, 1)}K"
 
 
 def _percent(share: Decimal | None) -> float | None:

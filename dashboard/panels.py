@@ -63,9 +63,14 @@ def _with_comparison(description: str, view: View) -> str:
     return f"{description} Not compared with {view.past}: sales are known from {Span(view.since, view.since)} on."
 
 
-def leaderboard(view: View, dimension: str, measure: Measure, writer: Writer, rows: int, *, title: str = "") -> None:
+def leaderboard(
+    view: View, dimension: str, measure: Measure, writer: Writer, rows: int, *, title: str | None = None
+) -> None:
     """The members of a dimension that have most of a measure, with their change; a click keeps one of them."""
-    st.markdown(f"**{title or LABELS[dimension]}**")
+    if title:
+        st.subheader(title, anchor=False, help=queries.descriptions(view.version).get(measure.described_by))
+    else:
+        st.markdown(f"**{LABELS[dimension]}**")
     now = _by_member(view, view.span, dimension, measure)
     if now.empty:
         st.caption("Nothing to show.")

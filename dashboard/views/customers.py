@@ -163,10 +163,8 @@ def _cohorts(view: View, meaning: dict[str, str], writer: Writer) -> None:
         return
     what = meaning.get(f"kpi_cohort_retention.{column}", "").rstrip(".")
     amount = "" if kind is Kind.SHARE else f", in {view.scope.currency}"
-    st.caption(
-        f"{what}{amount}. A row for each month of first orders, a column for each month since; the month that is "
-        "still running is in it so far."
-    )
+    running = "; the last one, in each row, still runs" if panels.running_month(view) else ""
+    st.caption(f"{what}{amount}. A row for each month of first orders, a column for each month since{running}.")
     spec = charts.cohorts(cells, column, kind, writer, dark=st.context.theme.type == "dark")
     rows = cells["cohort_month"].nunique()
     st.echarts_chart(spec, height=30 * rows + 30, key="cohorts", alt=f"{by} by cohort and months since the first order")
@@ -239,7 +237,7 @@ def _top_customers(view: View, meaning: dict[str, str], writer: Writer) -> None:
     frame = queries.top_customers(
         access.reader(), view.version, view.scope.currency, by=column, limit=TOP_CUSTOMERS, offset=offset
     )
-    st.caption(f"All time, in {view.scope.currency}; the latest year ends with the latest sale")
+    st.caption(f"All time, in {view.scope.currency}; the year ends with the latest sale")
     amount = charts.tooltip_format(writer)
     st.dataframe(
         frame,
@@ -256,8 +254,8 @@ def _top_customers(view: View, meaning: dict[str, str], writer: Writer) -> None:
                 for name, label, form in (
                     ("net_sales", "Net sales", amount),
                     ("orders", "Orders", "localized"),
-                    ("window_net_sales", "Latest year", amount),
-                    ("window_orders", "Orders, latest year", "localized"),
+                    ("window_net_sales", "Sales, year", amount),
+                    ("window_orders", "Orders, year", "localized"),
                 )
             },
             **{

@@ -28,9 +28,10 @@ def page() -> None:
     meaning = queries.descriptions(view.version)
     st.caption("Click a bar to keep only that product everywhere; click it again to show all.")
     left, right = st.columns(2)
-    for place, measure, title in ((left, "net_sales", "value"), (right, "units_sold", "units")):
+    for place, measure, by in ((left, "net_sales", "value"), (right, "units_sold", "units")):
         with place.container(border=True, height="stretch"):
-            panels.leaderboard(view, "product", MEASURES[measure], writer, LEADERS, title=f"Top sellers by {title}")
+            title = f"Top sellers by {by}"
+            panels.leaderboard(view, "product", MEASURES[measure], writer, LEADERS, title=title)
     with st.container(border=True):
         _pareto(view, meaning, writer)
     with st.container(border=True):
@@ -50,8 +51,8 @@ def _pareto(view: View, meaning: dict[str, str], writer: Writer) -> None:
         return
     last_month = classes["last_month"].iloc[0]
     st.caption(f"Net sales of the twelve months to {last_month:%B %Y}, by product. {_reach(view)}")
-    left, right = st.columns([4, 1], vertical_alignment="center")
-    with right, st.grid(3, min_column_width=80, key="classes"):
+    left, right = st.columns([6, 1], vertical_alignment="center")
+    with right, st.grid(3, min_column_width=95, key="classes"):
         for row in classes.to_dict("records"):
             st.metric(
                 f"{row['abc_class']} products",

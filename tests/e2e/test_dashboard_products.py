@@ -1,0 +1,247 @@
+"""The pages of products and of customers over real marts: figures against SQL, and what is shown without any."""
+
+import re
+from decimal import Decimal
+
+import pandas as pd
+import pytest
+from playwright.sync_api import Page, expect
+from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
+from streamlit.testing.v1 import AppTest
+
+from tests.e2e.conftest import READY, Warehouse, forget
+
+PRODUCTS, CUSTOMERS = "views/products.py", "views/customers.py"
+MAIN = """
+    with main as (
+        select currency, max(sale_date) as last_date from kpi.kpi_daily_sales
+        group by currency order by sum(net_sales) desc limit 1
+    )
+"""
+NEW_AND_RETURNING = f"""
+    {MAIN}
+    select to_char(sum(customers) filter (where customer_type = 'new'), 'FM999,999,990'),
+        to_char(sum(orders) filter (where customer_type = 'returning'), 'FM999,999,990'),
+        to_char(round(100 * sum(orders) filter (where customer_type = 'returning')
+            / sum(orders) filter (where customer_type <> 'unknown'), 1), 'FM990.0'),
+        to_char(round(sum(order_value) filter (where customer_type = 'new')
+            / sum(orders) filter (where customer_type = 'new'), 2), 'FM999,990.00')
+    from kpi.kpi_daily_customers inner join main using (currency)
+    where sale_date > last_date - 28
+"""
+
+
+def test_classes_equal_the_mart(app: AppTest, warehouse: Warehouse) -> None:
+    cards = {card.label: (card.value, card.delta) for card in _open(app, PRODUCTS).metric}
+    classes = warehouse.sql(
+        f"{MAIN} select abc_class, count(*)::text, to_char(round(100 * sum(sales_share), 1), 'FM990.0') "
+        "from kpi.kpi_product_abc inner join main using (currency) group by abc_class"
+    )
+    assert classes
+    for name, products, share in classes:
+        assert cards[f"{name} products"] == (products, f"{share}% of sales")
+
+
+def test_effects_sum_to_the_change_to_the_cent(app: AppTest, warehouse: Warehouse) -> None:
+    _open(app, PRODUCTS)
+    month = warehouse.sql(f"{MAIN} select date_trunc('month', last_date)::date from main")[0][0]
+    [figures] = warehouse.sql(
+        f"{MAIN} select sum(net_sales_change), sum(volume_effect), sum(price_effect), sum(mix_effect), "
+        "sum(base_net_sales), sum(net_sales) from kpi.kpi_price_volume_mix inner join main using (currency) "
+        "where month = %s and comparison = 'previous_month'",
+        month,
+    )
+    change, volume, price, mix, before, now = (Decimal(str(figure)) for figure in figures)
+    assert change == volume + price + mix == now - before
+    [caption] = [caption.value.replace("\\", "") for caption in app.caption if " against " in caption.value]
+    for name, effect in (("", change), ("volume ", volume), ("price ", price), ("mix ", mix)):
+        assert f"{name}{_signed(effect)}" in caption
+    steps = _charts(app)["waterfall"]
+    assert list(steps["Text"]) == [f"${before:,.2f}", *map(_signed, (volume, price, mix)), f"${now:,.2f}"]
+
+
+def test_drivers_are_those_that_changed_most(app: AppTest, warehouse: Warehouse) -> None:
+    table = _table(_open(app, PRODUCTS), "net_sales_change")
+    expected = warehouse.sql(
+        f"{MAIN} select net_sales_change from kpi.kpi_price_volume_mix inner join main using (currency) "
+        "where month = date_trunc('month', last_date)::date and comparison = 'previous_month' "
+        "order by abs(net_sales_change) desc, product_id limit 10"
+    )
+    assert [(value,) for value in table["net_sales_change"]] == expected
+
+
+def test_top_sellers_follow_the_filter(app: AppTest, warehouse: Warehouse) -> None:
+    _open(app, PRODUCTS)
+    region = app.multiselect(key="region").options[0]
+    app.multiselect(key="region").set_value([region]).run()
+    assert not app.exception
+    units = _charts(app)["by-product-units_sold"]
+    expected = warehouse.sql(
+        f"{MAIN} select sum(units_sold)::float from kpi.kpi_daily_place_product_sales inner join main using (currency) "
+        "where sale_date > last_date - 28 and sales_region = %s group by product_id order by 1 desc limit 10",
+        region,
+    )
+    assert [(value,) for value in units["Value"]] == expected
+    said = [caption.value for caption in app.caption if "filters do not apply" in caption.value]
+    assert len(said) == 4  # classes, the bridge, pairs and ratings know no places
+
+
+def test_pairs_equal_the_mart(app: AppTest, warehouse: Warehouse) -> None:
+    _open(app, PRODUCTS)
+    table = _table(app, "lift")
+    month = "(select max(month) from kpi.kpi_monthly_product_pairs)"
+    expected = warehouse.sql(
+        f"select lift::float, orders, (100 * support)::float from kpi.kpi_product_pairs where month = {month} "
+        "order by lift desc, orders desc, product_a, product_b limit 15"
+    )
+    assert expected
+    assert list(table["lift"]) == pytest.approx([lift for lift, _, _ in expected])
+    assert list(table["orders"]) == [orders for _, orders, _ in expected]
+    assert list(table["support"]) == pytest.approx([support for _, _, support in expected])
+    app.segmented_control(key="pairs").set_value("Orders").run()
+    [(most,)] = warehouse.sql(f"select max(orders) from kpi.kpi_product_pairs where month = {month}")
+    assert _table(app, "lift")["orders"].iloc[0] == most
+
+
+def test_ratings_are_of_all_lines_of_the_months(app: AppTest, warehouse: Warehouse) -> None:
+    _open(app, PRODUCTS)
+    shown = _charts(app)["ratings"]
+    expected = warehouse.sql(
+        f"{MAIN} select to_char(round(sum(mean_rating * rated_lines) / sum(rated_lines), 2), 'FM0.00') "
+        "from kpi.kpi_product_ratings cross join main "
+        "where month between date_trunc('month', last_date - 27) and date_trunc('month', last_date) "
+        "group by product_id having sum(rated_lines) >= 5 "
+        "order by sum(mean_rating * rated_lines) / sum(rated_lines), sum(rated_lines) desc, product_id limit 10"
+    )
+    assert expected
+    assert [(text,) for text in shown["Text"]] == expected
+
+
+def test_customer_cards_equal_the_mart(app: AppTest, warehouse: Warehouse) -> None:
+    cards = {card.label: card.value for card in _open(app, CUSTOMERS).metric}
+    new, returning, share, order = warehouse.sql(NEW_AND_RETURNING)[0]
+    assert cards["New customers"] == new
+    assert cards["Returning orders"] == returning
+    assert cards["Returning share"] == f"{share}%"
+    assert cards["Order of new"] == f"${order}"
+    [(rate,)] = warehouse.sql(
+        f"{MAIN} select to_char(round(100 * repeat_rate, 1), 'FM990.0') from kpi.kpi_monthly_customers "
+        "inner join main using (currency) where month = date_trunc('month', last_date)::date"
+    )
+    assert cards["March repeat rate"] == f"{rate}%"  # March is over: the last sales are of its last day
+
+
+def test_orders_over_time_are_those_of_the_mart(app: AppTest, warehouse: Warehouse) -> None:
+    app.query_params["grain"] = "Month"
+    app.query_params["period"] = "YTD"
+    _open(app, CUSTOMERS)
+    drawn = _charts(app)["new-returning"]
+    expected = warehouse.sql(
+        f"{MAIN} select sum(orders) filter (where customer_type = 'new')::float, "
+        "sum(orders) filter (where customer_type = 'returning')::float "
+        "from kpi.kpi_daily_customers inner join main using (currency) "
+        "where sale_date >= date_trunc('year', last_date) group by date_trunc('month', sale_date) "
+        "order by date_trunc('month', sale_date)"
+    )
+    assert [(row["New"], row["Returning"]) for row in drawn.to_dict("records")] == expected
+
+
+@pytest.mark.parametrize(
+    ("shown", "column", "first"), [("Retention", "retention_rate", 1), ("Net sales per member",
+     "cumulative_net_sales_per_member", 0)],
+)  # fmt: skip
+def test_cohorts_equal_the_mart(app: AppTest, warehouse: Warehouse, shown: str, column: str, first: int) -> None:
+    _open(app, CUSTOMERS)
+    app.segmented_control(key="cohorts-by").set_value(shown).run()
+    expected = warehouse.sql(
+        f"{MAIN} select {column}::float from kpi.kpi_cohort_retention inner join main using (currency) "
+        "where months_since >= %s order by cohort_month, months_since",
+        first,
+    )
+    assert len(expected) > 1
+    assert list(_charts(app)["cohorts"]["Value"]) == pytest.approx([value for (value,) in expected])
+
+
+def test_segments_equal_the_mart_and_make_up_the_whole(app: AppTest, warehouse: Warehouse) -> None:
+    table = _table(_open(app, CUSTOMERS), "segment")
+    expected = warehouse.sql(
+        f"{MAIN} select initcap(left(segment, 1)) || substr(segment, 2), customers, orders, net_sales "
+        "from kpi.kpi_rfm_segments inner join main using (currency) order by net_sales desc, segment"
+    )
+    assert [tuple(row) for row in table[["segment", "customers", "orders", "net_sales"]].to_numpy()] == expected
+    assert table["customer_share"].sum() == pytest.approx(100)
+    assert table["share"].sum() == pytest.approx(100)
+
+
+def test_top_customers_come_a_page_at_a_time(app: AppTest, warehouse: Warehouse) -> None:
+    _open(app, CUSTOMERS)
+    ranked = warehouse.sql(
+        f"{MAIN} select customer_id from kpi.kpi_customers inner join main using (currency) "
+        "order by net_sales desc, customer_id desc limit 50"
+    )
+    assert [(customer,) for customer in _table(app, "customer_id")["customer_id"]] == ranked[:25]
+    app.session_state["customers-page"] = 2
+    app.run()
+    assert [(customer,) for customer in _table(app, "customer_id")["customer_id"]] == ranked[25:]
+
+
+def test_single_customers_are_shown_to_those_with_the_role(
+    app: AppTest, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DASHBOARD_ANONYMOUS_ROLES", "")
+    forget()
+    _open(app, CUSTOMERS)
+    assert not [frame for frame in app.dataframe if "customer_id" in frame.value]
+    assert any("role `customers`" in info.value for info in app.info)
+    assert {card.label for card in app.metric} >= {"New customers"}
+    [(customer,)] = warehouse.sql("select customer_id from kpi.kpi_customers order by net_sales desc limit 1")
+    assert str(customer) not in str(app)
+
+
+def test_sheets_without_customers_are_told_what_to_add(app: AppTest, warehouse: Warehouse) -> None:
+    warehouse.sql("create table public.kept as select * from kpi.kpi_cohort_months")
+    try:
+        warehouse.sql("delete from kpi.kpi_cohort_months")
+        _open(app, CUSTOMERS)
+        assert not app.metric
+        assert "Customer ID" in app.info[0].value
+    finally:
+        warehouse.sql("insert into kpi.kpi_cohort_months select * from public.kept")
+        warehouse.sql("drop table public.kept")
+
+
+@pytest.mark.parametrize("width", [1360, 390])
+@pytest.mark.parametrize(("path", "charts"), [("/products", 5), ("/customers", 4)])
+def test_page_fits_and_draws(page: Page, dashboard: str, path: str, charts: int, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(dashboard + path)
+    expect(page.get_by_test_id("stEChartsChart")).to_have_count(charts)
+    expect(page.locator(READY)).to_be_visible()
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= width
+
+
+def _open(app: AppTest, path: str) -> AppTest:
+    app.run()
+    app.switch_page(path).run()
+    assert not app.exception
+    return app
+
+
+def _charts(app: AppTest) -> dict[str, pd.DataFrame]:
+    """Key to the rows that a chart draws; the key of a leaderboard without what tells its choices of filters apart."""
+    return {
+        re.sub(r"^(by-.*)-\d+$", r"\1", chart.key or ""): convert_arrow_bytes_to_pandas_df(
+            chart.proto.datasets[0].data.data
+        )
+        for chart in app.get("echarts_chart")
+    }
+
+
+def _table(app: AppTest, column: str) -> pd.DataFrame:
+    [frame] = [table.value for table in app.dataframe if column in table.value]
+    return frame
+
+
+def _signed(value: Decimal) -> str:
+    return f"{'−' if value < 0 else '+'}${abs(value):,.2f}"
