@@ -6,7 +6,7 @@ import streamlit as st
 from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 
-from dashboard import access, filters, live, queries, saved
+from dashboard import access, filters, live, printing, queries, saved
 from dashboard.queries import Freshness, Problem, Unavailable
 from dashboard.settings import settings
 
@@ -33,6 +33,18 @@ STYLE = """
 @media (max-width: 640px) {
   .stMainBlockContainer {padding-left: 1rem; padding-right: 1rem}
   .st-key-live-bar {justify-content: flex-start; margin-bottom: 0}
+}
+.st-key-printed {display: none}
+@media print {
+  @page {size: A4 portrait; margin: 10mm}
+  :root {color-scheme: light}
+  header, [data-testid=stHeader], [data-testid=stToolbar], [data-testid=stElementToolbar], [data-testid=stTooltipIcon],
+  .st-key-live-bar, .st-key-filters, .st-key-chips, [class*=st-key-explain-], .st-key-trend-shape, .st-key-top,
+  [data-testid=stDialog] {display: none !important}
+  .st-key-printed {display: flex}
+  .stMainBlockContainer {padding: 0; max-width: none; zoom: 0.7}
+  .stApp, [data-testid=stMain], [data-testid=stAppViewContainer] {position: static; overflow: visible; height: auto}
+  [data-testid=stVerticalBlock] {break-inside: avoid}
 }
 </style>
 """
@@ -85,7 +97,8 @@ def main() -> None:
 
 
 def _tools(page: "StreamlitPage") -> None:
-    """What the bar offers on every page: keep this view, and sign out."""
+    """What the bar offers on every page: keep this view, print it, and sign out."""
+    printing.button()
     if page.url_path in saved.PAGES and access.may("editor"):
         with st.popover("Save view", icon=":material/bookmark_add:", type="tertiary", key="save-view"):
             st.text_input("Name of this view", key="view-name", max_chars=80)

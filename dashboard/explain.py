@@ -78,7 +78,7 @@ def _of_run_rate(view: View) -> Source:
 
 
 def tests_of(mart: str, results: pd.DataFrame, marts: Iterable[str]) -> pd.DataFrame:
-    """The results of the tests that name the mart, and of those that name none of `marts`, as they hold all together."""
+    """The results of the tests that name the mart, and of those that name none of `marts`: they hold all together."""
     others = sorted(set(marts) - {mart}, key=len, reverse=True)
 
     def guards(test: str) -> bool:

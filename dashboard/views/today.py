@@ -5,7 +5,7 @@ from decimal import Decimal
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, explain, filters, panels, queries
+from dashboard import charts, explain, filters, panels, printing, queries
 from dashboard.filters import TREND_DAYS, Span, View
 from dashboard.measures import CARDS, MISSING, Kind, Writer
 from dashboard.settings import settings
@@ -18,6 +18,7 @@ def page() -> None:
     """Draw the page for the view that the filters describe."""
     view = filters.chosen()
     writer = Writer(settings().number_style, view.scope.currency)
+    printing.heading(view)
     explain.panel(view, CARDS)
     _cards(view, writer)
     left, right = st.columns([2, 1])
