@@ -37,17 +37,22 @@ STYLE = """
 .st-key-printed {display: none}
 @media print {
   @page {size: A4 portrait; margin: 10mm}
-  :root {color-scheme: light}
   header, [data-testid=stHeader], [data-testid=stToolbar], [data-testid=stElementToolbar], [data-testid=stTooltipIcon],
   .st-key-live-bar, .st-key-filters, .st-key-chips, [class*=st-key-explain-], .st-key-trend-shape, .st-key-top,
   [data-testid=stDialog] {display: none !important}
   .st-key-printed {display: flex}
-  .stMainBlockContainer {padding: 0; max-width: none; zoom: 0.7}
+  .stMainBlockContainer {padding: 0; max-width: none; zoom: 0.55}
+  [data-testid=stHorizontalBlock] {flex-wrap: nowrap !important}
+  [data-testid=stColumn] {min-width: 0 !important}
+  canvas {max-width: 100%}
+  .stApp {background: #fff !important}
   .stApp, [data-testid=stMain], [data-testid=stAppViewContainer] {position: static; overflow: visible; height: auto}
   [data-testid=stVerticalBlock] {break-inside: avoid}
 }
 </style>
 """
+# Charts are pictures in the colours of the theme: on paper a dark page is turned into its negative, hues kept.
+DARK_STYLE = "<style>@media print {.stApp {background: #000 !important; filter: invert(1) hue-rotate(180deg)}}</style>"
 
 
 FILTERED = (  # drawn under the filter row
@@ -67,7 +72,7 @@ UNFILTERED = (
 def main() -> None:
     """Draw the shell, then the page the viewer is on."""
     st.set_page_config("Sales dashboard", "📈", layout="wide", initial_sidebar_state="collapsed")
-    st.html(STYLE)
+    st.html(STYLE + (DARK_STYLE if st.context.theme.type == "dark" else ""))
     # Not `pages/`: Streamlit serves files of a folder of that name without this shell until it has run once.
     pages = [st.Page(path, title=title, icon=icon, default=title == "Today") for path, title, icon in FILTERED]
     others = [st.Page(path, title=title, icon=icon) for path, title, icon in UNFILTERED]

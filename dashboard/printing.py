@@ -12,8 +12,8 @@ export default function ({ parentElement }) {
 """
 LOOKS = """
 button {
-  font: inherit; font-size: 0.875rem; color: var(--st-text-color); background: none; border: 0; border-radius: var(--st-button-radius);
-  padding: 0.5rem 0; cursor: pointer; white-space: nowrap;
+  font: inherit; font-size: 0.875rem; color: var(--st-text-color); background: none; border: 0;
+  border-radius: var(--st-button-radius); padding: 0.5rem 0; cursor: pointer; white-space: nowrap;
 }
 button:hover {color: var(--st-primary-color)}
 button:focus-visible {outline: 2px solid var(--st-primary-color)}
