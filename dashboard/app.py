@@ -23,8 +23,10 @@ NEXT_STEP = {
     Problem.SLOW: "A query was stopped at the role's time limit. Choose a shorter period, or look at what else keeps "
     "the database busy.",
 }
+# A table's own button for CSV is taken away: its files neither guard against formulas nor say what they are of.
 STYLE = """
 <style>
+[aria-label^="Download as CSV"] {display: none}
 .stMainBlockContainer {padding-top: 4.25rem; padding-bottom: 3rem; max-width: 1500px}
 [data-testid=stMetric] {min-height: 100%}
 [class*=st-key-explain-] button p {font-size: 0.75rem}

@@ -156,7 +156,7 @@ def test_files_hold_every_line_to_the_cent_and_no_formula(
         page.goto(f"{dashboard}/orders?period=7D&sort=Lowest+value")
         # Having been over the table keeps nobody from the button: the table's own tools do not lie above it.
         page.get_by_test_id("stDataFrame").first.hover()
-        page.get_by_role("button", name="Download").click()
+        page.get_by_test_id("stPopoverButton").filter(has_text="Download").click()
         files = {}
         for kind in ("CSV", "XLSX"):
             with page.expect_download() as download:
