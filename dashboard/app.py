@@ -39,17 +39,17 @@ STYLE = """
 .st-key-printed {display: none}
 @media print {
   @page {size: A4 portrait; margin: 10mm}
+  .st-key-printed {display: flex}
+  .stMainBlockContainer {padding: 0; max-width: none; zoom: 0.55}
+  [data-testid=stHorizontalBlock] {display: flex !important; flex-wrap: nowrap !important}
+  [data-testid=stColumn] {min-width: 0 !important}
+  canvas {max-width: 100%}
+  html, body, #root, .stApp {background: #fff !important}
+  .stApp, [data-testid=stMain], [data-testid=stAppViewContainer] {position: static; overflow: visible; height: auto}
+  [data-testid=stVerticalBlock] {break-inside: avoid}
   header, [data-testid=stHeader], [data-testid=stToolbar], [data-testid=stElementToolbar], [data-testid=stTooltipIcon],
   .st-key-live-bar, .st-key-filters, .st-key-chips, [class*=st-key-explain-], .st-key-trend-shape, .st-key-top,
   [data-testid=stDialog] {display: none !important}
-  .st-key-printed {display: flex}
-  .stMainBlockContainer {padding: 0; max-width: none; zoom: 0.55}
-  [data-testid=stHorizontalBlock] {flex-wrap: nowrap !important}
-  [data-testid=stColumn] {min-width: 0 !important}
-  canvas {max-width: 100%}
-  .stApp {background: #fff !important}
-  .stApp, [data-testid=stMain], [data-testid=stAppViewContainer] {position: static; overflow: visible; height: auto}
-  [data-testid=stVerticalBlock] {break-inside: avoid}
 }
 </style>
 """

@@ -3,16 +3,17 @@
 import re
 from datetime import date
 from decimal import Decimal
+from typing import Literal
 
 import pandas as pd
 import psycopg
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from streamlit.testing.v1 import AppTest
 
 from dashboard import explain, queries
 from dashboard.measures import CARDS, Measure, Writer
-from tests.e2e.conftest import Warehouse
+from tests.e2e.conftest import DEADLINE, READY, Warehouse
 
 NUMBER = re.compile(r"[^0-9.-]")
 
@@ -102,3 +103,30 @@ def _rows(warehouse: Warehouse, statement: str) -> pd.DataFrame:
     with psycopg.connect(warehouse.admin_url) as connection:
         cursor = connection.execute(statement.encode())
         return pd.DataFrame(cursor.fetchall(), columns=[each.name for each in cursor.description or ()])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_paper_holds_the_figures_and_what_they_are_of_but_nothing_to_press(
+    browser: Browser, dashboard: str, scheme: Literal["light", "dark"]
+) -> None:
+    context = browser.new_context(viewport={"width": 1360, "height": 900}, color_scheme=scheme)
+    context.set_default_timeout(DEADLINE)
+    page = context.new_page()
+    page.add_init_script("window.prints = 0; window.print = () => { window.prints += 1 }")
+    page.goto(f"{dashboard}/?period=7D")
+    expect(page.get_by_test_id("stMetric")).to_have_count(6)
+    expect(page.locator(READY)).to_be_visible()
+    expect(page.locator(".st-key-printed")).to_be_hidden()
+    page.get_by_role("button", name="Print / PDF").click()
+    assert page.evaluate("window.prints") == 1
+    page.emulate_media(media="print")
+    for part in ("live-bar", "filters", "trend-shape", "top"):
+        expect(page.locator(f".st-key-{part}")).to_be_hidden()
+    expect(page.get_by_test_id("stMetric").first).to_be_visible()
+    expect(page.locator(".st-key-printed")).to_contain_text("period=Custom")
+    pdf = page.pdf(prefer_css_page_size=True, print_background=True)
+    assert 1 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 2
+    assert {(int(float(w)), int(float(h))) for w, h in re.findall(rb"/MediaBox\s*\[0 0 ([\d.]+) ([\d.]+)\]", pdf)} == {
+        (594, 841)
+    }
+    context.close()
