@@ -35,9 +35,11 @@ class Stamp:
     facts: tuple[tuple[str, str], ...]
 
     @classmethod
-    def of(cls, view: View, search: str = "") -> "Stamp":
-        """Of what the viewer looks at now."""
+    def of(cls, view: View, search: str = "", *, filtered: bool = True) -> "Stamp":
+        """Of what the viewer looks at now; not `filtered`: of a table that the filters do not narrow."""
         kept = [(LABELS[name], ", ".join(values)) for name, values in view.scope.kept]
+        if not filtered:
+            kept = [("Filters", "not applied")]
         return cls(
             f"{view.span.start}-to-{view.span.end}-v{view.version}",
             (
@@ -78,8 +80,8 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
 
 
 def offer(view: View, name: str, frame: pd.DataFrame) -> None:
-    """Downloads of a table that is on a page whole; `name`, unique on the page, begins the file's name."""
-    stamp = Stamp.of(view)
+    """Downloads of a table that no filter narrows; `name`, unique on the page, begins the file's name."""
+    stamp = Stamp.of(view, filtered=False)
     makers = {"CSV": partial(table_csv, frame, stamp), "XLSX": partial(table_xlsx, frame, stamp)}
     with st.container(horizontal=True):
         for kind, make in makers.items():

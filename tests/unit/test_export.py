@@ -70,7 +70,7 @@ def test_table_is_the_same_in_both_formats_and_says_what_it_is() -> None:
     book = zipfile.ZipFile(io.BytesIO(export.table_xlsx(frame, STAMP)))
     data = ET.fromstring(book.read("xl/worksheets/sheet1.xml"))
     written = [[(cell.get("t"), "".join(cell.itertext())) for cell in row] for row in data.iter(f"{SHEET}row")]
-    assert written[1:] == [[("inlineStr", "=1"), (None, "3"), (None, "0.1"), (None, "0.5")], [(None, "4")]]
+    assert written[1:] == [[("inlineStr", "=1"), (None, "3"), (None, "0.10"), (None, "0.5")], [(None, "4")]]
 
 
 def _read(frame: pd.DataFrame) -> list[list[str]]:
