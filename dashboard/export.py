@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from urllib.parse import urlencode
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 import xlsxwriter
@@ -33,9 +35,11 @@ class Stamp:
     facts: tuple[tuple[str, str], ...]
 
     @classmethod
-    def of(cls, view: View, search: str = "") -> "Stamp":
-        """Of what the viewer looks at now."""
+    def of(cls, view: View, search: str = "", *, filtered: bool = True) -> "Stamp":
+        """Of what the viewer looks at now; not `filtered`: of a table that the filters do not narrow."""
         kept = [(LABELS[name], ", ".join(values)) for name, values in view.scope.kept]
+        if not filtered:
+            kept = [("Filters", "not applied")]
         return cls(
             f"{view.span.start}-to-{view.span.end}-v{view.version}",
             (
@@ -73,6 +77,36 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
     """UTF-8 CSV with a byte order mark; text that a spreadsheet would take for a formula starts with an apostrophe."""
     # Only what ends a line is quoted: with pandas' own \n alone, a \r in a cell would begin another line.
     return frame.map(_inert).to_csv(index=False, lineterminator="\r\n").encode("utf-8-sig")
+
+
+def offer(view: View, name: str, frame: pd.DataFrame) -> None:
+    """Downloads of a table that no filter narrows; `name`, unique on the page, begins the file's name."""
+    stamp = Stamp.of(view, filtered=False)
+    makers = {"CSV": partial(table_csv, frame, stamp), "XLSX": partial(table_xlsx, frame, stamp)}
+    with st.container(horizontal=True):
+        for kind, make in makers.items():
+            st.download_button(
+                f"Download {kind}",
+                make,  # made when it is asked for
+                file_name=f"{name}-{stamp.name}.{kind.lower()}",
+                mime=MIME[kind],
+                on_click="ignore",
+                key=f"download-{name}-{kind}",
+                type="tertiary",
+                icon=":material/download:",
+            )
+
+
+def table_csv(frame: pd.DataFrame, stamp: Stamp) -> bytes:
+    """As `csv_bytes`, with the columns at the end that say what each row is of."""
+    facts = dict(stamp.facts)
+    return csv_bytes(frame.assign(mart_version=facts["Version"], filters=stamp.filters, view=facts["Link"]))
+
+
+def table_xlsx(frame: pd.DataFrame, stamp: Stamp) -> bytes:
+    """As `xlsx_bytes`, of a table."""
+    plain = frame.astype(object).where(frame.notna(), None)
+    return xlsx_bytes(map(str, frame.columns), plain.itertuples(index=False, name=None), stamp)
 
 
 def lines_csv(reader: str, lines: Lines, stamp: Stamp) -> bytes:
@@ -115,7 +149,7 @@ def xlsx_bytes(columns: Iterable[str], rows: Iterable[tuple[object, ...]], stamp
                     sheet.write_datetime(number, place, cell, day)
                 elif isinstance(cell, Decimal):
                     sheet.write_number(number, place, cell, amount)
-                elif isinstance(cell, int):
+                elif isinstance(cell, int | float | np.number):
                     sheet.write_number(number, place, cell)
                 elif cell is not None:
                     sheet.write_string(number, place, str(cell))

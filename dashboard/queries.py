@@ -19,6 +19,7 @@ import pandas as pd
 import psycopg.errors
 import streamlit as st
 from sqlalchemy import (
+    ClauseElement,
     ColumnClause,
     ColumnElement,
     CompoundSelect,
@@ -175,9 +176,19 @@ def read_sales(scope: Scope, start: date, end: date, by: tuple[str, ...]) -> pd.
 
 def sales_sql(scope: Scope, start: date, end: date, by: tuple[str, ...] = ()) -> str:
     """The statement that `sales` runs, its values written out, for people to read and to run again."""
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    compiled = _sales(scope, start, end, by).compile(dialect=dialect, compile_kwargs={"literal_binds": True})
-    return str(compiled)
+    return _written_out(_sales(scope, start, end, by))
+
+
+def run_rate_sql(currency: str) -> str:
+    """The statement that `run_rate` runs, as `sales_sql` gives its own."""
+    return _written_out(_statement("run_rate").bindparams(currency=currency))
+
+
+def _written_out(statement: ClauseElement) -> str:
+    # Named parameters, so that a `%` stands for itself; strings as PostgreSQL reads them, where a backslash does too.
+    dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+    dialect._backslash_escapes = False  # noqa: SLF001 -- otherwise found out from a server
+    return str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
 
 
 def mart_of(scope: Scope, by: tuple[str, ...] = ()) -> str:
@@ -339,6 +350,37 @@ def order(reader: str, version: int, wanted: Order, customers: bool) -> pd.DataF
             lines.where(column("line_type") == "return", column("sale_date") > wanted.sale_date),
         ).order_by("sale_date", "file_id", "row_number"),
         reader=reader,
+    )
+    return pd.DataFrame(rows, columns=columns)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def files_of(version: int, scope: Scope, day: date, limit: int) -> pd.DataFrame:
+    """The files that hold lines of a day in scope, those with most first: key, lines, net_amount and their times."""
+    held = (
+        select(
+            column("file_id"),
+            func.count().label("lines"),
+            func.sum(column("net_amount")).label("net_amount"),
+        )
+        .select_from(table("kpi_order_lines", schema="kpi"))
+        .where(
+            column("sale_date") == day,
+            column("currency") == scope.currency,
+            *(column(DIMENSIONS[name]).in_(values) for name, values in scope.kept),
+        )
+        .group_by(column("file_id"))
+        .subquery("held")
+    )
+    told: list[ColumnClause[Any]] = [
+        column(name) for name in ("file_id", "key", "event_at", "loaded_at", "modelled_at")
+    ]
+    files = table("ops_load_history", *told, schema="ops")
+    rows, columns = _run(
+        select(files.c.key, held.c.lines, held.c.net_amount, files.c.event_at, files.c.loaded_at, files.c.modelled_at)
+        .join_from(held, files, held.c.file_id == files.c.file_id)
+        .order_by(held.c.lines.desc(), held.c.file_id)
+        .limit(limit)
     )
     return pd.DataFrame(rows, columns=columns)
 

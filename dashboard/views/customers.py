@@ -7,7 +7,7 @@ from math import ceil
 import pandas as pd
 import streamlit as st
 
-from dashboard import access, charts, filters, panels, queries
+from dashboard import access, charts, export, filters, panels, queries
 from dashboard.filters import TREND_DAYS, Span, View
 from dashboard.measures import MISSING, Kind, Writer
 from dashboard.settings import settings
@@ -220,6 +220,7 @@ def _segments(view: View, meaning: dict[str, str], writer: Writer) -> None:
             "share": st.column_config.NumberColumn("of all sales", format="%.1f%%"),
         },
     )  # fmt: skip
+    export.offer(view, "customer-segments", frame)
 
 
 def _top_customers(view: View, meaning: dict[str, str], writer: Writer) -> None:
@@ -266,6 +267,7 @@ def _top_customers(view: View, meaning: dict[str, str], writer: Writer) -> None:
     )  # fmt: skip
     if pages > 1:
         st.pagination(pages, key="customers-page")
+    export.offer(view, "top-customers", frame)
 
 
 page()

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, filters, panels, queries
+from dashboard import charts, export, filters, panels, queries
 from dashboard.filters import View
 from dashboard.measures import MEASURES, MISSING, Kind, Writer
 from dashboard.settings import settings
@@ -132,6 +132,7 @@ def _bridge(view: View, names: dict[str, str], meaning: dict[str, str], writer: 
                 },
             },
         )  # fmt: skip
+        export.offer(view, "product-changes", frame)
         if first["products"] > DRIVERS:
             st.caption(
                 f"The {DRIVERS} products that changed most of {writer.number(Decimal(int(first['products'])), 0)}"
@@ -181,6 +182,7 @@ def _pairs(view: View, names: dict[str, str], meaning: dict[str, str]) -> None:
             },
         },
     )
+    export.offer(view, "product-pairs", frame)
 
 
 def _ratings(view: View, names: dict[str, str], meaning: dict[str, str], writer: Writer) -> None:

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, filters, panels, queries
+from dashboard import charts, explain, filters, panels, printing, queries
 from dashboard.filters import TREND_DAYS, Span, View
 from dashboard.measures import CARDS, MISSING, Kind, Writer
 from dashboard.settings import settings
@@ -18,6 +18,8 @@ def page() -> None:
     """Draw the page for the view that the filters describe."""
     view = filters.chosen()
     writer = Writer(settings().number_style, view.scope.currency)
+    printing.heading(view)
+    explain.panel(view, CARDS)
     _cards(view, writer)
     left, right = st.columns([2, 1])
     with left.container(border=True, height="stretch"):
@@ -37,11 +39,12 @@ def _cards(view: View, writer: Writer) -> None:
     daily = view.sales(view.span.widened(TREND_DAYS))
     with st.grid(6, min_column_width=150, key="cards"):
         for measure in CARDS:
-            panels.figure(
-                view, measure, writer, chart_data=measure.by_day(daily), chart_type="area", border=True,
-                height="stretch",
-            )  # fmt: skip
-        _run_rate(view, writer)
+            with st.container(border=True, height="stretch", gap="xsmall"):
+                panels.figure(view, measure, writer, chart_data=measure.by_day(daily), chart_type="area")
+                explain.button(measure.name, measure.label)
+        with st.container(border=True, height="stretch", gap="xsmall"):
+            _run_rate(view, writer)
+            explain.button(explain.RUN_RATE, "Run rate")
 
 
 def _run_rate(view: View, writer: Writer) -> None:
@@ -64,8 +67,6 @@ def _run_rate(view: View, writer: Writer) -> None:
         + f"{band} Compared with {against}; always of all sales in this currency.",
         chart_data=course,
         chart_type="bar",
-        border=True,
-        height="stretch",
     )
 
 

@@ -62,5 +62,16 @@ def test_xlsx_says_what_it_holds() -> None:
     assert about.find(f".//{SHEET}f") is None
 
 
+def test_table_is_the_same_in_both_formats_and_says_what_it_is() -> None:
+    frame = pd.DataFrame({"name": ["=1", None], "units": [3, 4], "net": [Decimal("0.10"), None], "share": [0.5, None]})
+    header, *rows = csv.reader(io.StringIO(export.table_csv(frame, STAMP).decode("utf-8-sig"), newline=""))
+    assert header == ["name", "units", "net", "share", "mart_version", "filters", "view"]
+    assert rows[0] == ["'=1", "3", "0.10", "0.5", "7", "Search: =1+1", "http://here/orders?a=b"]
+    book = zipfile.ZipFile(io.BytesIO(export.table_xlsx(frame, STAMP)))
+    data = ET.fromstring(book.read("xl/worksheets/sheet1.xml"))
+    written = [[(cell.get("t"), "".join(cell.itertext())) for cell in row] for row in data.iter(f"{SHEET}row")]
+    assert written[1:] == [[("inlineStr", "=1"), (None, "3"), (None, "0.10"), (None, "0.5")], [(None, "4")]]
+
+
 def _read(frame: pd.DataFrame) -> list[list[str]]:
     return list(csv.reader(io.StringIO(export.csv_bytes(frame).decode("utf-8-sig"), newline="")))

@@ -1,0 +1,169 @@
+"""Where a figure comes from: what it means, the statement that gave it, the tests that guard it, the files it is of."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import queries
+from dashboard.filters import View
+from dashboard.measures import MISSING, Measure
+
+PARAMETER = "explain"  # in the URL, so that a link can show where a figure comes from
+MOST_FILES = 20
+RUN_RATE = "run_rate"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Of one figure: what it means, how it follows from the row of the statement, and the mart that is asked."""
+
+    title: str
+    definition: str
+    reading: str
+    statement: str
+    mart: str
+
+
+def button(name: str, label: str) -> None:
+    """A small button below a figure that opens `panel`; its label tells buttons apart for screen readers too."""
+    st.button(
+        f"Explain {label[0].lower()}{label[1:]}",
+        key=f"explain-{name}",
+        type="tertiary",
+        help="What it means, the SQL that gave it, its tests and its files",
+        on_click=partial(_ask, name),
+    )
+
+
+def panel(view: View, measures: Iterable[Measure]) -> None:
+    """The panel that the link asks for, if it names one of these measures or the run rate."""
+    asked = st.query_params.get(PARAMETER)
+    sources = {measure.name: measure for measure in measures}
+    if asked == RUN_RATE:
+        source = _of_run_rate(view)
+    elif asked in sources:
+        source = of_measure(view, sources[asked])
+    else:
+        return
+    st.dialog(source.title, width="large", on_dismiss=_close)(_draw)(view, source)
+
+
+def of_measure(view: View, measure: Measure) -> Source:
+    """Of a measure over the period and under the filters."""
+    told = queries.descriptions(view.version)
+    mart = queries.mart_of(view.scope)
+    columns = [name for name in (measure.numerator, measure.denominator) if name]
+    reading = " ÷ ".join(f"`{name}`" for name in columns)
+    parts = [f"- `{name}`: {text}" for name in columns if (text := told.get(f"{mart}.{name}"))]
+    return Source(
+        measure.label,
+        told.get(measure.described_by, ""),
+        "\n".join([f"The figure is {reading} of the row that this statement returns.", "", *parts]),
+        queries.sales_sql(view.scope, view.span.start, view.span.end),
+        mart,
+    )
+
+
+def _of_run_rate(view: View) -> Source:
+    return Source(
+        "Run rate",
+        queries.descriptions(view.version).get("kpi_monthly_run_rate.run_rate", ""),
+        "The figure is `run_rate` of the last row that this statement returns.",
+        queries.run_rate_sql(view.scope.currency),
+        "kpi_monthly_run_rate",
+    )
+
+
+def tests_of(mart: str, results: pd.DataFrame, marts: Iterable[str]) -> pd.DataFrame:
+    """The results of the tests that name the mart, and of those that name none of `marts`: they hold all together."""
+    others = sorted(set(marts) - {mart}, key=len, reverse=True)
+
+    def guards(test: str) -> bool:
+        # A name that contains the mart's own belongs to the longest mart in it: kpi_products, not kpi_product.
+        named = next((name for name in sorted([mart, *others], key=len, reverse=True) if name in test), None)
+        return named in (mart, None)
+
+    return results[results["test_name"].map(guards).astype(bool)]
+
+
+def _draw(view: View, source: Source) -> None:
+    st.markdown(source.definition or "dbt does not describe this figure.")
+    st.subheader("SQL", anchor=False)
+    st.markdown(f"Asked of `kpi.{source.mart}` in version {view.version}. {source.reading}")
+    st.code(source.statement, language="sql", wrap_lines=True)
+    st.subheader("dbt tests", anchor=False)
+    marts = {name.split(".")[0] for name in queries.descriptions(view.version)}
+    results = tests_of(source.mart, queries.test_results(queries.freshness()), marts)
+    if results.empty:
+        st.caption("No test of this mart has been run yet.")
+    else:
+        failed = int((~results["status"].isin(("pass", "success"))).sum())
+        st.caption(
+            f"{len(results)} tests of this mart or of all marts, {failed or 'none'} of them failed when last run."
+        )
+        st.dataframe(
+            results,
+            hide_index=True,
+            placeholder=MISSING,
+            key="explain-tests",
+            height=min(38 * len(results) + 40, 240),
+            column_order=("test_name", "status", "failures", "tested_at", "message"),
+            column_config={
+                "test_name": st.column_config.TextColumn("Test", width="large"),
+                "status": "Result",
+                "failures": "Failures",
+                "tested_at": st.column_config.DatetimeColumn(
+                    "Tested", format="D MMM, HH:mm", timezone=st.context.timezone
+                ),
+                "message": "Message",
+            },
+            alt="dbt tests",
+        )
+    st.subheader("Files", anchor=False)
+    _files(view, source)
+
+
+def _files(view: View, source: Source) -> None:
+    whole = source.mart == "kpi_monthly_run_rate"
+    scope = queries.Scope(view.scope.currency) if whole else view.scope
+    day = view.span.end
+    files = queries.files_of(view.version, scope, day, MOST_FILES)
+    # Of one day, as ten million lines are not read to name the files of a year.
+    st.caption(
+        f"The files that hold lines of {day.day} {day:%b %Y}, the last day{'' if whole else ' of the period'}"
+        f"{f', the {MOST_FILES} with most of them' if len(files) == MOST_FILES else ''}. "
+        "Pipeline & quality lists every file."
+    )
+    if files.empty:
+        st.caption("No file holds a line of that day for this choice.")
+        return
+    st.dataframe(
+        files,
+        hide_index=True,
+        placeholder=MISSING,
+        key="explain-files",
+        column_order=("key", "lines", "net_amount", "event_at", "modelled_at"),
+        column_config={
+            "key": st.column_config.TextColumn("File", width="large"),
+            "lines": st.column_config.NumberColumn("Lines", format="localized"),
+            "net_amount": st.column_config.NumberColumn("Net sales", format="%,.2f"),
+            "event_at": st.column_config.DatetimeColumn(
+                "Arrived", format="D MMM, HH:mm:ss", timezone=st.context.timezone
+            ),
+            "modelled_at": st.column_config.DatetimeColumn(
+                "In the marts", format="D MMM, HH:mm:ss", timezone=st.context.timezone
+            ),
+        },
+        alt="Files of the last day",
+    )
+
+
+def _ask(name: str) -> None:
+    st.query_params[PARAMETER] = name
+
+
+def _close() -> None:
+    st.query_params.pop(PARAMETER, None)

@@ -1,0 +1,132 @@
+"""Where a figure comes from: the panel's statement gives the figure, and its files and tests are those of SQL."""
+
+import re
+from datetime import date
+from decimal import Decimal
+from typing import Literal
+
+import pandas as pd
+import psycopg
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from streamlit.testing.v1 import AppTest
+
+from dashboard import explain, queries
+from dashboard.measures import CARDS, Measure, Writer
+from tests.e2e.conftest import DEADLINE, READY, Warehouse
+
+NUMBER = re.compile(r"[^0-9.-]")
+
+
+@pytest.mark.parametrize("measure", CARDS, ids=lambda measure: measure.name)
+def test_statement_that_is_shown_gives_the_figure_of_the_card(
+    app: AppTest, warehouse: Warehouse, measure: Measure
+) -> None:
+    app.query_params["region"] = str(warehouse.sql("select min(sales_region) from kpi.kpi_daily_sales")[0][0])
+    app.run()
+    app.button(key=f"explain-{measure.name}").click().run()
+    assert not app.exception
+    statement = app.code[0].value
+    assert "sales_region" in statement
+    card = next(card.value for card in app.metric if card.label == measure.label)
+    row = _rows(warehouse, statement)
+    assert Writer("1,234.56", "USD").write(measure.over(row), measure.kind) == card
+
+
+def test_statement_of_the_run_rate_gives_its_card(app: AppTest, warehouse: Warehouse) -> None:
+    app.query_params["explain"] = "run_rate"
+    app.run()
+    rate = _rows(warehouse, app.code[0].value)["run_rate"].iloc[-1]
+    card = next(card.value for card in app.metric if card.label.endswith("run rate"))
+    assert NUMBER.sub("", card) == f"{Decimal(rate):.0f}"
+
+
+def test_files_are_those_that_hold_the_last_day(app: AppTest, warehouse: Warehouse) -> None:
+    app.query_params["explain"] = "net_sales"
+    app.run()
+    shown = next(table.value for table in app.dataframe if "net_amount" in table.value)
+    assert list(shown[["key", "lines", "net_amount"]].itertuples(index=False, name=None)) == warehouse.sql(
+        "with main as (select currency, max(sale_date) as last_date from kpi.kpi_daily_sales "
+        "group by currency order by sum(net_sales) desc limit 1) "
+        "select key, count(*), sum(net_amount) from kpi.kpi_order_lines inner join main using (currency) "
+        "inner join ops.ops_load_history using (file_id) where sale_date = last_date "
+        "group by key, file_id order by 2 desc, file_id"
+    )
+
+
+def test_tests_of_a_mart_are_its_own_and_those_of_all_marts() -> None:
+    marts = ("kpi_daily_sales", "kpi_products", "kpi_product", "ops_freshness")
+    names = ["not_null_kpi_daily_sales_orders", "unique_kpi_products_id", "unique_kpi_product_id", "marts_reconcile"]
+    results = pd.DataFrame({"test_name": names})
+    assert list(explain.tests_of("kpi_product", results, marts)["test_name"]) == [names[2], names[3]]
+    assert list(explain.tests_of("kpi_daily_sales", results, marts)["test_name"]) == [names[0], names[3]]
+
+
+def test_results_that_are_shown_are_the_last_ones(app: AppTest, warehouse: Warehouse) -> None:
+    app.query_params["explain"] = "orders"
+    app.run()
+    shown = next(table.value for table in app.dataframe if "test_name" in table.value)
+    assert len(shown)
+    last = dict(warehouse.sql("select test_name, status from ops.ops_test_results"))
+    assert {name: last[name] for name in shown["test_name"]} == dict(
+        zip(shown["test_name"], shown["status"], strict=True)
+    )
+
+
+def test_link_to_no_figure_opens_nothing(app: AppTest) -> None:
+    app.query_params["explain"] = "'; drop table kpi.kpi_daily_sales; --"
+    app.run()
+    assert not app.exception
+    assert not app.code
+
+
+@pytest.mark.parametrize("member", ["50% off", "O'Brien", "back\\slash", ":colon", "$1", "naïve"])
+def test_statement_is_written_out_as_it_would_be_run(warehouse: Warehouse, member: str) -> None:
+    statement = queries.sales_sql(queries.Scope("USD", (("region", (member,)),)), date(2026, 1, 1), date(2026, 1, 31))
+    literal = re.search(r"sales_region IN \((.*?)\)\)", statement)
+    assert literal
+    assert _rows(warehouse, f"select {literal[1]} as member")["member"].tolist() == [member]
+
+
+def test_panel_is_opened_and_closed_by_keyboard(page: Page, dashboard: str) -> None:
+    page.goto(dashboard)
+    page.get_by_role("button", name="Explain total sales").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_contain_text("kpi.kpi_daily_sales")
+    expect(page).to_have_url(re.compile("explain=net_sales"))
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page).not_to_have_url(re.compile("explain="))
+
+
+def _rows(warehouse: Warehouse, statement: str) -> pd.DataFrame:
+    with psycopg.connect(warehouse.admin_url) as connection:
+        cursor = connection.execute(statement.encode())
+        return pd.DataFrame(cursor.fetchall(), columns=[each.name for each in cursor.description or ()])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_paper_holds_the_figures_and_what_they_are_of_but_nothing_to_press(
+    browser: Browser, dashboard: str, scheme: Literal["light", "dark"]
+) -> None:
+    context = browser.new_context(viewport={"width": 1360, "height": 900}, color_scheme=scheme)
+    context.set_default_timeout(DEADLINE)
+    page = context.new_page()
+    page.add_init_script("window.prints = 0; window.print = () => { window.prints += 1 }")
+    page.goto(f"{dashboard}/?period=7D")
+    expect(page.get_by_test_id("stMetric")).to_have_count(6)
+    expect(page.locator(READY)).to_be_visible()
+    expect(page.locator(".st-key-printed")).to_be_hidden()
+    page.get_by_role("button", name="Print / PDF").click()
+    assert page.evaluate("window.prints") == 1
+    page.emulate_media(media="print")
+    for part in ("live-bar", "filters", "trend-shape", "top"):
+        expect(page.locator(f".st-key-{part}")).to_be_hidden()
+    expect(page.get_by_test_id("stMetric").first).to_be_visible()
+    expect(page.locator(".st-key-printed")).to_contain_text("period=Custom")
+    pdf = page.pdf(prefer_css_page_size=True, print_background=True)
+    assert 1 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 2
+    assert {(int(float(w)), int(float(h))) for w, h in re.findall(rb"/MediaBox\s*\[0 0 ([\d.]+) ([\d.]+)\]", pdf)} == {
+        (594, 841)
+    }
+    context.close()
