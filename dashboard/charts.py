@@ -489,7 +489,7 @@ def tooltip_format(writer: Writer, kind: Kind = Kind.MONEY) -> str:
         case Kind.MONEY | Kind.AVERAGE_MONEY:
             return f"{writer.symbol.replace('%', '%%')}%,.2f"
         case Kind.SHARE:
-            return "percent"
+            return "%,.1f%%"
         case Kind.COUNT:
             return "%,d"
         case _:
@@ -562,15 +562,15 @@ def _figures(
     measure: Measure, daily: pd.DataFrame, days: list[date], cuts: list[int], cumulative: bool
 ) -> list[float | None]:
     """The measure of each stretch; nothing was sold on a date without a row, so only a ratio is then unknown."""
-    place = {day: number for number, day in enumerate(days)}
-    at = daily["sale_date"].map(place)
+    bottoms = daily[measure.denominator] if measure.denominator else [None] * len(daily)
+    sums = dict(zip(daily["sale_date"], zip(daily[measure.numerator], bottoms, strict=True), strict=True))
     figures = []
     for cut, end in zip(cuts, [*cuts[1:], len(days)], strict=True):
-        rows = daily[(at >= (0 if cumulative else cut)) & (at < end)]
-        figure = measure.over(rows)
+        sold = [sums[day] for day in days[0 if cumulative else cut : end] if day in sums]
+        figure = measure.of([top for top, _ in sold], [bottom for _, bottom in sold])
         if figure is None and measure.denominator is None:
             figure = Decimal(0)
-        figures.append(None if figure is None else float(figure))
+        figures.append(None if figure is None else float(figure * 100 if measure.kind is Kind.SHARE else figure))
     return figures
 
 
