@@ -21,12 +21,12 @@ def calls(file: Path) -> Iterator[ast.Call]:
 def test_every_parameter_that_a_widget_binds_is_known_to_saved_views() -> None:
     """Those whose key stands at the widget or at a switch; an end-to-end test asks the pages for the rest."""
     switches = {
-        key.value
+        last.value
         for file in FILES
         for call in calls(file)
         if isinstance(call.func, ast.Attribute)
         and call.func.attr in ("choice", "heading")
-        and isinstance(key := call.args[-1], ast.Constant)
+        and isinstance(last := call.args[-1], ast.Constant)
         and len(call.args) > 1
     }
     assert {"rank", "weekdays", "target-of"} <= switches
