@@ -20,7 +20,8 @@ PAGES = {
 PARAMETERS = frozenset({
     "period", "compare", "grain", "currency", "dates", "category", "product", "region", "channel", "store", "rep",
     "status", "trend-shape", "top", "measures", "search", "sort", "page", "bridge", "bridge-month", "pairs",
-    "pairs-month", "rated", "customers-by", "cohorts-by", "top-customers", "rank", "target-month", "target-of", "weekdays",
+    "pairs-month", "rated", "customers-by", "cohorts-by", "top-customers", "rank", "target-month", "target-of",
+    "weekdays",
 })  # fmt: skip
 LONGEST_QUERY = 2000
 
