@@ -154,9 +154,9 @@ def test_lines_open_under_the_same_filters(page: Page, dashboard: str) -> None:
 
 
 def _open(app: AppTest, **parameters: str) -> AppTest:
-    app.run()
     for name, value in parameters.items():
         app.query_params[name] = value
+    app.run()
     app.switch_page("views/explore.py").run()
     assert not app.exception
     return app
