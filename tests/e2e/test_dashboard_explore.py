@@ -164,7 +164,7 @@ def _open(app: AppTest, **parameters: str) -> AppTest:
 
 def _chart(app: AppTest, alt: str) -> pd.DataFrame:
     """What the chart of this description draws."""
-    protos = [element.proto for element in app.get("echarts_chart")]  # type: ignore[union-attr]
+    protos = [element.proto for element in app.get("echarts_chart")]
     [proto] = [proto for proto in protos if proto.alt == alt]
     return dataframe_util.convert_arrow_bytes_to_pandas_df(proto.datasets[0].data.data)
 
