@@ -19,8 +19,9 @@ PAGES = {
 # The parameters that widgets bind to the URL; any other is left out of a view.
 PARAMETERS = frozenset({
     "period", "compare", "grain", "currency", "dates", "category", "product", "region", "channel", "store", "rep",
-    "status", "trend-shape", "top", "measures", "search", "sort", "page", "bridge", "pairs", "rated", "customers-by",
-    "cohorts-by", "top-customers", "target-month", "target-of", "rank", "weekdays",
+    "status", "trend-shape", "top", "measures", "search", "sort", "page", "bridge", "bridge-month", "pairs",
+    "pairs-month", "rated", "customers-by", "cohorts-by", "top-customers", "rank", "target-month", "target-of",
+    "weekdays",
 })  # fmt: skip
 LONGEST_QUERY = 2000
 

@@ -98,6 +98,73 @@ def test_trend_fills_days_without_sales_and_aligns_the_comparison() -> None:
     assert list(frame["Comparison"].dropna()) == [0, 9]
 
 
+def test_trend_of_a_rate_divides_sums_and_is_drawn_in_percent() -> None:
+    margin = MEASURES["margin_rate"]
+    sales = pd.DataFrame({
+        "sale_date": [date(2026, 3, 2), date(2026, 3, 3), date(2026, 3, 9)],
+        "gross_margin": [Decimal(9), Decimal(10), None],
+        "costed_net_sales": [Decimal(10), Decimal(90), Decimal(0)],
+    })  # fmt: skip
+    span = _span("2026-03-02", "2026-03-15")
+    spec = charts.trend(sales, None, span, None, DOLLARS, measure=margin, grain="Week")
+    frame = spec["dataset"]["source"]
+    assert list(frame["Day"]) == ["Mon 2 Mar", "Mon 9 Mar"]
+    # 19 of 100, not the mean of 90 and 11 percent; a week of which nothing is known has a gap, not a zero.
+    assert frame["Margin"].iloc[0] == pytest.approx(19)
+    assert pd.isna(frame["Margin"].iloc[1])
+    assert spec["tooltip"]["valueFormatter"].endswith("%%")
+    assert spec["yAxis"]["axisLabel"]["formatter"].endswith("%")
+
+
+def test_trend_of_a_month_adds_a_sum_up_and_cuts_the_comparison_alike() -> None:
+    days = [date(2026, 1, 30), date(2026, 1, 31), date(2026, 2, 1), date(2026, 2, 28)]
+    sales = pd.DataFrame({"sale_date": days, "orders": [Decimal(1), Decimal(2), Decimal(4), Decimal(8)]})
+    past = sales.assign(sale_date=[day.replace(year=2025) for day in days])
+    spec = charts.trend(
+        sales, past, _span("2026-01-30", "2026-02-28"), _span("2025-01-30", "2025-02-28"), DOLLARS,
+        measure=MEASURES["orders"], grain="Month",
+    )  # fmt: skip
+    frame = spec["dataset"]["source"]
+    assert list(frame["Day"]) == ["Jan", "Feb"]
+    assert list(frame["Orders"]) == [3, 12]
+    assert list(frame["Comparison"]) == [3, 12]
+    assert [series["lineStyle"]["type"] for series in spec["series"]] == ["solid", "dashed"]
+
+
+def test_axis_of_a_rate_near_the_whole_ends_at_the_whole() -> None:
+    sales = pd.DataFrame({
+        "sale_date": [date(2026, 3, 1), date(2026, 3, 2)],
+        "delivered_on_time_lines": [Decimal(82), Decimal(99)],
+        "delivered_lines": [Decimal(100), Decimal(100)],
+    })  # fmt: skip
+    on_time = MEASURES["on_time_rate"]
+    axis = charts.trend(sales, None, _span("2026-03-01", "2026-03-02"), None, DOLLARS, measure=on_time)["yAxis"]
+    assert (axis["min"], axis["max"]) == (80, 100)
+    assert (axis["max"] - axis["min"]) % axis["interval"] == 0
+
+
+def test_bullet_of_a_place_without_target_says_so() -> None:
+    places = pd.DataFrame({
+        "place": ["North", "South"],
+        "net_sales": [Decimal(90), Decimal(70)],
+        "target_net_sales": [Decimal(200), None],
+        "target_to_date": [Decimal(100), None],
+        "gap": [Decimal(-10), None],
+        "attainment_rate": [Decimal("0.9"), None],
+    })  # fmt: skip
+    frame = charts.bullets(places, DOLLARS)["dataset"]["source"]
+    assert list(frame["Text"]) == ["90.0% · −$10", "no target"]
+    assert list(frame["End"]) == [200, 70]
+
+
+def test_equal_cells_are_drawn_and_many_go_without_figures() -> None:
+    cells = pd.DataFrame({"column": ["a", "b"], "row": ["Mon", "Mon"], "value": [Decimal(5), Decimal(5)]})
+    spec = charts.heat(cells, DOLLARS, ["a", "b"], ["Mon"], room=2)
+    assert spec["visualMap"]["min"] < spec["visualMap"]["max"]
+    assert spec["series"][0]["label"]["show"]
+    assert not charts.heat(cells, DOLLARS, ["a", "b"], ["Mon"], room=1)["series"][0]["label"]["show"]
+
+
 def test_movers_need_a_minimum_of_sales() -> None:
     products = pd.DataFrame({
         "product_name": ["large", "small", "gone"],

@@ -19,8 +19,18 @@ def calls(file: Path) -> Iterator[ast.Call]:
 
 
 def test_every_parameter_that_a_widget_binds_is_known_to_saved_views() -> None:
-    """Those whose key stands at the widget; an end-to-end test asks the pages for the rest."""
-    bound = {
+    """Those whose key stands at the widget or at a switch; an end-to-end test asks the pages for the rest."""
+    switches = {
+        last.value
+        for file in FILES
+        for call in calls(file)
+        if isinstance(call.func, ast.Attribute)
+        and call.func.attr in ("choice", "heading")
+        and isinstance(last := call.args[-1], ast.Constant)
+        and len(call.args) > 1
+    }
+    assert {"rank", "weekdays", "target-of"} <= switches
+    bound = switches | {
         key.value
         for file in FILES
         for call in calls(file)
