@@ -102,6 +102,7 @@ def test_every_answer_has_the_headers(dashboard: str, path: str) -> None:
             headers = answer.headers
     except urllib.error.HTTPError as error:
         headers = error.headers
+        error.close()
     assert {name: headers[name] for name in security.HEADERS} == security.HEADERS
 
 
@@ -117,6 +118,7 @@ def test_the_event_route_tells_a_number_and_nothing_else(dashboard: str, warehou
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(urllib.request.Request(route, data=b"{}"), timeout=5)
     assert refused.value.code == 405
+    refused.value.close()
 
 
 def test_sigterm_ends_the_server_while_pages_are_open(warehouse: Warehouse, page: Page, tmp_path: Path) -> None:
