@@ -18,7 +18,8 @@ final as (
         {{ distinct_orders() }} as orders,
         {{ line_measures() }}
     from lines
-    group by sale_date, store_id, sales_region, sales_channel, sales_representative, product_id, product_category, currency
+    group by
+        sale_date, store_id, sales_region, sales_channel, sales_representative, product_id, product_category, currency
 )
 
 select * from final
