@@ -66,7 +66,7 @@ def test_charts_events_and_downloads_work_under_the_policy(page: Page, dashboard
     warehouse.sql("update ops.mart_version set mart_version = mart_version + 1")
     [(version,)] = warehouse.sql("select mart_version from ops.mart_version")
     warehouse.sql(TOLD)
-    expect(page.get_by_text(f"Version {version}")).to_be_visible()
+    expect(page.get_by_role("button", name=f"Version {version}")).to_be_visible()
     page.goto(f"{dashboard}/pipeline")
     with page.expect_download() as download:
         page.get_by_role("button", name="Download CSV").click()
