@@ -176,7 +176,8 @@ def _visit(page: Page, address: str) -> None:
 
 
 def _card(page: Page) -> Locator:
-    return page.get_by_test_id("stMetric").filter(has_text="Total sales")
+    # The first: while a page is drawn anew, what it showed before may still be there.
+    return page.get_by_test_id("stMetric").filter(has_text="Total sales").first
 
 
 def _click_first_bar(page: Page, dimension: str) -> None:
