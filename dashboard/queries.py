@@ -200,10 +200,7 @@ def mart_of(scope: Scope, by: tuple[str, ...] = ()) -> str:
 def _sales(scope: Scope, start: date, end: date, by: tuple[str, ...]) -> Select[Any]:
     groups: list[ColumnClause[Any]] = [column("sale_date" if name == "date" else DIMENSIONS[name]) for name in by]
     sums: list[ColumnClause[Any]] = [column(name) for name in MEASURES]
-    conditions = [
-        column("currency") == scope.currency,
-        *(column(DIMENSIONS[name]).in_(values) for name, values in scope.kept),
-    ]
+    conditions = _in_scope(scope)
     mart = mart_of(scope, by)
 
     def part(name: str, dates: ColumnElement[bool]) -> Select[Any]:
@@ -224,6 +221,13 @@ def _sales(scope: Scope, start: date, end: date, by: tuple[str, ...]) -> Select[
         .having(func.count() > 0)
         .order_by(*keys)
     )
+
+
+def _in_scope(scope: Scope) -> list[ColumnElement[bool]]:
+    return [
+        column("currency") == scope.currency,
+        *(column(DIMENSIONS[name]).in_(values) for name, values in scope.kept),
+    ]
 
 
 def _whole_months(start: date, end: date) -> tuple[date, date]:
@@ -305,7 +309,7 @@ def dates_of_page(
 def count_lines(reader: str, version: int, lines: Lines) -> int:
     """How many lines there are: of a search COUNTED + 1 at most, else from the daily marts, whatever their number."""
     if not lines.search:
-        found = read_sales(lines.scope, lines.start, lines.end, ())
+        found = sales(version, lines.scope, lines.start, lines.end, ())
         return int(found["lines"].iloc[0]) if len(found) else 0
     some = _lines(lines).order_by(None).limit(COUNTED + 1).subquery()
     rows, _ = _run(select(func.count()).select_from(some), reader=reader)
@@ -364,11 +368,7 @@ def files_of(version: int, scope: Scope, day: date, limit: int) -> pd.DataFrame:
             func.sum(column("net_amount")).label("net_amount"),
         )
         .select_from(table("kpi_order_lines", schema="kpi"))
-        .where(
-            column("sale_date") == day,
-            column("currency") == scope.currency,
-            *(column(DIMENSIONS[name]).in_(values) for name, values in scope.kept),
-        )
+        .where(column("sale_date") == day, *_in_scope(scope))
         .group_by(column("file_id"))
         .subquery("held")
     )
@@ -390,11 +390,7 @@ def _shown(customers: bool) -> list[ColumnClause[Any]]:
 
 
 def _lines(lines: Lines) -> Select[Any]:
-    conditions: list[ColumnElement[bool]] = [
-        column("sale_date").between(lines.start, lines.end),
-        column("currency") == lines.scope.currency,
-        *(column(DIMENSIONS[name]).in_(values) for name, values in lines.scope.kept),
-    ]
+    conditions = [column("sale_date").between(lines.start, lines.end), *_in_scope(lines.scope)]
     if lines.search:
         identifiers = ["sale_id", "product_id", *(["customer_id"] if lines.customers else [])]
         name: ColumnClause[str] = column("product_name")
