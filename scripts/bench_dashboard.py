@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,10 +14,11 @@ from statistics import median, quantiles
 
 import psycopg
 import sqlalchemy as sa
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 from sqlalchemy.event import listen
 from streamlit.testing.v1 import AppTest
 
+from scripts.screenshots import chromium
 from scripts.stack import REPOSITORY
 
 SETTLED = "[data-testid=stApp][data-test-script-state=notRunning]"
@@ -118,15 +118,6 @@ def serving(dashboard_url: str, folder: Path) -> Iterator[tuple[str, int]]:
         finally:
             process.terminate()
             process.wait(30)
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def settle(page: Page) -> None:

@@ -1,10 +1,12 @@
 """`make screenshots`: the pages of the running demo as the README and the docs show them."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from scripts.stack import REPOSITORY, STACK
 
@@ -27,9 +29,7 @@ SHOTS: dict[str, tuple[str, int, int, Literal["light", "dark"]]] = {  # file: pa
 def main(folder: Path = REPOSITORY / "docs" / "images") -> None:
     """Overwrite the pictures in the folder."""
     address = f"http://127.0.0.1:{STACK.env()['STACK_DASHBOARD_PORT']}"
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with chromium() as browser:
         for name, (path, width, height, scheme) in SHOTS.items():
             page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
             page.goto(address + path)
@@ -38,6 +38,15 @@ def main(folder: Path = REPOSITORY / "docs" / "images") -> None:
             page.wait_for_timeout(1500)  # the charts' entrance
             page.screenshot(path=folder / name)
             page.close()
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The machine's own Chromium, headless."""
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
         browser.close()
 
 

@@ -1,7 +1,6 @@
 """A running dashboard and a browser for it, over a warehouse that has been built and holds sales."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,12 +16,13 @@ from typing import Any
 import psycopg
 import pytest
 import streamlit as st
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from streamlit.testing.v1 import AppTest
 
 from dashboard.settings import settings
 from loader.pipeline import Pipeline
 from scripts.csv_generator import sheet
+from scripts.screenshots import chromium
 from scripts.stack import REPOSITORY, Stack
 from tests.conftest import World, eventually, new_world
 
@@ -133,11 +133,8 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with chromium() as started:
         yield started
-        started.close()
 
 
 def free_port() -> int:
