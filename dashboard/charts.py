@@ -368,8 +368,7 @@ def stacked(daily: pd.DataFrame, span: Span, columns: dict[str, str], tooltip: s
     cuts = _cuts(days, grain)
     frame = pd.DataFrame({"Day": [_day(days[cut], days, grain) for cut in cuts]})
     for column, name in columns.items():
-        known = dict(zip(daily["sale_date"], daily[column], strict=True))
-        frame[name] = _added([known.get(day, Decimal(0)) for day in days], cuts)
+        frame[name] = _figures(Measure(column, name, Kind.COUNT, column), daily, days, cuts, cumulative=False)
     return {
         "dataset": {"source": frame},
         "grid": {"left": 4, "right": 12, "top": 34, "bottom": 4, "containLabel": True},
@@ -593,8 +592,3 @@ def _percent(share: Decimal | None) -> float | None:
 def _reach(frame: pd.DataFrame) -> float:
     """The largest of all values, for the end of an axis."""
     return float(frame.max().max()) or 1
-
-
-def _added(values: list[Decimal], cuts: list[int]) -> list[float]:
-    ends = [*cuts[1:], len(values)]
-    return [float(sum(values[cut:end])) for cut, end in zip(cuts, ends, strict=True)]

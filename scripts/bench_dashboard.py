@@ -2,13 +2,7 @@
 
 import itertools
 import os
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -18,7 +12,7 @@ from playwright.sync_api import Page
 from sqlalchemy.event import listen
 from streamlit.testing.v1 import AppTest
 
-from scripts.screenshots import chromium
+from scripts.browser import chromium, serving
 from scripts.stack import REPOSITORY
 
 SETTLED = "[data-testid=stApp][data-test-script-state=notRunning]"
@@ -82,9 +76,9 @@ def measure(dashboard_url: str, admin_url: str, folder: Path, rounds: int = 5) -
             each.goto(address)
             settle(each)
         time.sleep(5)
-        before = cpu_seconds(server)
+        before = cpu_seconds(server.pid)
         time.sleep(60)
-        idle = (cpu_seconds(server) - before) / 60 / SESSIONS
+        idle = (cpu_seconds(server.pid) - before) / 60 / SESSIONS
         lines.append((f"idle, share of a core per session, {SESSIONS} open", f"{idle:.2%}", "0.1%"))
         faults = click_around(pages, seconds=60)
         lines.append((f"{SESSIONS} users clicking for a minute", f"{faults[0]} clicks, {faults[1]} errors", "0 errors"))
@@ -97,27 +91,6 @@ def measure(dashboard_url: str, admin_url: str, folder: Path, rounds: int = 5) -
         ("slowest statement of a page, year to date", f"{slow['YTD'][0] * 1000:.0f} ms ({slow['YTD'][1]})", "–")
     )
     return lines
-
-
-@contextmanager
-def serving(dashboard_url: str, folder: Path) -> Iterator[tuple[str, int]]:
-    """A dashboard of its own: its address and its process id."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "dashboard/server.py", "--server.address", "127.0.0.1"]
-    command += ["--server.port", str(port), "--server.headless", "true", "--server.fileWatcherType", "none"]
-    environment = os.environ | {"DASHBOARD_DATABASE_URL": dashboard_url}
-    with (folder / "dashboard.log").open("w") as log:
-        process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=log, stderr=log)
-        try:
-            address = f"http://127.0.0.1:{port}"
-            while not answers(f"{address}/_stcore/health"):
-                time.sleep(0.1)
-            yield address, process.pid
-        finally:
-            process.terminate()
-            process.wait(30)
 
 
 def settle(page: Page) -> None:
@@ -195,14 +168,6 @@ def slowest_statements(dashboard_url: str) -> dict[str, tuple[float, str]]:
 def cpu_seconds(process_id: int) -> float:
     fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=1) as answer:  # noqa: S310  # our own server
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 def p95(values: list[float]) -> float:

@@ -1,13 +1,9 @@
 """`make screenshots`: the pages of the running demo as the README and the docs show them."""
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import Browser, sync_playwright
-
+from scripts.browser import chromium
 from scripts.stack import REPOSITORY, STACK
 
 SHOTS: dict[str, tuple[str, int, int, Literal["light", "dark"]]] = {  # file: path, width, height, colour scheme
@@ -38,16 +34,6 @@ def main(folder: Path = REPOSITORY / "docs" / "images") -> None:
             page.wait_for_timeout(1500)  # the charts' entrance
             page.screenshot(path=folder / name)
             page.close()
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """The machine's own Chromium, headless."""
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 if __name__ == "__main__":

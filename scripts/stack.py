@@ -210,6 +210,11 @@ def _port(name: str, previous: str | None, preferred: int) -> int:
     for port in (previous or 0, preferred):
         if int(port) and _free(int(port)):
             return int(port)
+    return free_port()
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,16 +1,8 @@
 """A running dashboard and a browser for it, over a warehouse that has been built and holds sales."""
 
-import os
-import socket
-import subprocess
-import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -21,14 +13,13 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.settings import settings
 from loader.pipeline import Pipeline
+from scripts.browser import chromium, serving
 from scripts.csv_generator import sheet
-from scripts.screenshots import chromium
 from scripts.stack import REPOSITORY, Stack
-from tests.conftest import World, eventually, new_world
+from tests.conftest import World, new_world
 
 LAST_DAY = date(2026, 3, 31)
 DAYS = 60
-START_SECONDS = 60
 APP = REPOSITORY / "dashboard" / "app.py"
 EVERYTHING = "customers,rejects,editor"
 DEADLINE = 20_000
@@ -75,35 +66,10 @@ def warehouse(sales: World) -> Warehouse:
 @pytest.fixture(scope="session")
 def dashboard(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a dashboard over the warehouse, on which everybody may see everything."""
-    with serving(warehouse, tmp_path_factory.mktemp("dashboard"), DASHBOARD_ANONYMOUS_ROLES=EVERYTHING) as (address, _):
+    with serving(
+        warehouse.dashboard_url, tmp_path_factory.mktemp("dashboard"), DASHBOARD_ANONYMOUS_ROLES=EVERYTHING
+    ) as (address, _):
         yield address
-
-
-@contextmanager
-def serving(
-    warehouse: Warehouse, folder: Path, *options: str, port: int = 0, **env: str
-) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A dashboard process of its own, with settings of its own: its address and the process."""
-    port = port or free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "dashboard/server.py", "--server.address", "127.0.0.1"]
-    command += ["--server.port", str(port), "--server.headless", "true", "--server.fileWatcherType", "none", *options]
-    log = folder / "streamlit.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=REPOSITORY,
-            env={**os.environ, "DASHBOARD_DATABASE_URL": warehouse.dashboard_url, **env},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            eventually(
-                f"the dashboard, whose log is {log}", lambda: _answers(f"http://127.0.0.1:{port}/_stcore/health")
-            )
-            yield f"http://127.0.0.1:{port}", process
-        finally:
-            process.terminate()
-            process.wait(START_SECONDS)
 
 
 @pytest.fixture
@@ -135,17 +101,3 @@ def page(browser: Browser) -> Iterator[Page]:
 def browser() -> Iterator[Browser]:
     with chromium() as started:
         yield started
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=1) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False

@@ -10,9 +10,11 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 from streamlit.testing.v1 import AppTest
 
+from scripts.bench_dashboard import PUBLISH
+from scripts.browser import serving
 from scripts.csv_generator import sheet
 from tests.conftest import World
-from tests.e2e.conftest import LAST_DAY, READY, Warehouse, forget, serving
+from tests.e2e.conftest import LAST_DAY, READY, Warehouse, forget
 
 PAGES = ("/pipeline", "/")  # not the default page first: a fresh server must give it the shell too
 NET_SALES_28_DAYS = """
@@ -34,12 +36,6 @@ ADDED_SALE = """
     from kpi.kpi_daily_sales as sold
     where currency = (select currency from kpi.kpi_daily_sales group by currency order by sum(net_sales) desc limit 1)
     order by sale_date desc limit 1
-"""
-PUBLISH = """
-    with published as (
-        update ops.mart_version set mart_version = mart_version + 1, published_at = now() returning mart_version
-    )
-    select pg_notify('mart_version', mart_version::text) from published
 """
 
 
@@ -151,7 +147,7 @@ def test_published_version_changes_a_card_without_reload(page: Page, dashboard: 
 
 def test_a_dropped_sheet_changes_the_card_without_reload(page: Page, world: World, tmp_path: Path) -> None:
     warehouse = Warehouse(world.env["DASHBOARD_DATABASE_URL"], world.env["ADMIN_DATABASE_URL"])
-    with serving(warehouse, tmp_path) as (address, _), world.process("watch"), world.process("run"):
+    with serving(warehouse.dashboard_url, tmp_path) as (address, _), world.process("watch"), world.process("run"):
         page.goto(address)
         expect(page.get_by_text("No sales yet")).to_be_visible()
         page.evaluate("window.notReloaded = true")

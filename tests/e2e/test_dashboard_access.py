@@ -12,7 +12,9 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import queries
 from dashboard.queries import Problem, Unavailable
-from tests.e2e.conftest import READY, Warehouse, free_port, serving
+from scripts.browser import serving
+from scripts.stack import free_port
+from tests.e2e.conftest import READY, Warehouse
 from tests.e2e.oidc import CLIENT_ID, CLIENT_SECRET, Provider, provider
 
 HOURS = 12
@@ -48,7 +50,7 @@ def door(identity: Provider, warehouse: Warehouse, tmp_path_factory: pytest.Temp
     options = ("--secrets.files", str(folder / "secrets.toml"))
     # What anonymous people may see has no meaning where people sign in.
     roles = {"DASHBOARD_ANONYMOUS_ROLES": "customers,rejects,editor", "DASHBOARD_ROLES_CLAIM": "realm_access.roles"}
-    with serving(warehouse, folder, *options, port=port, **roles) as (address, _):
+    with serving(warehouse.dashboard_url, folder, *options, port=port, **roles) as (address, _):
         yield address
 
 

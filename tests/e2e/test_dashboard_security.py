@@ -15,9 +15,10 @@ from playwright.sync_api import ConsoleMessage, Page, expect
 from streamlit.testing.v1 import AppTest
 
 from dashboard import push, saved, security
-from scripts.stack import REPOSITORY
+from scripts.browser import serving
+from scripts.stack import REPOSITORY, free_port
 from tests.conftest import eventually
-from tests.e2e.conftest import READY, Warehouse, free_port, serving
+from tests.e2e.conftest import READY, Warehouse
 
 PATHS = [f"/{path}" for path in (*saved.PAGES, "alerts")]
 TOLD = "select pg_notify('mart_version', '0')"
@@ -122,7 +123,7 @@ def test_the_event_route_tells_a_number_and_nothing_else(dashboard: str, warehou
 
 
 def test_sigterm_ends_the_server_while_pages_are_open(warehouse: Warehouse, page: Page, tmp_path: Path) -> None:
-    with serving(warehouse, tmp_path) as (address, process):
+    with serving(warehouse.dashboard_url, tmp_path) as (address, process):
         page.goto(address)
         expect(page.locator(READY)).to_be_visible()
         server = ("127.0.0.1", int(address.rsplit(":", 1)[1]))

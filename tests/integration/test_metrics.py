@@ -15,10 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from loader.events import encode
 from scripts.csv_generator import sheet
-from scripts.stack import REPOSITORY
+from scripts.stack import REPOSITORY, free_port
 from tests.conftest import World, eventually
 from tests.integration.test_delivery import publish
-from tests.unit.test_metrics import check, free_port, get
+from tests.unit.test_metrics import check, get
 
 SHEETS = [sheet(7, date(2026, 3, day), rows=40, bad_ratio=0.05) for day in range(1, 4)]
 

@@ -24,15 +24,11 @@ from loader.events import FileArrived
 from loader.pipeline import Outcome
 from loader.settings import Settings
 from loader.validation import Counts
+from scripts.stack import free_port
 from tests.conftest import eventually
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ARRIVAL = FileArrived("sales", "CSV/a-key-that-nobody-may-see.csv", datetime.now(UTC))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def settings(**given: str) -> Settings:

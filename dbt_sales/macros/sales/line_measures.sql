@@ -36,3 +36,21 @@
 {% macro distinct_orders() -%}
         count(distinct (feed, sale_id)) filter (where line_type = 'sale')
 {%- endmacro %}
+
+{% macro daily_place_sums(members) -%}
+    select
+        sale_date,
+        store_id,
+        sales_region,
+        sales_channel,
+        sales_representative,
+        {%- for member in members %}
+        {{ member }},
+        {%- endfor %}
+        currency,
+        {{ distinct_orders() }} as orders,
+        {{ line_measures() }}
+    from (select * from {{ ref('fct_sales_lines') }}) as line
+    group by
+        sale_date, store_id, sales_region, sales_channel, sales_representative, {{ members | join(', ') }}, currency
+{%- endmacro %}
