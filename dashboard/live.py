@@ -12,14 +12,28 @@ from dashboard.queries import Freshness, Problem, Unavailable
 
 BELL_SHOWS = 5
 POLL_SECONDS = 30  # where a proxy keeps the events back
+# A browser opens six connections to a place at most, so its tabs share one stream: that which holds the lock passes on
+# what it hears. Without locks, which browsers have under https and on localhost only, each tab has a stream of its own.
 LISTEN = """
+function listen(path, tell) {
+  const channel = new BroadcastChannel(path);
+  const end = new AbortController();
+  const stream = () => new Promise((ended) => {
+    const events = new EventSource(path);
+    events.onmessage = (event) => { tell(Number(event.data)); channel.postMessage(Number(event.data)); };
+    end.signal.addEventListener("abort", () => { events.close(); ended(); });
+  });
+  channel.onmessage = (event) => tell(event.data);
+  if (navigator.locks) navigator.locks.request(path, { signal: end.signal }, stream).catch(() => {});
+  else stream();
+  setTimeout(() => tell(0));  // what changed since the page was drawn, another tab may have been told already
+  return () => { end.abort(); channel.close(); };
+}
+
 export default function ({ data, setTriggerValue, parentElement }) {
   const place = parentElement.host ?? parentElement;
-  if (!place.changes) {
-    place.changes = new EventSource(data.path);
-    place.changes.onmessage = (event) => setTriggerValue("change", Number(event.data));
-  }
-  return () => { place.changes.close(); place.changes = undefined; };
+  place.unlisten ??= listen(data.path, (count) => setTriggerValue("change", count));
+  return () => { place.unlisten(); place.unlisten = undefined; };
 }
 """
 _listen = st.components.v2.component("changes", js=LISTEN)

@@ -145,6 +145,19 @@ def test_published_version_changes_a_card_without_reload(page: Page, dashboard: 
     expect(card).to_have_text(before, use_inner_text=True)
 
 
+def test_every_tab_of_a_browser_hears_of_a_published_version(page: Page, dashboard: str, warehouse: Warehouse) -> None:
+    """More of them than a browser opens connections to one place."""
+    tabs = [page, *(page.context.new_page() for _ in range(7))]
+    for tab in tabs:
+        tab.goto(dashboard)
+        expect(_metric(tab, "Total sales")).to_be_visible()
+    tabs[0].close()  # that which listened for all
+    warehouse.sql(PUBLISH)
+    [(version,)] = warehouse.sql("select mart_version from ops.mart_version")
+    for tab in tabs[1:]:
+        expect(tab.get_by_role("button", name=f"Version {version}")).to_be_visible()
+
+
 def test_a_dropped_sheet_changes_the_card_without_reload(page: Page, world: World, tmp_path: Path) -> None:
     warehouse = Warehouse(world.env["DASHBOARD_DATABASE_URL"], world.env["ADMIN_DATABASE_URL"])
     with serving(warehouse.dashboard_url, tmp_path) as (address, _), world.process("watch"), world.process("run"):
