@@ -221,23 +221,24 @@ def bench_small(bench: Bench) -> str:
 def bench_latency(bench: Bench, sheets: int = 20) -> str:
     """Seconds from the end of a PUT to the NOTIFY of the published version, one sheet after the other.
 
-    With no history, with ten times `--rows` lines of it, with twenty; and how long a `dbt build` in a shell takes.
+    With no history, with ten times `--rows` lines of it, with twenty; and how long a `dbt build` in a shell takes where
+    there is none: with ten million lines, it has every mart built anew and every test look at all of it, for minutes.
     """
     lines: list[tuple[str, ...]] = []
-    base = 0.0
+    base = build = 0.0
     with psycopg.connect(bench.url, autocommit=True) as database:
         for turn, (earlier, parts) in enumerate(((0, 0), (0, 10), (10, 20))):
             add_history(bench, database, range(earlier, parts))
             with running("run"), running("watch"):
                 arrivals = arrivals_at_marts(bench, turn, sheets)
             p50, p95 = median(arrivals), quantiles(arrivals, n=20, method="inclusive")[-1]
-            build = seconds(lambda: dbt("build"))
             base = base or p50
+            build = build or seconds(lambda: dbt("build"))
             ratios = f"{p50 / base:.2f}", f"{p50 / build:.2f}"
-            lines.append((f"{parts * bench.rows:,}", f"{p50:.2f} s", f"{p95:.2f} s", f"{build:.1f} s", *ratios))
+            lines.append((f"{parts * bench.rows:,}", f"{p50:.2f} s", f"{p95:.2f} s", *ratios))
     return table(
         f"PUT to published marts: {sheets} sheets of 10,000 lines, a look every {bench.settings.watch_seconds:g} s",
-        ("lines of history", "p50", "p95", "one `dbt build`", "p50 ÷ without history", "p50 ÷ `dbt build`"),
+        ("lines of history", "p50", "p95", "p50 ÷ without history", f"p50 ÷ a `dbt build` without it ({build:.0f} s)"),
         lines,
     )
 

@@ -111,20 +111,59 @@ from measured
 group by sale_date, product_id, currency;
 
 -- name: kpi_daily_place_category_sales
-select
-    sale_date, store_id, sales_region, sales_channel, sales_representative, product_category, currency,
-    count(distinct (feed, sale_id)) filter (where line_type = 'sale') as orders,
-    sum(columns('m_(.*)')) as '\1'
-from measured
-group by sale_date, store_id, sales_region, sales_channel, sales_representative, product_category, currency;
+-- An order is counted where its first line of the category was sold.
+with placed as (
+    select
+        sale_date, currency, product_category,
+        first(store_id order by file_id, row_number) as store_id,
+        first(sales_region order by file_id, row_number) as sales_region,
+        first(sales_channel order by file_id, row_number) as sales_channel,
+        first(sales_representative order by file_id, row_number) as sales_representative
+    from measured
+    where line_type = 'sale'
+    group by sale_date, currency, product_category, feed, sale_id
+), counted as (
+    select sale_date, store_id, sales_region, sales_channel, sales_representative, product_category, currency, count(*) as orders
+    from placed
+    group by all
+), summed as (
+    select
+        sale_date, store_id, sales_region, sales_channel, sales_representative, product_category, currency,
+        sum(columns('m_(.*)')) as '\1'
+    from measured
+    group by sale_date, store_id, sales_region, sales_channel, sales_representative, product_category, currency
+)
+select summed.*, coalesce(orders, 0) as orders
+from summed
+left join counted using (sale_date, store_id, sales_region, sales_channel, sales_representative, product_category, currency);
 
 -- name: kpi_daily_place_product_sales
-select
-    sale_date, store_id, sales_region, sales_channel, sales_representative, product_id, product_category, currency,
-    count(distinct (feed, sale_id)) filter (where line_type = 'sale') as orders,
-    sum(columns('m_(.*)')) as '\1'
-from measured
-group by sale_date, store_id, sales_region, sales_channel, sales_representative, product_id, product_category, currency;
+-- As above, of the product.
+with placed as (
+    select
+        sale_date, currency, product_id,
+        first(store_id order by file_id, row_number) as store_id,
+        first(sales_region order by file_id, row_number) as sales_region,
+        first(sales_channel order by file_id, row_number) as sales_channel,
+        first(sales_representative order by file_id, row_number) as sales_representative,
+        first(product_category order by file_id, row_number) as product_category
+    from measured
+    where line_type = 'sale'
+    group by sale_date, currency, product_id, feed, sale_id
+), counted as (
+    select sale_date, store_id, sales_region, sales_channel, sales_representative, product_id, product_category, currency, count(*) as orders
+    from placed
+    group by all
+), summed as (
+    select
+        sale_date, store_id, sales_region, sales_channel, sales_representative, product_id, product_category, currency,
+        sum(columns('m_(.*)')) as '\1'
+    from measured
+    group by sale_date, store_id, sales_region, sales_channel, sales_representative, product_id, product_category, currency
+)
+select summed.*, coalesce(orders, 0) as orders
+from summed
+left join counted using (sale_date, store_id, sales_region, sales_channel, sales_representative, product_id, product_category, currency);
 
 -- name: kpi_products
 select distinct product_id from measured;

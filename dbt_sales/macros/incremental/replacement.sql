@@ -28,7 +28,7 @@
             {% if this.schema == 'core' -%}
             {% if config.get('next_index') %}create index on {{ next }} ({{ config.get('next_index') }});{% endif %}
 
-            analyze {{ next }};
+            analyze {{ next }}{{ ' (' ~ config.get('next_statistics') | join(', ') ~ ')' if config.get('next_statistics') }};
             {%- endif %}
 
             insert into ops.replacements (relation, statement)

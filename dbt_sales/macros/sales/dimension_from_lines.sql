@@ -30,58 +30,79 @@ first_new_lines as (
     group by {{ key }}
 ),
 
-members as (
-    select {{ key }} from first_new_lines
-    union
-    select {{ key }} from {{ lines }} where sale_date = any({{ affected_dates() }})
+losing as (
+    select distinct {{ key }}
+    from {{ lines }}
+    where sale_date = any({{ affected_dates() }})
 ),
 
-{# A range of one key, in the order of the index on key and date: with equality the planner may walk the index on the
-   date alone, through the whole history of a member that is new or rare. -#}
-spans as (
+{# What the run leaves of a member: the published row, where lines only come to it; of one that loses lines, whose row may
+   tell of these, what its lines of other dates say. `offset 0` has the index asked for one member after the other. -#}
+left_alone as (
+    select published.*
+    from (select {{ key }} from first_new_lines except select {{ key }} from losing) as gaining
+    cross join lateral (
+        select
+            {%- for name in [key] + described %}
+            {{ name }},
+            {%- endfor %}
+            first_line_date,
+            last_line_date
+        from {{ this }} as member
+        where member.{{ key }} = gaining.{{ key }}
+        offset 0
+    ) as published
+    union all
     select
-        members.{{ key }},
-        least(first_new_lines.sale_date, first_line.sale_date) as first_line_date,
-        greatest(last_new_lines.sale_date, last_line.sale_date) as last_line_date,
-        last_line.sale_date as last_kept_date
-    from members
-    left join first_new_lines using ({{ key }})
+        losing.{{ key }},
+        {%- for name in described %}
+        described.{{ name }},
+        {%- endfor %}
+        first_line.sale_date as first_line_date,
+        last_line.sale_date as last_line_date
+    from losing
     left join last_new_lines using ({{ key }})
+    {#- A range of one key, in the order of the index on key and date: with equality the planner may walk the index on
+        the date alone, through the whole history of a member that is new or rare. #}
     {%- for name, direction in [('first_line', 'asc'), ('last_line', 'desc')] %}
     left join lateral (
         select line.sale_date
         from {{ lines }} as line
         where
-            line.{{ key }} between members.{{ key }} and members.{{ key }}
+            line.{{ key }} between losing.{{ key }} and losing.{{ key }}
             and line.sale_date != all({{ affected_dates() }})
         order by line.{{ key }} {{ direction }}, line.sale_date {{ direction }}
         limit 1
     ) as {{ name }} on true
     {%- endfor %}
-),
-
-final as (
-    select
-        spans.{{ key }},
-        {%- for name in described %}
-        case when last_new_lines.sale_date = spans.last_line_date then last_new_lines.{{ name }} else kept.{{ name }} end
-            as {{ name }},
-        {%- endfor %}
-        spans.first_line_date,
-        spans.last_line_date
-    from spans
-    left join last_new_lines using ({{ key }})
     left join lateral (
         select *
         from {{ lines }} as line
         where
-            line.{{ key }} = spans.{{ key }}
-            and line.sale_date = spans.last_kept_date
-            and spans.last_line_date = spans.last_kept_date -- within: of the others no line is read
+            line.{{ key }} = losing.{{ key }}
+            and line.sale_date = last_line.sale_date
+            and last_line.sale_date > coalesce(last_new_lines.sale_date, '-infinity') -- within: else no line is read
         order by
             {{- last_line_first(attributes) }}
         limit 1
-    ) as kept on true
+    ) as described on true
+),
+
+final as (
+    select
+        {{ key }},
+        {%- for name in described %}
+        case
+            when coalesce(last_new_lines.sale_date < left_alone.last_line_date, last_new_lines.sale_date is null)
+                then left_alone.{{ name }}
+            else last_new_lines.{{ name }}
+        end as {{ name }},
+        {%- endfor %}
+        least(first_new_lines.sale_date, left_alone.first_line_date) as first_line_date,
+        greatest(last_new_lines.sale_date, left_alone.last_line_date) as last_line_date
+    from first_new_lines
+    inner join last_new_lines using ({{ key }})
+    full join left_alone using ({{ key }})
 )
 {%- else -%}
 with last_lines as (

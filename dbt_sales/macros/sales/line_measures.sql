@@ -38,6 +38,8 @@
 {%- endmacro %}
 
 {% macro daily_place_sums(members) -%}
+    {#- The lines of an order may lie in several places: it is counted once for each of the first of `members`, where its
+        first line of that was sold. -#}
     select
         sale_date,
         store_id,
@@ -48,9 +50,17 @@
         {{ member }},
         {%- endfor %}
         currency,
-        {{ distinct_orders() }} as orders,
+        count(*) filter (where line_type = 'sale' and nth = 1) as orders,
         {{ line_measures() }}
-    from (select * from {{ ref('fct_sales_lines') }}) as line
+    from (
+        select
+            *,
+            row_number() over (
+                partition by sale_date, currency, feed, sale_id, {{ members | first }}, line_type
+                order by file_id, row_number
+            ) as nth
+        from {{ ref('fct_sales_lines') }}
+    ) as line
     group by
         sale_date, store_id, sales_region, sales_channel, sales_representative, {{ members | join(', ') }}, currency
 {%- endmacro %}

@@ -1,4 +1,3 @@
-{# The second index holds what the history of a customer is read for, so that it is read from it alone. #}
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
@@ -6,10 +5,7 @@
     next_index='sale_id',
     indexes=[
         {'columns': ['sale_date', 'feed', 'sale_id'], 'unique': true},
-        {'columns': [
-            'customer_id', 'sale_date', 'ordered_at', 'feed', 'sale_id', 'currency', 'order_status', 'gross_amount',
-            'discount_amount'
-        ]},
+        {'columns': ['customer_id', 'sale_date']},
         {'columns': ['sale_id']},
     ],
 ) }}

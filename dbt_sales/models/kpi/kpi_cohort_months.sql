@@ -20,5 +20,5 @@
     sums=['active_customers', 'repeat_customers', 'orders', 'net_sales', 'customers'],
     new=cohort_month_sums(history_after(days, columns)),
     old=cohort_month_sums(history_before(days, columns)),
-    known=known_of(members, days, columns, ordered='first.orders > 0'),
+    known=known_of(members, days, columns, ordered='first.orders > 0', since=first_affected_month()),
 ) }}
