@@ -344,14 +344,16 @@ def stream_lines(reader: str, lines: Lines, limit: int, size: int = 10_000) -> I
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def order(reader: str, version: int, wanted: Order, customers: bool) -> pd.DataFrame:
-    """All lines of one order, with its returns of later days."""
-    shown = _shown(customers)
+    """All lines of the order that a line of this number and day is of, and its returns until the number comes again."""
+    [days] = _rows("order_days", feed=wanted.feed, sale_id=wanted.sale_id, line_date=wanted.sale_date)
+    day: ColumnClause[date] = column("sale_date")
+    ordered, again = days["order_date"], days["next_date"] or date.max
     of_order = and_(column("feed") == wanted.feed, column("sale_id") == wanted.sale_id)
-    lines = select(*shown).select_from(table("kpi_order_lines", schema="kpi")).where(of_order)
+    lines = select(*_shown(customers)).select_from(table("kpi_order_lines", schema="kpi")).where(of_order)
     rows, columns = _run(
         union_all(
-            lines.where(column("sale_date") == wanted.sale_date),
-            lines.where(column("line_type") == "return", column("sale_date") > wanted.sale_date),
+            lines.where(day.in_({ordered, wanted.sale_date})),
+            lines.where(column("line_type") == "return", day > ordered, day < again, day != wanted.sale_date),
         ).order_by("sale_date", "file_id", "row_number"),
         reader=reader,
     )

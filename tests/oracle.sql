@@ -176,6 +176,9 @@ select
     m_net_sales as net_amount, m_cost_amount as cost_amount
 from measured;
 
+-- name: kpi_orders
+select sale_date, feed, sale_id, case when is_completed then 'completed' else 'cancelled' end as order_status from orders;
+
 -- name: kpi_daily_category_sales
 select
     sale_date, product_category, currency,

@@ -4,11 +4,13 @@ import csv
 import io
 import re
 import zipfile
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 from streamlit.testing.v1 import AppTest
@@ -23,6 +25,33 @@ WEEK = """
     )
     select lines.* from kpi.kpi_order_lines as lines inner join main using (currency)
     where sale_date > last_date - 7
+"""
+# An order that came back in part on a later day, with the days and what it was sold for.
+RETURNED = """
+    select sold.feed, sold.sale_id, sold.sale_date, min(returned.sale_date), sum(distinct returned.return_amount)
+    from kpi.kpi_order_lines as sold
+    inner join kpi.kpi_order_lines as returned using (feed, sale_id)
+    where sold.line_type = 'sale' and returned.line_type = 'return' and returned.sale_date > sold.sale_date
+    group by sold.feed, sold.sale_id, sold.sale_date
+    having count(distinct returned.row_number) = 1
+    order by 4 desc, 2
+    limit 1
+"""
+GROSS = "select sum(gross_amount) from kpi.kpi_order_lines where sale_date = %s and sale_id = %s"
+# The lines of a number once more, so many days later.
+AGAIN = """
+    insert into core.fct_sales_lines
+    select (jsonb_populate_record(line, jsonb_build_object(
+        'sale_date', line.sale_date + %s, 'row_number', line.row_number + 1000000
+    ))).*
+    from core.fct_sales_lines as line
+    where sale_id = %s
+"""
+ORDERED_AGAIN = """
+    insert into core.fct_orders
+    select (jsonb_populate_record(sold, jsonb_build_object('sale_date', sold.sale_date + %s))).*
+    from core.fct_orders as sold
+    where sale_id = %s
 """
 HOSTILE = ("'", '"', "%", "_", "\\", "'; drop table kpi.kpi_daily_sales; --", "x" * 200, "a\x00b", "$1", ":search")
 HOSTILE_LINE = """
@@ -108,6 +137,39 @@ def test_link_opens_an_order_with_all_its_lines_and_totals(app: AppTest, warehou
     returned = sum(shown[shown["line_type"] == "return"]["net_amount"], Decimal(0))
     assert cards["Net sales"].endswith(f"{Decimal(str(net)) + returned:,.2f}")
     assert (shown["line_type"] == "sale").sum() == lines
+
+
+def test_return_opens_the_order_that_it_is_of(page: Page, dashboard: str, warehouse: Warehouse) -> None:
+    [(_, sale_id, sold_on, _, returned)] = warehouse.sql(RETURNED)
+    [(gross,)] = warehouse.sql(GROSS, sold_on, sale_id)
+    page.goto(f"{dashboard}/orders?period=YTD&search={sale_id}")  # the newest line first, which is the return
+    table = page.get_by_test_id("stDataFrame").first
+    expect(table).to_be_visible()
+    page.locator(READY).wait_for()
+    box = table.bounding_box()
+    assert box
+    page.mouse.click(box["x"] + 16, box["y"] + 54)
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_test_id("stMetric").filter(has_text="Gross")).to_contain_text(f"{gross:,.2f}")
+    expect(dialog.get_by_test_id("stMetric").filter(has_text="Returned")).to_contain_text(f"{returned:,.2f}")
+
+
+def test_number_that_comes_again_is_another_order(app: AppTest, warehouse: Warehouse) -> None:
+    [(feed, sale_id, sold_on, returned_on, returned)] = warehouse.sql(RETURNED)
+    [(gross,)] = warehouse.sql(GROSS, sold_on, sale_id)
+    later = 40
+    warehouse.sql(AGAIN, later, sale_id)
+    warehouse.sql(ORDERED_AGAIN, later, sale_id)
+    try:
+        for day in (sold_on, returned_on):
+            for moved in (0, later):
+                shown, cards = _order(app, f"{day + timedelta(moved)}/{feed}/{sale_id}")
+                assert set(shown["sale_date"]) == {sold_on + timedelta(moved), returned_on + timedelta(moved)}
+                assert cards["Gross"].endswith(f"{gross:,.2f}")
+                assert cards["Returned"].endswith(f"{returned:,.2f}")
+    finally:
+        warehouse.sql("delete from core.fct_sales_lines where row_number > 1000000 and sale_id = %s", sale_id)
+        warehouse.sql("delete from core.fct_orders where sale_id = %s and sale_date > %s", sale_id, sold_on)
 
 
 @pytest.mark.parametrize("link", ["x", "'/'/'", "2026-13-45/sales_data/1", "2026-03-01/sales_data/" + "9" * 500, "//"])
@@ -207,6 +269,12 @@ def _open(app: AppTest, **parameters: str) -> None:
         app.query_params[name] = value
     app.switch_page("views/orders.py").run()
     assert not app.exception
+
+
+def _order(app: AppTest, link: str) -> tuple[pd.DataFrame, dict[str, str]]:
+    """The lines and the figures of the order that the link opens."""
+    _open(app, order=link)
+    return app.dataframe[0].value, {card.label: card.value for card in app.metric}
 
 
 def _table(app: AppTest) -> list[dict[Any, Any]]:
