@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -16,61 +16,56 @@ import streamlit as st
 import xlsxwriter
 
 from dashboard import queries
-from dashboard.filters import LABELS, View
+from dashboard.filters import LABELS, Span, View
 from dashboard.queries import CUSTOMER_COLUMNS, LINE_COLUMNS, Lines
 
 # Lines that a file of order lines holds, by its format: as many as are made within a minute, and fit into memory. A
 # sheet of XLSX could hold 1,048,575.
 MOST_ROWS = {"CSV": 500_000, "XLSX": 100_000}
 MIME = {"CSV": "text/csv", "XLSX": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
+UNFILTERED = ("Filters", "not applied")  # of a table that the filters do not narrow
 # What a spreadsheet takes for a formula: at the start of a cell, and after a `;`, which some of them split cells at.
 FORMULA = re.compile(r"(^|;)(\s*)(?=[=+\-@\t\r])")
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """Of which version and view a file is, as pairs of what and its value; `name` goes into the file's name."""
+    """Of which version and choice a file is, as pairs of what and its value; `name` goes into the file's name."""
 
     name: str
     facts: tuple[tuple[str, str], ...]
 
     @classmethod
-    def of(cls, view: View, search: str = "", *, filtered: bool = True) -> "Stamp":
-        """Of what the viewer looks at now; not `filtered`: of a table that the filters do not narrow."""
+    def of(cls, view: View, *more: tuple[str, str]) -> "Stamp":
+        """Of what the viewer looks at now; `more` says what else it is of."""
         kept = [(LABELS[name], ", ".join(values)) for name, values in view.scope.kept]
-        if not filtered:
-            kept = [("Filters", "not applied")]
-        return cls(
-            f"{view.span.start}-to-{view.span.end}-v{view.version}",
-            (
-                ("Version", str(view.version)),
-                ("Made at", datetime.now(UTC).isoformat(timespec="seconds")),
-                ("From", str(view.span.start)),
-                ("To", str(view.span.end)),
-                ("Currency", view.scope.currency),
-                *kept,
-                *([("Search", search)] if search else []),
-                ("Link", link(view)),
-            ),
-        )
+        dates = (("From", str(view.span.start)), ("To", str(view.span.end)))
+        of = (*dates, ("Currency", view.scope.currency), *kept, *more)
+        return cls.apart(view.version, f"{view.span.start}-to-{view.span.end}", link(view.span), *of)
+
+    @classmethod
+    def apart(cls, version: int, name: str, address: str, *of: tuple[str, str]) -> "Stamp":
+        """Of a table that has dates, or filters, of its own: `of` says which."""
+        return cls(f"{name}-v{version}", (("Version", str(version)), *of, ("Link", address)))
 
     @property
     def filters(self) -> str:
-        """What narrows the rows, in one cell: `Region: North, South; Search: kettle`."""
-        common = {"Version", "Made at", "From", "To", "Link"}
+        """What the rows are of, in one cell, but for the dates of the link: `Region: North, South; Search: kettle`."""
+        common = {"Version", "From", "To", "Link"}
         return "; ".join(f"{name}: {value}" for name, value in self.facts if name not in common)
 
 
-def link(view: View) -> str:
-    """The address that opens this view again, with its dates as they are now: `28D` means others tomorrow."""
-    kept = [
-        (name, value)
-        for name in st.query_params
-        if name not in ("period", "dates", "order")
-        for value in st.query_params.get_all(name)
-    ]
-    dates = [("period", "Custom"), ("dates", str(view.span.start)), ("dates", str(view.span.end))]
-    return f"{st.context.url or ''}?{urlencode(kept + dates)}"
+def link(span: Span | None, **chosen: str) -> str:
+    """The address that opens this page again, with its dates as they are now: `28D` means others tomorrow.
+
+    `chosen` is what widgets say that leave it out of the URL while nobody has touched them.
+    """
+    fixed = [(name.replace("_", "-"), value) for name, value in chosen.items()]
+    if span:
+        fixed += [("period", "Custom"), ("dates", str(span.start)), ("dates", str(span.end))]
+    passing = {"order", *(name for name, _ in fixed)}
+    kept = [(name, value) for name in st.query_params if name not in passing for value in st.query_params.get_all(name)]
+    return f"{st.context.url or ''}?{urlencode(kept + fixed)}"
 
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:
@@ -79,15 +74,13 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
     return frame.map(_inert).to_csv(index=False, lineterminator="\r\n").encode("utf-8-sig")
 
 
-def offer(view: View, name: str, frame: pd.DataFrame) -> None:
-    """Downloads of a table that no filter narrows; `name`, unique on the page, begins the file's name."""
-    stamp = Stamp.of(view, filtered=False)
-    makers = {"CSV": partial(table_csv, frame, stamp), "XLSX": partial(table_xlsx, frame, stamp)}
+def offer(name: str, stamp: Stamp, read: Callable[[], pd.DataFrame]) -> None:
+    """Downloads of a table, read when one is asked for; `name`, unique on the page, begins the file's name."""
     with st.container(horizontal=True):
-        for kind, make in makers.items():
+        for kind, make in (("CSV", table_csv), ("XLSX", table_xlsx)):
             st.download_button(
                 f"Download {kind}",
-                make,  # made when it is asked for
+                partial(_made, make, read, stamp),
                 file_name=f"{name}-{stamp.name}.{kind.lower()}",
                 mime=MIME[kind],
                 on_click="ignore",
@@ -97,10 +90,16 @@ def offer(view: View, name: str, frame: pd.DataFrame) -> None:
             )
 
 
+def _made(make: Callable[[pd.DataFrame, Stamp], bytes], read: Callable[[], pd.DataFrame], stamp: Stamp) -> bytes:
+    return make(read(), stamp)
+
+
 def table_csv(frame: pd.DataFrame, stamp: Stamp) -> bytes:
     """As `csv_bytes`, with the columns at the end that say what each row is of."""
     facts = dict(stamp.facts)
-    return csv_bytes(frame.assign(mart_version=facts["Version"], filters=stamp.filters, view=facts["Link"]))
+    return csv_bytes(
+        frame.assign(mart_version=facts["Version"], made_at=_now(), filters=stamp.filters, view=facts["Link"])
+    )
 
 
 def table_xlsx(frame: pd.DataFrame, stamp: Stamp) -> bytes:
@@ -145,7 +144,9 @@ def xlsx_bytes(columns: Iterable[str], rows: Iterable[tuple[object, ...]], stamp
             sheet.set_column(place, place, 14)
         for number, row in enumerate(rows, start=1):
             for place, cell in enumerate(row):
-                if isinstance(cell, date):
+                if isinstance(cell, datetime):  # a moment, and a workbook knows no time zones
+                    sheet.write_string(number, place, cell.isoformat(timespec="seconds"))
+                elif isinstance(cell, date):
                     sheet.write_datetime(number, place, cell, day)
                 elif isinstance(cell, Decimal):
                     sheet.write_number(number, place, cell, amount)
@@ -156,7 +157,7 @@ def xlsx_bytes(columns: Iterable[str], rows: Iterable[tuple[object, ...]], stamp
         about = book.add_worksheet("About")
         about.set_column(0, 0, 14)
         about.set_column(1, 1, 80)
-        for number, (name, value) in enumerate(stamp.facts):
+        for number, (name, value) in enumerate([*stamp.facts, ("Made at", _now())]):
             about.write_string(number, 0, name, bold)
             about.write_string(number, 1, value)
     return file.getvalue()
@@ -169,6 +170,10 @@ def _columns(lines: Lines) -> tuple[str, ...]:
 def _rows(reader: str, lines: Lines, most: int) -> Iterator[tuple[object, ...]]:
     for batch in queries.stream_lines(reader, lines, most):
         yield from batch
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _inert(cell: object) -> object:

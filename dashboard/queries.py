@@ -546,6 +546,11 @@ def quality(state: Freshness, since: datetime) -> dict[str, Any]:
 @st.cache_data(max_entries=8, show_spinner=False)
 def rejected_rows(reader: str, state: Freshness, limit: int) -> pd.DataFrame:
     """Rejected rows, newest file first, in the order of the file."""
+    return read_rejected_rows(reader, limit)
+
+
+def read_rejected_rows(reader: str, limit: int) -> pd.DataFrame:
+    """`rejected_rows` as they are now, past the cache."""
     return _frame("rejected_rows", reader, limit=limit)
 
 

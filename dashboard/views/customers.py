@@ -177,8 +177,8 @@ def _segments(view: View, meaning: dict[str, str], writer: Writer) -> None:
         st.caption("No customer has ordered in the latest year.")
         return
     as_of = frame["as_of_date"].iloc[0]
-    since = as_of - timedelta(days=364)
-    st.caption(f"By recency, frequency and monetary value, {Span(since, as_of)}: net sales and share")
+    year = Span(as_of - timedelta(days=364), as_of)
+    st.caption(f"By recency, frequency and monetary value, {year}: net sales and share")
     total = sum(frame["net_sales"])
     share = [value / total if total else None for value in frame["net_sales"]]
     members = sum(frame["customers"])
@@ -220,7 +220,15 @@ def _segments(view: View, meaning: dict[str, str], writer: Writer) -> None:
             "share": st.column_config.NumberColumn("of all sales", format="%.1f%%"),
         },
     )  # fmt: skip
-    export.offer(view, "customer-segments", frame)
+    stamp = export.Stamp.apart(
+        view.version,
+        f"{year.start}-to-{year.end}",
+        export.link(view.span),
+        ("Orders of", str(year)),
+        ("Currency", view.scope.currency),
+        export.UNFILTERED,
+    )
+    export.offer("customer-segments", stamp, lambda: frame)
 
 
 def _top_customers(view: View, meaning: dict[str, str], writer: Writer) -> None:
@@ -267,7 +275,16 @@ def _top_customers(view: View, meaning: dict[str, str], writer: Writer) -> None:
     )  # fmt: skip
     if pages > 1:
         st.pagination(pages, key="customers-page")
-    export.offer(view, "top-customers", frame)
+    stamp = export.Stamp.apart(
+        view.version,
+        f"all-time-page-{shown}",
+        export.link(view.span),
+        ("Orders of", "all time"),
+        ("Customers", f"page {shown} of {pages}, most {'orders' if by == 'Orders' else 'net sales'} first"),
+        ("Currency", view.scope.currency),
+        export.UNFILTERED,
+    )
+    export.offer("top-customers", stamp, lambda: frame)
 
 
 page()

@@ -127,22 +127,12 @@ def _rejected(state: Freshness, zone: str) -> None:
         return
     reader = access.reader()
     frame = queries.rejected_rows(reader, state, REJECTED_SHOWN)
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.subheader("Rejected rows", anchor=False, width="content")
-        if not frame.empty:
-            st.download_button(
-                "Download CSV",
-                lambda: export.csv_bytes(queries.rejected_rows(reader, state, REJECTED_DOWNLOADED)),
-                "rejected_rows.csv",
-                "text/csv",
-                icon=":material/download:",
-                on_click="ignore",
-            )
+    st.subheader("Rejected rows", anchor=False)
     if frame.empty:
         st.caption("Every row of every file was accepted.")
         return
     if len(frame) == REJECTED_SHOWN:
-        st.caption(f"The newest {REJECTED_SHOWN}; the download has them all.")
+        st.caption(f"The newest {REJECTED_SHOWN}; a download has the newest {REJECTED_DOWNLOADED:,} at most.")
     st.dataframe(
         frame,
         hide_index=True,
@@ -160,6 +150,13 @@ def _rejected(state: Freshness, zone: str) -> None:
             "rejected_at": _moment("Rejected", zone),
         },
     )
+    stamp = export.Stamp.apart(
+        state.mart_version,
+        "newest",
+        export.link(None),
+        ("Rows", f"the newest {REJECTED_DOWNLOADED:,} at most"),
+    )
+    export.offer("rejected-rows", stamp, lambda: queries.read_rejected_rows(reader, REJECTED_DOWNLOADED))
 
 
 def _runs(state: Freshness, zone: str) -> None:

@@ -132,7 +132,17 @@ def _bridge(view: View, names: dict[str, str], meaning: dict[str, str], writer: 
                 },
             },
         )  # fmt: skip
-        export.offer(view, "product-changes", frame)
+        stamp = export.Stamp.apart(
+            view.version,
+            f"{month:%Y-%m}-against-{base:%Y-%m}",
+            export.link(view.span, bridge=COMPARISONS[comparison], bridge_month=f"{month:%b %Y}"),
+            ("Month", f"{month:%B %Y}"),
+            ("Compared with", f"{base:%B %Y}"),
+            ("Products", f"the {DRIVERS} that changed most"),
+            ("Currency", view.scope.currency),
+            export.UNFILTERED,
+        )
+        export.offer("product-changes", stamp, lambda: frame)
         if first["products"] > DRIVERS:
             st.caption(
                 f"The {DRIVERS} products that changed most of {writer.number(Decimal(int(first['products'])), 0)}"
@@ -182,7 +192,16 @@ def _pairs(view: View, names: dict[str, str], meaning: dict[str, str]) -> None:
             },
         },
     )
-    export.offer(view, "product-pairs", frame)
+    stamp = export.Stamp.apart(
+        view.version,
+        f"{month:%Y-%m}",
+        export.link(view.span, pairs_month=f"{month:%b %Y}"),
+        ("Month", f"{month:%B %Y}"),
+        ("Pairs", f"the {PAIRS} strongest by {by.lower()}"),
+        ("Currency", "every currency"),
+        export.UNFILTERED,
+    )
+    export.offer("product-pairs", stamp, lambda: frame)
 
 
 def _ratings(view: View, names: dict[str, str], meaning: dict[str, str], writer: Writer) -> None:

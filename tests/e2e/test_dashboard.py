@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import zipfile
 from datetime import timedelta
 from pathlib import Path
 
@@ -187,14 +188,29 @@ def test_link_reopens_the_view(page: Page, dashboard: str) -> None:
     expect(_metric(other, "Total sales")).to_have_text(card, use_inner_text=True)
 
 
-def test_download_holds_every_rejected_row(page: Page, dashboard: str, warehouse: Warehouse, tmp_path: Path) -> None:
-    page.goto(f"{dashboard}/pipeline")
+@pytest.mark.parametrize("kind", ["CSV", "XLSX"])
+def test_download_holds_every_rejected_row_and_says_what_it_is(
+    page: Page, dashboard: str, warehouse: Warehouse, tmp_path: Path, kind: str
+) -> None:
+    page.goto(f"{dashboard}/pipeline?status=loaded")
     with page.expect_download() as download:
-        page.get_by_role("button", name="Download CSV").click()
-    download.value.save_as(tmp_path / "rejected.csv")
-    rows = list(csv.DictReader(io.StringIO((tmp_path / "rejected.csv").read_text("utf-8-sig"))))
-    assert len(rows) == warehouse.sql("select count(*) from ops.ops_rejected_rows")[0][0]
+        page.get_by_role("button", name=f"Download {kind}").click()
+    [(version, rejected)] = warehouse.sql(
+        "select mart_version, (select count(*) from ops.ops_rejected_rows) from ops.mart_version"
+    )
+    assert download.value.suggested_filename == f"rejected-rows-newest-v{version}.{kind.lower()}"
+    download.value.save_as(tmp_path / kind)
+    if kind == "XLSX":
+        sheet = zipfile.ZipFile(tmp_path / kind).read("xl/worksheets/sheet1.xml").decode()
+        assert sheet.count("<row ") == int(str(rejected)) + 1
+        return
+    rows = list(csv.DictReader(io.StringIO((tmp_path / kind).read_text("utf-8-sig"))))
+    assert len(rows) == rejected
     assert all(row["reasons"] for row in rows)
+    assert {(row["mart_version"], row["filters"]) for row in rows} == {
+        (str(version), "Rows: the newest 100,000 at most")
+    }
+    assert {row["view"] for row in rows} == {f"{dashboard}/pipeline?status=loaded"}
 
 
 def test_page_recovers_when_the_database_is_back(page: Page, dashboard: str, warehouse: Warehouse) -> None:

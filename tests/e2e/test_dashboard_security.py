@@ -71,7 +71,7 @@ def test_charts_events_and_downloads_work_under_the_policy(page: Page, dashboard
     page.goto(f"{dashboard}/pipeline")
     with page.expect_download() as download:
         page.get_by_role("button", name="Download CSV").click()
-    assert download.value.suggested_filename == "rejected_rows.csv"
+    assert re.fullmatch(r"rejected-rows-newest-v\d+\.csv", download.value.suggested_filename)
 
 
 def test_the_policy_keeps_foreign_code_and_places_out(page: Page, dashboard: str) -> None:

@@ -3,7 +3,7 @@
 import csv
 import io
 import zipfile
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from xml.etree import ElementTree as ET
 
@@ -58,19 +58,34 @@ def test_xlsx_says_what_it_holds() -> None:
     book = zipfile.ZipFile(io.BytesIO(export.xlsx_bytes(["net"], [(Decimal(1),)], STAMP)))
     about = ET.fromstring(book.read("xl/worksheets/sheet2.xml"))
     told = ["".join(cell.itertext()) for cell in about.iter(f"{SHEET}c")]
-    assert told == [part for fact in STAMP.facts for part in fact]
+    *facts, name, made_at = told
+    assert facts == [part for fact in STAMP.facts for part in fact]
+    assert (name, _ago(made_at) < timedelta(minutes=1)) == ("Made at", True)
     assert about.find(f".//{SHEET}f") is None
 
 
 def test_table_is_the_same_in_both_formats_and_says_what_it_is() -> None:
     frame = pd.DataFrame({"name": ["=1", None], "units": [3, 4], "net": [Decimal("0.10"), None], "share": [0.5, None]})
     header, *rows = csv.reader(io.StringIO(export.table_csv(frame, STAMP).decode("utf-8-sig"), newline=""))
-    assert header == ["name", "units", "net", "share", "mart_version", "filters", "view"]
+    assert header == ["name", "units", "net", "share", "mart_version", "made_at", "filters", "view"]
+    made_at = rows[0].pop(5)
+    assert _ago(made_at) < timedelta(minutes=1)
     assert rows[0] == ["'=1", "3", "0.10", "0.5", "7", "Search: =1+1", "http://here/orders?a=b"]
     book = zipfile.ZipFile(io.BytesIO(export.table_xlsx(frame, STAMP)))
     data = ET.fromstring(book.read("xl/worksheets/sheet1.xml"))
     written = [[(cell.get("t"), "".join(cell.itertext())) for cell in row] for row in data.iter(f"{SHEET}row")]
     assert written[1:] == [[("inlineStr", "=1"), (None, "3"), (None, "0.10"), (None, "0.5")], [(None, "4")]]
+
+
+def test_moment_in_a_workbook_keeps_its_time_zone() -> None:
+    frame = pd.DataFrame({"rejected_at": [pd.Timestamp("2026-03-01 12:30:15", tz="UTC"), None]})
+    book = zipfile.ZipFile(io.BytesIO(export.table_xlsx(frame, STAMP)))
+    data = ET.fromstring(book.read("xl/worksheets/sheet1.xml"))
+    assert "".join(list(data.iter(f"{SHEET}row"))[1].itertext()) == "2026-03-01T12:30:15+00:00"
+
+
+def _ago(moment: str) -> timedelta:
+    return datetime.now(UTC) - datetime.fromisoformat(moment)
 
 
 def _read(frame: pd.DataFrame) -> list[list[str]]:
