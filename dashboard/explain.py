@@ -1,7 +1,8 @@
 """Where a figure comes from: what it means, the statement that gave it, the tests that guard it, the files it is of."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 
 import pandas as pd
@@ -13,18 +14,22 @@ from dashboard.measures import MISSING, Measure
 
 PARAMETER = "explain"  # in the URL, so that a link can show where a figure comes from
 MOST_FILES = 20
-RUN_RATE = "run_rate"
 
 
 @dataclass(frozen=True)
 class Source:
-    """Of one figure: what it means, how it follows from the row of the statement, and the mart that is asked."""
+    """Of one figure: what it means, how it follows from what the statement returns, and the mart that is asked.
+
+    The files that are named hold lines of `scope` on `day`, the last one that the figure is of.
+    """
 
     title: str
     definition: str
     reading: str
     statement: str
     mart: str
+    scope: queries.Scope
+    day: date
 
 
 def button(name: str, label: str) -> None:
@@ -38,42 +43,34 @@ def button(name: str, label: str) -> None:
     )
 
 
-def panel(view: View, measures: Iterable[Measure]) -> None:
-    """The panel that the link asks for, if it names one of these measures or the run rate."""
-    asked = st.query_params.get(PARAMETER)
-    sources = {measure.name: measure for measure in measures}
-    if asked == RUN_RATE:
-        source = _of_run_rate(view)
-    elif asked in sources:
-        source = of_measure(view, sources[asked])
-    else:
-        return
-    st.dialog(source.title, width="large", on_dismiss=_close)(_draw)(view, source)
+def panel(view: View, sources: Mapping[str, Callable[[], Source]]) -> None:
+    """The panel that the link asks for, if it is of one of these, by the names of their buttons."""
+    if make := sources.get(st.query_params.get(PARAMETER, "")):
+        source = make()
+        st.dialog(source.title, width="large", on_dismiss=_close)(_draw)(view, source)
 
 
-def of_measure(view: View, measure: Measure) -> Source:
+def measures(view: View, shown: Iterable[Measure], *by: str) -> dict[str, Callable[[], Source]]:
+    """What `panel` takes, of measures over the period and under the filters; `by`: of each member of a dimension."""
+    return {measure.name: partial(of_measure, view, measure, *by) for measure in shown}
+
+
+def of_measure(view: View, measure: Measure, *by: str) -> Source:
     """Of a measure over the period and under the filters."""
     told = queries.descriptions(view.version)
-    mart = queries.mart_of(view.scope)
+    mart = queries.mart_of(view.scope, by)
     columns = [name for name in (measure.numerator, measure.denominator) if name]
-    reading = " ÷ ".join(f"`{name}`" for name in columns)
+    figure = " ÷ ".join(f"`{name}`" for name in columns)
+    reading = f"A bar is {figure} of a row" if by else f"The figure is {figure} of the row"
     parts = [f"- `{name}`: {text}" for name in columns if (text := told.get(f"{mart}.{name}"))]
     return Source(
         measure.label,
         told.get(measure.described_by, ""),
-        "\n".join([f"The figure is {reading} of the row that this statement returns.", "", *parts]),
-        queries.sales_sql(view.scope, view.span.start, view.span.end),
+        "\n".join([f"{reading} that this statement returns.", "", *parts]),
+        queries.sales_sql(view.scope, view.span.start, view.span.end, by),
         mart,
-    )
-
-
-def _of_run_rate(view: View) -> Source:
-    return Source(
-        "Run rate",
-        queries.descriptions(view.version).get("kpi_monthly_run_rate.run_rate", ""),
-        "The figure is `run_rate` of the last row that this statement returns.",
-        queries.run_rate_sql(view.scope.currency),
-        "kpi_monthly_run_rate",
+        view.scope,
+        view.span.end,
     )
 
 
@@ -127,13 +124,11 @@ def _draw(view: View, source: Source) -> None:
 
 
 def _files(view: View, source: Source) -> None:
-    whole = source.mart == "kpi_monthly_run_rate"
-    scope = queries.Scope(view.scope.currency) if whole else view.scope
-    day = view.span.end
-    files = queries.files_of(view.version, scope, day, MOST_FILES)
+    day = source.day
+    files = queries.files_of(view.version, source.scope, day, MOST_FILES)
     # Of one day, as ten million lines are not read to name the files of a year.
     st.caption(
-        f"The files that hold lines of {day.day} {day:%b %Y}, the last day{'' if whole else ' of the period'}"
+        f"The files that hold lines of {day.day} {day:%b %Y}, the last day that the figure is of"
         f"{f', the {MOST_FILES} with most of them' if len(files) == MOST_FILES else ''}. "
         "Pipeline & quality lists every file."
     )

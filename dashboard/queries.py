@@ -179,9 +179,9 @@ def sales_sql(scope: Scope, start: date, end: date, by: tuple[str, ...] = ()) ->
     return _written_out(_sales(scope, start, end, by))
 
 
-def run_rate_sql(currency: str) -> str:
-    """The statement that `run_rate` runs, as `sales_sql` gives its own."""
-    return _written_out(_statement("run_rate").bindparams(currency=currency))
+def statement_sql(name: str, /, **parameters: object) -> str:
+    """A statement of `sql/`, as `sales_sql` gives that of `sales`."""
+    return _written_out(_statement(name).bindparams(**parameters))
 
 
 def _written_out(statement: ClauseElement) -> str:
@@ -416,7 +416,10 @@ def _lines(lines: Lines) -> Select[Any]:
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def run_rate(version: int, currency: str) -> pd.DataFrame:
-    """The last twelve months, oldest first: month, net_sales, run_rate, previous_month_net_sales."""
+    """The last twelve months, oldest first: month, net_sales, run_rate, previous_month_net_sales, target_net_sales.
+
+    The target is None where there is none of the whole; `target_of` is then what some have one, if any.
+    """
     return _frame("run_rate", currency=currency)
 
 

@@ -1,6 +1,7 @@
 """Today: how sales are doing against a fair comparison, what sells, what moved, and what has just arrived."""
 
 from decimal import Decimal
+from functools import partial
 
 import pandas as pd
 import streamlit as st
@@ -12,6 +13,7 @@ from dashboard.settings import settings
 
 LEADERS = 8
 RECENT_FILES = 5
+RUN_RATE = "run_rate"
 
 
 def page() -> None:
@@ -19,7 +21,7 @@ def page() -> None:
     view = filters.chosen()
     writer = Writer(settings().number_style, view.scope.currency)
     printing.heading(view)
-    explain.panel(view, CARDS)
+    explain.panel(view, explain.measures(view, CARDS) | {RUN_RATE: partial(_explain_run_rate, view)})
     _cards(view, writer)
     left, right = st.columns([2, 1])
     with left.container(border=True, height="stretch"):
@@ -44,7 +46,7 @@ def _cards(view: View, writer: Writer) -> None:
                 explain.button(measure.name, measure.label)
         with st.container(border=True, height="stretch", gap="xsmall"):
             _run_rate(view, writer)
-            explain.button(explain.RUN_RATE, "Run rate")
+            explain.button(RUN_RATE, "Run rate")
 
 
 def _run_rate(view: View, writer: Writer) -> None:
@@ -56,10 +58,10 @@ def _run_rate(view: View, writer: Writer) -> None:
     band = ""
     if this_month["run_rate_low"] is not None:
         low, high = (writer.brief(this_month[name], Kind.MONEY) for name in ("run_rate_low", "run_rate_high"))
-        band = f" By how wrong it was in earlier months: {low} to {high}."
+        band = f" By how wrong it was in earlier months: {filters.escape(f'{low} to {high}')}."
     course = [float(value) for value in months["net_sales"][:-1]] + [float(run_rate or 0)]
     panels.compared(
-        f"{this_month['month']:%B} run rate",
+        f"{this_month['month']:%B} run rate{', all sales' if view.filtered else ''}",
         (run_rate, aim),
         Kind.MONEY,
         writer,
@@ -67,6 +69,21 @@ def _run_rate(view: View, writer: Writer) -> None:
         + f"{band} Compared with {against}; always of all sales in this currency.",
         chart_data=course,
         chart_type="bar",
+    )
+    if target is None and this_month["target_of"] is not None:
+        places = "regions" if this_month["target_of"] == "sales_region" else "stores"
+        st.caption(f"Targets of some {places} only: compared with the month before.")
+
+
+def _explain_run_rate(view: View) -> explain.Source:
+    return explain.Source(
+        "Run rate",
+        queries.descriptions(view.version).get("kpi_monthly_run_rate.run_rate", ""),
+        "The figure is `run_rate` of the last row that this statement returns.",
+        queries.statement_sql("run_rate", currency=view.scope.currency),
+        "kpi_monthly_run_rate",
+        queries.Scope(view.scope.currency),
+        view.last,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Metric
 
 from scripts.bench_dashboard import PUBLISH
 from scripts.browser import serving
@@ -70,6 +71,56 @@ def test_region_filter_equals_the_marts(app: AppTest, warehouse: Warehouse) -> N
         region,
     )
     assert cards["Orders"] == orders
+
+
+@pytest.mark.parametrize(
+    ("seed", "against", "said"),
+    [
+        ("", "(select sum(target_net_sales) from seeds.sales_targets where month = rate.month)", ""),
+        (
+            "delete from seeds.sales_targets where place = 'Oceania'",
+            "previous_month_net_sales",
+            "Targets of some regions only: compared with the month before.",
+        ),
+        ("update seeds.sales_targets set place_type = 'store_id', place = 'unknown' where place = 'Europe'",
+         "(select target_net_sales from seeds.sales_targets where month = rate.month and place_type = 'store_id')", ""),
+        ("delete from seeds.sales_targets", "previous_month_net_sales", ""),
+    ],
+    ids=["regions", "some regions", "stores", "none"],
+)  # fmt: skip
+def test_run_rate_is_compared_with_the_target_of_the_whole(
+    app: AppTest, warehouse: Warehouse, seed: str, against: str, said: str
+) -> None:
+    warehouse.sql("create table public.kept as select * from seeds.sales_targets")
+    try:
+        if seed:
+            warehouse.sql(seed)
+        card = _run_rate(app.run())
+        [(change,)] = warehouse.sql(
+            f"select to_char(100 * (run_rate / {against} - 1), 'SFM990.0') from kpi.kpi_monthly_run_rate as rate "
+            "where currency = 'USD' order by month desc limit 1"
+        )
+        assert card.delta == f"{change}%"
+        assert [caption.value for caption in app.caption if "Targets" in caption.value] == ([said] if said else [])
+    finally:
+        warehouse.sql("truncate seeds.sales_targets")
+        warehouse.sql("insert into seeds.sales_targets select * from public.kept")
+        warehouse.sql("drop table public.kept")
+
+
+def test_run_rate_beside_filtered_figures_says_that_it_is_of_all_sales(app: AppTest) -> None:
+    app.run()
+    rate = _run_rate(app)
+    assert rate.label == "March run rate"
+    region = app.multiselect(key="region").options[0]
+    filtered = _run_rate(app.multiselect(key="region").set_value([region]).run())
+    assert (filtered.label, filtered.value) == ("March run rate, all sales", rate.value)
+
+
+def test_no_amount_in_a_help_text_is_read_as_a_formula(app: AppTest) -> None:
+    help_text = _run_rate(app.run()).help
+    assert "earlier months: \\$" in help_text
+    assert not re.search(r"(?<!\\)\$", help_text)
 
 
 def test_impossible_link_falls_back_and_says_so(app: AppTest) -> None:
@@ -232,6 +283,12 @@ def _metric(page: Page, label: str) -> Locator:
     metric = page.get_by_test_id("stMetric").filter(has_text=label)
     expect(metric).to_be_visible()
     return metric
+
+
+def _run_rate(app: AppTest) -> Metric:
+    assert not app.exception
+    [card] = [card for card in app.metric if "run rate" in card.label]
+    return card
 
 
 def _cards(app: AppTest) -> dict[str, str]:

@@ -54,6 +54,18 @@ def test_files_are_those_that_hold_the_last_day(app: AppTest, warehouse: Warehou
     )
 
 
+def test_files_of_the_run_rate_are_those_of_its_month_whatever_the_period(app: AppTest, warehouse: Warehouse) -> None:
+    app.query_params["period"] = "Custom"
+    app.query_params["dates"] = ["2026-02-03", "2026-02-10"]
+    app.query_params["explain"] = "run_rate"
+    app.run()
+    shown = next(table.value for table in app.dataframe if "net_amount" in table.value)
+    assert [(key,) for key in shown["key"]] == warehouse.sql(
+        "select distinct key from kpi.kpi_order_lines inner join ops.ops_load_history using (file_id) "
+        "where sale_date = (select max(sale_date) from kpi.kpi_daily_sales)"
+    )
+
+
 def test_tests_of_a_mart_are_its_own_and_those_of_all_marts() -> None:
     marts = ("kpi_daily_sales", "kpi_products", "kpi_product", "ops_freshness")
     names = ["not_null_kpi_daily_sales_orders", "unique_kpi_products_id", "unique_kpi_product_id", "marts_reconcile"]
