@@ -528,6 +528,18 @@ def rep_ratings(version: int, first: date, last: date) -> pd.DataFrame:
     return _frame("rep_ratings", first=first, last=last)
 
 
+@st.cache_data(max_entries=16, show_spinner=False)
+def pending_payments(version: int, currency: str) -> pd.DataFrame:
+    """as_of_date, age, pending_payment_value: a row for each age that has some, the youngest first."""
+    return _frame("pending_payments", currency=currency)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def volume_anomalies(version: int, limit: int) -> pd.DataFrame:
+    """The newest days, in every currency, whose lines or net sales are not what their weekday had before."""
+    return _frame("volume_anomalies", limit=limit)
+
+
 @st.cache_data(max_entries=64, show_spinner=False)
 def files(state: Freshness, statuses: tuple[str, ...], limit: int, offset: int = 0) -> pd.DataFrame:
     """Files by arrival, newest first; no status named means every status."""

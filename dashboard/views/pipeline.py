@@ -1,4 +1,4 @@
-"""Pipeline & quality: every file on its way to the marts, what was rejected and why, and what dbt ran and tested."""
+"""Pipeline & quality: what became of every file, what was rejected, which days are odd, what dbt ran and tested."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -16,6 +16,7 @@ from dashboard.settings import settings
 FILES_PER_PAGE = 25
 REJECTED_SHOWN = 200
 REJECTED_DOWNLOADED = 100_000
+ANOMALIES_SHOWN = 30
 
 
 def page() -> None:
@@ -30,6 +31,8 @@ def page() -> None:
         _files(state, zone)
     with st.container(border=True):
         _rejected(state, zone)
+    with st.container(border=True):
+        _anomalies(state)
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
         _runs(state, zone)
@@ -157,6 +160,38 @@ def _rejected(state: Freshness, zone: str) -> None:
         ("Rows", f"the newest {REJECTED_DOWNLOADED:,} at most"),
     )
     export.offer("rejected-rows", stamp, lambda: queries.read_rejected_rows(reader, REJECTED_DOWNLOADED))
+
+
+def _anomalies(state: Freshness) -> None:
+    meaning = queries.descriptions(state.mart_version)
+    frame = queries.volume_anomalies(state.mart_version, ANOMALIES_SHOWN)
+    st.subheader("Unusual days", anchor=False, help=meaning.get("kpi_volume_anomalies.is_anomaly"))
+    if frame.empty:
+        st.caption("The lines and the net sales of every day are about what its weekday had in the eight weeks before.")
+        return
+    newest = f" The newest {ANOMALIES_SHOWN}." if len(frame) == ANOMALIES_SHOWN else ""
+    st.caption(f"Days whose lines or net sales are not what their weekday had in the eight weeks before.{newest}")
+    st.dataframe(
+        frame.assign(**{name: frame[name].astype(float) for name in ("lines_z_score", "net_sales_z_score")}),
+        hide_index=True,
+        placeholder=MISSING,
+        key="anomalies",
+        height="content",
+        column_config={
+            "sale_date": st.column_config.DateColumn("Date", format="ddd D MMM YYYY"),
+            "currency": "Currency",
+            "lines": st.column_config.NumberColumn("Lines", format="localized"),
+            "net_sales": st.column_config.NumberColumn("Net sales", format="%,.2f"),
+            **{
+                name: st.column_config.NumberColumn(
+                    label, format="%+.1f σ", help=meaning.get(f"kpi_volume_anomalies.{name}")
+                )
+                for name, label in (("lines_z_score", "Lines are off by"), ("net_sales_z_score", "Sales are off by"))
+            },
+            "events": st.column_config.TextColumn("Of the calendar", help=meaning.get("kpi_volume_anomalies.events")),
+        },
+        alt="Days with unusual lines or net sales",
+    )
 
 
 def _runs(state: Freshness, zone: str) -> None:

@@ -145,6 +145,28 @@ def test_pipeline_cards_equal_the_ledger(app: AppTest, warehouse: Warehouse) -> 
     assert cards["Waiting"] == waiting
 
 
+def test_unusual_days_are_those_of_the_mart(app: AppTest, warehouse: Warehouse) -> None:
+    app.run()
+    app.switch_page("views/pipeline.py").run()
+    assert any("what its weekday had" in caption.value for caption in app.caption)
+    day = "sale_date = '2026-03-27'"
+    try:
+        warehouse.sql(f"update kpi.kpi_daily_category_sales set lines = lines * 100 where {day}")
+        forget()
+        app.run()
+        assert not app.exception
+        [frame] = [table.value for table in app.dataframe if "lines_z_score" in table.value]
+        expected = warehouse.sql(
+            "select sale_date, lines, net_sales, lines_z_score::float from kpi.kpi_volume_anomalies "
+            "where is_anomaly order by sale_date desc, currency"
+        )
+        assert expected
+        columns = ["sale_date", "lines", "net_sales", "lines_z_score"]
+        assert list(frame[columns].itertuples(index=False, name=None)) == expected
+    finally:
+        warehouse.sql(f"update kpi.kpi_daily_category_sales set lines = lines / 100 where {day}")
+
+
 def test_missing_setting_is_named(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DASHBOARD_DATABASE_URL")
     forget()

@@ -310,6 +310,29 @@ def test_representatives_ratings_equal_the_mart(app: AppTest, warehouse: Warehou
     assert list(zip(drawn["Name"], drawn["Text"], strict=True)) == rows
 
 
+def test_pending_payments_by_age_equal_the_mart(app: AppTest, warehouse: Warehouse) -> None:
+    card = next(card for card in _open(app, "places").metric if card.label == "Pending")
+    rows = warehouse.sql(
+        "select age, pending_payment_value from kpi.kpi_pending_payments "
+        f"where currency = {MAIN} order by length(age), age"
+    )
+    [(total, old)] = warehouse.sql(
+        "select to_char(round(sum(net)), 'FM999,999,990'), "
+        "to_char(100 * sum(net) filter (where sale_date < last_date - 30) / sum(net), 'FM990.0') from ("
+        "select sale_date, gross_amount - discount_amount as net, max(sale_date) over () as last_date "
+        "from kpi.kpi_order_lines where line_type = 'sale' and lower(payment_status) = 'pending') as pending"
+    )
+    assert (card.value, card.delta) == (f"${total}", f"{old}% older than 30 days")
+    drawn = _chart(app, "Pending payments by the age of the sale")
+    assert len(rows) > 1
+    assert list(zip(drawn["Name"], drawn["Value"], strict=True)) == [(age, float(str(value))) for age, value in rows]
+
+
+def test_places_without_pending_payments_say_so(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "pending_payments", lambda *_: pd.DataFrame())
+    assert "No sheet states a payment as pending" in _captions(_open(app, "places"))
+
+
 def test_places_without_deliveries_and_ratings_say_so(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     known = queries.sales
 
