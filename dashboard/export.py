@@ -37,10 +37,10 @@ class Stamp:
 
     @classmethod
     def of(cls, view: View, *more: tuple[str, str]) -> "Stamp":
-        """Of what the viewer looks at now; `more` says what else it is of."""
+        """Of what the viewer looks at now; `more` says what else it is of, as far as that is something."""
         kept = [(LABELS[name], ", ".join(values)) for name, values in view.scope.kept]
         dates = (("From", str(view.span.start)), ("To", str(view.span.end)))
-        of = (*dates, ("Currency", view.scope.currency), *kept, *more)
+        of = (*dates, ("Currency", view.scope.currency), *kept, *(fact for fact in more if fact[1]))
         return cls.apart(view.version, f"{view.span.start}-to-{view.span.end}", link(view.span), *of)
 
     @classmethod

@@ -102,6 +102,34 @@ def leaderboard(
         st.caption(f"The first {rows} of {writer.number(Decimal(len(now)), 0)}.")
 
 
+def leaders(view: View, dimensions: Sequence[str], measure: Measure) -> pd.DataFrame:
+    """For a file: every member of these dimensions with the measure now and, where that is fair, in the comparison."""
+    names = queries.product_names(view.version)
+    rows = []
+    for dimension in dimensions:
+        now = _by_member(view, view.span, dimension, measure)
+        before = _by_member(view, view.comparable, dimension, measure) if view.comparable else now.iloc[:0]
+        rows += [
+            (
+                LABELS[dimension],
+                member,
+                names.get(str(member)) if dimension == "product" else None,
+                value,
+                before.get(member),
+            )
+            for member, value in now.sort_values(ascending=False, kind="stable").items()
+        ]
+    return pd.DataFrame(rows, columns=["by", "member", "product_name", measure.name, f"{measure.name}_before"])
+
+
+def by_day(view: View, measures: Sequence[Measure]) -> pd.DataFrame:
+    """For a file: the measures of each day of the period, with the sums that a rate divides, so that days add up."""
+    daily = view.sales(view.span)
+    sums = [name for measure in measures for name in (measure.numerator, measure.denominator) if name]
+    figures = {measure.name: measure.each(daily) for measure in measures}
+    return pd.DataFrame({"sale_date": daily["sale_date"], **{name: daily[name] for name in sums}, **figures})
+
+
 def _by_member(view: View, span: filters.Span, dimension: str, measure: Measure) -> "pd.Series[Any]":
     frame = view.sales(span, dimension)
     figures = dict(zip(frame[queries.DIMENSIONS[dimension]], measure.each(frame), strict=True))
@@ -145,6 +173,11 @@ def heading(title: str, *switch: Any) -> str:
 def everywhere(view: View) -> str:
     """For captions of what no filter narrows: says so where one is set."""
     return " · of all sales in this currency, whatever the filters" if view.filtered else ""
+
+
+def last_day(view: View, month: date) -> date:
+    """The last day of a month, or that of the latest sale where the month still runs."""
+    return min((month + 32 * DAY).replace(day=1) - DAY, view.last)
 
 
 def running_month(view: View) -> date | None:

@@ -2,12 +2,13 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from math import ceil
 
 import pandas as pd
 import streamlit as st
 
-from dashboard import access, charts, export, filters, panels, queries
+from dashboard import access, charts, explain, export, filters, panels, queries
 from dashboard.filters import TREND_DAYS, Span, View
 from dashboard.measures import MISSING, Kind, Writer
 from dashboard.settings import settings
@@ -60,38 +61,75 @@ def _cards(view: View, months: pd.DataFrame, meaning: dict[str, str], writer: Wr
     orders, order_value = described("kpi_daily_customers.orders", ""), described("kpi_daily_customers.order_value", "")
     kind_of = described("kpi_daily_customers.customer_type", "")
     against = f" Compared with {view.past}." if view.comparable else ""
+    # Each with how it follows from the sums of one statement.
+    cards = (
+        ("New customers", Kind.COUNT, f"Customers whose first completed order lies in the period. {kind_of}",
+         "the sum of `customers` of `new`"),
+        ("Returning orders", Kind.COUNT, f"{orders} Of customers that had ordered before. {kind_of}",
+         "the sum of `orders` of `returning`"),
+        ("Returning share", Kind.SHARE, "Orders of returning customers ÷ orders of all known customers.",
+         "the sum of `orders` of `returning` ÷ that of `new` and `returning`"),
+        ("Order of new", Kind.AVERAGE_MONEY, f"Order value ÷ orders of new customers. {order_value}",
+         "the sum of `order_value` ÷ the sum of `orders` of `new`"),
+        ("Order of returning", Kind.AVERAGE_MONEY, f"Order value ÷ orders of returning customers. {order_value}",
+         "the sum of `order_value` ÷ the sum of `orders` of `returning`"),
+    )  # fmt: skip
+    repeat = meaning.get("kpi_monthly_customers.repeat_rate", "")
+    explain.panel(
+        view,
+        {_key(label): partial(_explain_card, view, label, told, how) for label, _, told, how in cards}
+        | {"repeat-rate": partial(_explain_repeat_rate, view, repeat)},
+    )
     with st.grid(6, min_column_width=150, key="cards"):
-        for label, kind, explanation in (
-            ("New customers", Kind.COUNT, f"Customers whose first completed order lies in the period. {kind_of}"),
-            ("Returning orders", Kind.COUNT, f"{orders} Of customers that had ordered before. {kind_of}"),
-            ("Returning share", Kind.SHARE, "Orders of returning customers ÷ orders of all known customers."),
-            ("Order of new", Kind.AVERAGE_MONEY, f"Order value ÷ orders of new customers. {order_value}"),
-            ("Order of returning", Kind.AVERAGE_MONEY, f"Order value ÷ orders of returning customers. {order_value}"),
-        ):
-            panels.compared(
-                label,
-                (now[label], past.get(label)),
-                kind,
-                writer,
-                help=explanation + against,
-                border=True,
-                height="stretch",
-            )
+        for label, kind, told, _ in cards:
+            with st.container(border=True, height="stretch", gap="xsmall"):
+                panels.compared(label, (now[label], past.get(label)), kind, writer, help=told + against)
+                explain.button(_key(label), label)
         # A month that still runs has had less time to see a customer twice.
         running = panels.running_month(view)
         whole = months[months["month"] != running] if len(months) > 1 else months
         latest = whole.iloc[-1]
         before = whole.iloc[-2]["repeat_rate"] if len(whole) > 1 else None
-        panels.compared(
-            f"{latest['month']:%B} repeat rate",
-            (latest["repeat_rate"], before),
-            Kind.SHARE,
-            writer,
-            help=meaning.get("kpi_monthly_customers.repeat_rate", "")
-            + " Of the latest month that is over, whatever the period; compared with the month before.",
-            border=True,
-            height="stretch",
-        )
+        with st.container(border=True, height="stretch", gap="xsmall"):
+            panels.compared(
+                f"{latest['month']:%B} repeat rate",
+                (latest["repeat_rate"], before),
+                Kind.SHARE,
+                writer,
+                help=f"{repeat} Of the latest month that is over, whatever the period; compared with the month before.",
+            )
+            explain.button("repeat-rate", "Repeat rate")
+
+
+def _key(label: str) -> str:
+    return label.lower().replace(" ", "-")
+
+
+def _explain_card(view: View, label: str, definition: str, how: str) -> explain.Source:
+    currency = view.scope.currency
+    return explain.Source(
+        label,
+        definition,
+        f"Of the rows that this statement returns, by their `customer_type`, the figure is {how}.",
+        queries.statement_sql(
+            "daily_customers", currency=currency, first_date=view.span.start, last_date=view.span.end
+        ),
+        "kpi_daily_customers",
+        queries.Scope(currency),
+        view.span.end,
+    )
+
+
+def _explain_repeat_rate(view: View, definition: str) -> explain.Source:
+    return explain.Source(
+        "Repeat rate",
+        definition,
+        "The figure is `repeat_rate` of the latest month that is over, of the rows that this statement returns.",
+        queries.statement_sql("monthly_customers", currency=view.scope.currency),
+        "kpi_monthly_customers",
+        queries.Scope(view.scope.currency),
+        view.last,
+    )
 
 
 def _figures(view: View, span: Span) -> dict[str, Decimal | None]:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import charts, filters, panels
+from dashboard import charts, explain, export, filters, panels
 from dashboard.filters import LABELS, View
 from dashboard.measures import MEASURES, Measure, Writer
 from dashboard.settings import settings
@@ -28,9 +28,11 @@ def page() -> None:
         st.info("Choose a measure to draw.", icon=":material/query_stats:")
         return
     measures = [MEASURES[name] for name in names]
+    explain.panel(view, explain.measures(view, measures))
     for place, measure in zip(st.columns(len(measures)), measures, strict=True):
         with place.container(border=True, height="stretch"):
             _over_time(view, measure, writer)
+    export.offer("sales-by-day", export.Stamp.of(view), lambda: panels.by_day(view, measures))
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.subheader(f"{measures[0].label} by …", anchor=False, width="content")
         st.page_link("views/orders.py", label="Show the lines", icon=":material/receipt_long:")
@@ -39,10 +41,13 @@ def page() -> None:
         for dimension in LABELS:
             with st.container(border=True, height="stretch"):
                 panels.leaderboard(view, dimension, measures[0], writer, LEADERS)
+    stamp = export.Stamp.of(view, ("Compared with", str(view.comparable or "")))
+    export.offer("leaders", stamp, lambda: panels.leaders(view, list(LABELS), measures[0]))
 
 
 def _over_time(view: View, measure: Measure, writer: Writer) -> None:
     panels.figure(view, measure, writer)
+    explain.button(measure.name, measure.label)
     past = view.sales(view.comparable) if view.comparable else None
     spec = charts.trend(
         view.sales(view.span), past, view.span, view.comparable, writer, measure=measure, grain=view.grain

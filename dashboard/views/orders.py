@@ -190,7 +190,7 @@ def _downloads(view: View, lines: Lines, reader: str, count: int) -> None:
             "The lines of this choice, each with the version of the figures, the filters and the link to this view; "
             f"at most {most}."
         )
-        stamp = export.Stamp.of(view, *([("Search", lines.search)] if lines.search else []))
+        stamp = export.Stamp.of(view, ("Search", lines.search))
         for kind, make in (("CSV", export.lines_csv), ("XLSX", export.lines_xlsx)):
             st.download_button(
                 f"Download {kind}",

@@ -1,12 +1,13 @@
-"""Regions & reps: who meets the target, which weekdays sell, who leads, what arrives in time, how sellers are rated."""
+"""Regions & reps: who meets the target, which weekdays sell, who leads, delivery, pending payments, ratings."""
 
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, filters, panels, queries
+from dashboard import charts, explain, export, filters, panels, queries
 from dashboard.filters import View
 from dashboard.measures import MEASURES, Kind, Writer
 from dashboard.settings import settings
@@ -15,6 +16,7 @@ LEADERS = 10
 PLACES = ("region", "channel", "store", "rep")
 RANKED_BY = ("net_sales", "orders", "aov", "margin_rate")
 DELIVERY = ("on_time_rate", "days_to_deliver")
+OVERDUE = ("31 to 90 days", "over 90 days")
 TARGET_OF = {"sales_region": "region", "store_id": "store"}
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 WEEKS = 14  # that a heat map has room for
@@ -24,6 +26,8 @@ def page() -> None:
     """Draw the page for the view that the filters describe."""
     view = filters.chosen()
     writer = Writer(settings().number_style, view.scope.currency)
+    delivery = explain.measures(view, [MEASURES[name] for name in DELIVERY])
+    explain.panel(view, delivery | {"pending": partial(_explain_pending, view)})
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
         _targets(view, writer)
@@ -36,10 +40,14 @@ def page() -> None:
         for dimension in PLACES:
             with st.container(border=True, height="stretch"):
                 panels.leaderboard(view, dimension, ranked, writer, LEADERS)
+    stamp = export.Stamp.of(view, ("Compared with", str(view.comparable or "")))
+    export.offer("leaders", stamp, lambda: panels.leaders(view, PLACES, ranked))
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
         _delivery(view, writer)
     with right.container(border=True, height="stretch"):
+        _pending(view, writer)
+    with st.container(border=True):
         _ratings(view, writer)
 
 
@@ -81,11 +89,35 @@ def _targets(view: View, writer: Writer) -> None:
         delta_description=f"{writer.money(sold)} of {writer.money(aim)} due by now",
         help=queries.descriptions(view.version).get("kpi_target_attainment.attainment_rate"),
     )
+    explain.button("attainment", "Attainment")
+    explain.panel(view, {"attainment": partial(_explain_attainment, view, month, kind)})
     shown = places.head(LEADERS)
     spec = charts.bullets(shown, writer)
     st.echarts_chart(spec, height=charts.height(spec), key="targets", alt="Net sales against target")
     others = ", whatever the other filters" if {name for name, _ in view.scope.kept} - {TARGET_OF[kind]} else ""
     st.caption(f"Pale: the whole month's target. Red mark: what is due by now{others}.")
+    stamp = export.Stamp.apart(
+        view.version,
+        f"{month:%Y-%m}",
+        export.link(view.span, target_month=f"{month:%B %Y}", target_of=filters.LABELS[TARGET_OF[kind]]),
+        ("Month", f"{month:%B %Y}"),
+        ("Currency", view.scope.currency),
+        (filters.LABELS[TARGET_OF[kind]], ", ".join(kept)) if kept else export.UNFILTERED,
+    )
+    export.offer("targets", stamp, lambda: places)
+
+
+def _explain_attainment(view: View, month: date, kind: str) -> explain.Source:
+    return explain.Source(
+        "Target attainment",
+        queries.descriptions(view.version).get("kpi_target_attainment.attainment_rate", ""),
+        f"The figure is the sum of `net_sales` ÷ the sum of `target_to_date` of the rows of {month} and `{kind}` "
+        "that have a target, of the places that the filters keep.",
+        queries.statement_sql("targets", currency=view.scope.currency),
+        "kpi_target_attainment",
+        queries.Scope(view.scope.currency),
+        panels.last_day(view, month),
+    )
 
 
 def _weekdays(view: View, writer: Writer) -> None:
@@ -112,6 +144,8 @@ def _weekdays(view: View, writer: Writer) -> None:
         )
         spec = charts.heat(cells, writer, columns, list(WEEKDAYS))
     st.echarts_chart(spec, height=320, key="weekday-heat", alt=f"Net sales by weekday and {by.split()[0].lower()}")
+    cells = cells.rename(columns={"column": by.split()[0].lower(), "row": "weekday", "value": "net_sales"})
+    export.offer("weekdays", export.Stamp.of(view, ("By", by.lower())), lambda: cells)
 
 
 def _by_region(view: View, span: filters.Span, *, average: bool) -> pd.DataFrame:
@@ -148,12 +182,55 @@ def _delivery(view: View, writer: Writer) -> None:
     for place, name in zip(st.columns(2), DELIVERY, strict=True):
         with place:
             panels.figure(view, MEASURES[name], writer)
+            explain.button(name, MEASURES[name].label)
     past = view.sales(view.comparable) if view.comparable else None
     on_time = MEASURES["on_time_rate"]
     spec = charts.trend(
         view.sales(view.span), past, view.span, view.comparable, writer, measure=on_time, grain=view.grain
     )
     st.echarts_chart(spec, height=240, key="on-time", alt=f"Share delivered on time per {view.grain.lower()}")
+    export.offer(
+        "delivery-by-day",
+        export.Stamp.of(view),
+        lambda: panels.by_day(view, [MEASURES[name] for name in DELIVERY]),
+    )
+
+
+def _pending(view: View, writer: Writer) -> None:
+    st.subheader("Pending payments", anchor=False)
+    ages = queries.pending_payments(view.version, view.scope.currency)
+    if ages.empty:
+        st.caption("No sheet states a payment as pending.")
+        return
+    as_of = ages["as_of_date"].iloc[0]
+    total = sum(ages["pending_payment_value"])
+    old = sum(ages["pending_payment_value"][ages["age"].isin(OVERDUE)])
+    st.caption(f"By the age of the sale on {as_of.day} {as_of:%b %Y}, whatever the period{panels.everywhere(view)}")
+    st.metric(
+        "Pending",
+        writer.write(total, Kind.MONEY),
+        f"{writer.write(old / total, Kind.SHARE)} older than 30 days" if total else None,
+        delta_color="off",
+        delta_arrow="off",
+        help=queries.descriptions(view.version).get("kpi_pending_payments.pending_payment_value"),
+    )
+    explain.button("pending", "Pending payments")
+    values = ages["pending_payment_value"]
+    texts = values.map(lambda value: writer.write(value, Kind.MONEY))
+    spec = charts.leaderboard(ages["age"], values, texts)
+    st.echarts_chart(spec, height=charts.height(spec), key="pending", alt="Pending payments by the age of the sale")
+
+
+def _explain_pending(view: View) -> explain.Source:
+    return explain.Source(
+        "Pending payments",
+        queries.descriptions(view.version).get("kpi_pending_payments.pending_payment_value", ""),
+        "The figure is the sum of `pending_payment_value` of the rows that this statement returns.",
+        queries.statement_sql("pending_payments", currency=view.scope.currency),
+        "kpi_pending_payments",
+        queries.Scope(view.scope.currency),
+        view.last,
+    )
 
 
 def _ratings(view: View, writer: Writer) -> None:
@@ -173,6 +250,15 @@ def _ratings(view: View, writer: Writer) -> None:
     st.echarts_chart(
         spec, height=charts.height(spec) + 30, key="rep-ratings", alt="Shares of one to five stars by representative"
     )
+    stamp = export.Stamp.apart(
+        view.version,
+        f"{first:%Y-%m}-to-{last:%Y-%m}",
+        export.link(view.span),
+        ("Months", months),
+        ("Currency", "every currency"),
+        ("Representative", ", ".join(kept)) if kept else export.UNFILTERED,
+    )
+    export.offer("ratings", stamp, lambda: rated)
 
 
 page()

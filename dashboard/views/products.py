@@ -2,11 +2,12 @@
 
 from datetime import date
 from decimal import Decimal
+from functools import partial
 
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, export, filters, panels, queries
+from dashboard import charts, explain, export, filters, panels, queries
 from dashboard.filters import View
 from dashboard.measures import MEASURES, MISSING, Kind, Writer
 from dashboard.settings import settings
@@ -26,12 +27,17 @@ def page() -> None:
     writer = Writer(settings().number_style, view.scope.currency)
     names = queries.product_names(view.version)
     meaning = queries.descriptions(view.version)
+    sellers = {"value": MEASURES["net_sales"], "units": MEASURES["units_sold"]}
+    explain.panel(
+        view,
+        explain.measures(view, sellers.values(), "product") | {"classes": partial(_explain_classes, view, meaning)},
+    )
     st.caption("Click a bar to keep only that product everywhere; click it again to show all.")
-    left, right = st.columns(2)
-    for place, measure, by in ((left, "net_sales", "value"), (right, "units_sold", "units")):
+    for place, (by, measure) in zip(st.columns(2), sellers.items(), strict=True):
         with place.container(border=True, height="stretch"):
             title = f"Top sellers by {by}"
-            panels.leaderboard(view, "product", MEASURES[measure], writer, LEADERS, title=title)
+            panels.leaderboard(view, "product", measure, writer, LEADERS, title=title)
+            explain.button(measure.name, title)
     with st.container(border=True):
         _pareto(view, meaning, writer)
     with st.container(border=True):
@@ -70,6 +76,19 @@ def _pareto(view: View, meaning: dict[str, str], writer: Writer) -> None:
         st.echarts_chart(spec, height=300, key="pareto", alt="Net sales by product and their cumulative share")
         if sum(classes["products"]) > len(products):
             st.caption(f"The first {PARETO_PRODUCTS} products are drawn.")
+    explain.button("classes", "Classes")
+
+
+def _explain_classes(view: View, meaning: dict[str, str]) -> explain.Source:
+    return explain.Source(
+        "Classes of products",
+        meaning.get("kpi_product_abc.abc_class", ""),
+        "The figures of a class are `products` and `sales_share` of its row.",
+        queries.statement_sql("product_classes", currency=view.scope.currency),
+        "kpi_product_abc",
+        queries.Scope(view.scope.currency),
+        view.last,
+    )
 
 
 def _bridge(view: View, names: dict[str, str], meaning: dict[str, str], writer: Writer) -> None:
@@ -109,6 +128,8 @@ def _bridge(view: View, names: dict[str, str], meaning: dict[str, str], writer: 
             writer,
         )
         st.echarts_chart(spec, height=charts.height(spec) + 60, key="waterfall", alt="Net sales from month to month")
+        explain.button("change", "Change of the month")
+        explain.panel(view, {"change": partial(_explain_change, view, month, comparison)})
         for name in effects:
             st.caption(f"**{name.capitalize()}**: {meaning.get(f'kpi_price_volume_mix.{name}_effect', '')}")
     with right:
@@ -147,6 +168,21 @@ def _bridge(view: View, names: dict[str, str], meaning: dict[str, str], writer: 
             st.caption(
                 f"The {DRIVERS} products that changed most of {writer.number(Decimal(int(first['products'])), 0)}"
             )
+
+
+def _explain_change(view: View, month: date, comparison: str) -> explain.Source:
+    return explain.Source(
+        f"Change of {month:%B %Y}",
+        queries.descriptions(view.version).get("kpi_price_volume_mix.net_sales_change", ""),
+        "The steps are `total_base_net_sales`, `total_volume_effect`, `total_price_effect`, `total_mix_effect` and "
+        "`total_net_sales` of any row that this statement returns: the sums over all products.",
+        queries.statement_sql(
+            "bridge", currency=view.scope.currency, month=month, comparison=comparison, limit=DRIVERS
+        ),
+        "kpi_price_volume_mix",
+        queries.Scope(view.scope.currency),
+        panels.last_day(view, month),
+    )
 
 
 def _pairs(view: View, names: dict[str, str], meaning: dict[str, str]) -> None:

@@ -1,8 +1,11 @@
 """A running dashboard and a browser for it, over a warehouse that has been built and holds sales."""
 
+import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -87,6 +90,16 @@ def forget() -> None:
     settings.cache_clear()
     st.cache_data.clear()
     st.cache_resource.clear()
+
+
+def download(page: Page, name: str, folder: Path) -> tuple[str, list[dict[str, str]]]:
+    """The name and the rows of the CSV of this table."""
+    expect(page.locator(READY)).to_be_visible()
+    with page.expect_download() as event:
+        page.locator(f".st-key-download-{name}-CSV button").click()
+    event.value.save_as(folder / name)
+    rows = csv.DictReader(io.StringIO((folder / name).read_text("utf-8-sig")))
+    return event.value.suggested_filename, list(rows)
 
 
 @pytest.fixture

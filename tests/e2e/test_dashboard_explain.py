@@ -9,10 +9,11 @@ import pandas as pd
 import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.testing.v1 import AppTest
 
 from dashboard import explain, queries
-from dashboard.measures import CARDS, Measure, Writer
+from dashboard.measures import CARDS, MEASURES, Measure, Writer
 from tests.e2e.conftest import DEADLINE, READY, Warehouse
 
 NUMBER = re.compile(r"[^0-9.-]")
@@ -39,6 +40,60 @@ def test_statement_of_the_run_rate_gives_its_card(app: AppTest, warehouse: Wareh
     rate = _rows(warehouse, app.code[0].value)["run_rate"].iloc[-1]
     card = next(card.value for card in app.metric if card.label.endswith("run rate"))
     assert NUMBER.sub("", card) == f"{Decimal(rate):.0f}"
+
+
+@pytest.mark.parametrize(
+    ("page_name", "name"),
+    [("explore", "net_sales"), ("explore", "margin_rate"), ("places", "on_time_rate"), ("places", "days_to_deliver")],
+)
+def test_statement_of_a_measure_on_other_pages_gives_its_card(
+    app: AppTest, warehouse: Warehouse, page_name: str, name: str
+) -> None:
+    measure = MEASURES[name]
+    row = _rows(warehouse, _explained(app, page_name, name))
+    card = next(card.value for card in app.metric if card.label == measure.label)
+    assert Writer("1,234.56", "USD").write(measure.over(row), measure.kind) == card
+
+
+def test_statement_of_the_attainment_gives_its_card(app: AppTest, warehouse: Warehouse) -> None:
+    rows = _rows(warehouse, _explained(app, "places", "attainment"))
+    rows = rows[(rows["month"] == rows["month"].max()) & rows["attainment_rate"].notna()]
+    rate = sum(rows["net_sales"]) / sum(rows["target_to_date"])
+    assert next(card.value for card in app.metric if "Attainment" in card.label) == f"{100 * rate:.1f}%"
+
+
+def test_statement_of_pending_payments_gives_their_card(app: AppTest, warehouse: Warehouse) -> None:
+    rows = _rows(warehouse, _explained(app, "places", "pending"))
+    card = next(card.value for card in app.metric if card.label == "Pending")
+    assert NUMBER.sub("", card) == f"{sum(rows['pending_payment_value']):.0f}"
+
+
+def test_statements_of_products_give_what_is_drawn(app: AppTest, warehouse: Warehouse) -> None:
+    sold = _rows(warehouse, _explained(app, "products", "units_sold"))["units_sold"]
+    drawn = _chart(app, "Units sold by product")
+    assert list(drawn["Value"]) == sorted(map(float, sold), reverse=True)[:10]
+    classes = _rows(warehouse, _explained(app, "products", "classes"))
+    shown = {card.label: card.value for card in app.metric}
+    assert shown == {f"{row.abc_class} products": f"{row.products}" for row in classes.itertuples()}
+    change = _rows(warehouse, _explained(app, "products", "change")).iloc[0]
+    steps = _chart(app, "Net sales from month to month")
+    assert list(steps["Text"]) == [
+        Writer("1,234.56", "USD").money(change[f"total_{name}"], cents=True, signed=name.endswith("effect"))
+        for name in ("base_net_sales", "volume_effect", "price_effect", "mix_effect", "net_sales")
+    ]
+
+
+def test_statements_of_customers_give_their_cards(app: AppTest, warehouse: Warehouse) -> None:
+    rows = _rows(warehouse, _explained(app, "customers", "order-of-new"))
+    new, returning = (rows[rows["customer_type"] == kind] for kind in ("new", "returning"))
+    cards = {card.label: card.value for card in app.metric}
+    assert cards["New customers"] == f"{new['customers'].sum():,}"
+    assert cards["Returning orders"] == f"{returning['orders'].sum():,}"
+    share = returning["orders"].sum() / (new["orders"].sum() + returning["orders"].sum())
+    assert cards["Returning share"] == f"{100 * share:.1f}%"
+    assert cards["Order of new"] == f"${sum(new['order_value']) / int(new['orders'].sum()):,.2f}"
+    months = _rows(warehouse, _explained(app, "customers", "repeat-rate"))
+    assert cards["March repeat rate"] == f"{100 * months['repeat_rate'].iloc[-1]:.1f}%"
 
 
 def test_files_are_those_that_hold_the_last_day(app: AppTest, warehouse: Warehouse) -> None:
@@ -109,6 +164,22 @@ def test_panel_is_opened_and_closed_by_keyboard(page: Page, dashboard: str) -> N
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page).not_to_have_url(re.compile("explain="))
+
+
+def _explained(app: AppTest, page_name: str, name: str) -> str:
+    """The statement that the panel of this figure shows."""
+    app.run()
+    app.switch_page(f"views/{page_name}.py").run()
+    app.button(key=f"explain-{name}").click().run()
+    assert not app.exception
+    return app.code[0].value
+
+
+def _chart(app: AppTest, alt: str) -> pd.DataFrame:
+    """What the chart of this description draws."""
+    protos = [element.proto for element in app.get("echarts_chart")]
+    [proto] = [proto for proto in protos if proto.alt == alt]
+    return convert_arrow_bytes_to_pandas_df(proto.datasets[0].data.data)
 
 
 def _rows(warehouse: Warehouse, statement: str) -> pd.DataFrame:

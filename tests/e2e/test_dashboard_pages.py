@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -11,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import queries
 from dashboard.measures import Writer
-from tests.e2e.conftest import READY, Warehouse
+from tests.e2e.conftest import READY, Warehouse, download
 
 DOLLARS = Writer("1,234.56", "USD")
 # The last 28 days of the currency that sold most, as the pages show them unless asked otherwise.
@@ -344,6 +345,45 @@ def test_places_without_deliveries_and_ratings_say_so(app: AppTest, monkeypatch:
     said = _captions(_open(app, "places"))
     assert "has been delivered yet" in said
     assert "Nobody was rated" in said
+
+
+def test_files_of_places_hold_what_is_shown_and_say_what_it_is(
+    page: Page, dashboard: str, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    page.goto(f"{dashboard}/places?period=7D&region=Europe&channel=Online")
+    name, rows = download(page, "targets", tmp_path)
+    assert re.fullmatch(r"targets-2026-03-v\d+\.csv", name)
+    assert rows[0]["filters"] == "Month: March 2026; Currency: USD; Region: Europe"
+    assert [tuple(map(Decimal, (row["net_sales"], row["target_to_date"]))) for row in rows] == warehouse.sql(
+        "select net_sales, target_to_date from kpi.kpi_target_attainment "
+        f"where place = 'Europe' and month = {MONTH} and currency = {MAIN}"
+    )
+    kept = "sales_region = 'Europe' and sales_channel = 'Online' and sale_date > last_date - 7"
+    sold = SOLD.replace("sale_date > last_date - 28", kept)
+    filters = "Currency: USD; Channel: Online; Region: Europe"
+    for table, columns, key in (
+        ("weekdays", ("net_sales",), "sale_date"),
+        ("delivery-by-day", ("delivered_lines", "delivered_on_time_lines", "delivery_days"), "sale_date"),
+    ):
+        name, rows = download(page, table, tmp_path)
+        assert re.fullmatch(rf"{table}-2026-03-25-to-2026-03-31-v\d+\.csv", name)
+        assert rows[0]["filters"].startswith(filters)
+        sums = ", ".join(f"sum({column})" for column in columns)
+        expected = warehouse.sql(f"{sold} select {sums} from sold group by {key} order by {key}")
+        assert [tuple(Decimal(row[column]) for column in columns) for row in rows] == expected
+    _, rows = download(page, "leaders", tmp_path)
+    assert [(row["member"], Decimal(row["net_sales"])) for row in rows if row["by"] == "Representative"] == (
+        warehouse.sql(f"{sold} select sales_representative, sum(net_sales) from sold group by 1 order by 2 desc")
+    )
+    name, rows = download(page, "ratings", tmp_path)
+    assert re.fullmatch(r"ratings-2026-03-to-2026-03-v\d+\.csv", name)
+    assert rows[0]["filters"] == "Months: March 2026; Currency: every currency; Filters: not applied"
+    assert [Decimal(row["rated_lines"]) for row in rows] == [
+        lines for (lines,) in warehouse.sql(
+            f"select sum(rated_lines) from kpi.kpi_rep_ratings where month = {MONTH} group by sales_representative "
+            "having sum(rated_lines) > 0 order by sum(mean_rating * rated_lines) / sum(rated_lines) desc, 1 desc"
+        )
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", ["/explore", "/places"])

@@ -1,7 +1,5 @@
 """The pages of products and of customers over real marts: figures against SQL, and what is shown without any."""
 
-import csv
-import io
 import re
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +10,7 @@ from playwright.sync_api import Page, expect
 from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.testing.v1 import AppTest
 
-from tests.e2e.conftest import READY, Warehouse, forget
+from tests.e2e.conftest import READY, Warehouse, download, forget
 
 PRODUCTS, CUSTOMERS = "views/products.py", "views/customers.py"
 MAIN = """
@@ -217,7 +215,7 @@ def test_files_say_of_which_month_they_are_and_lead_there_again(
     page: Page, dashboard: str, warehouse: Warehouse, tmp_path: Path
 ) -> None:
     page.goto(f"{dashboard}/products?period=7D&region=Europe")
-    name, rows = _download(page, "product-changes", tmp_path)
+    name, rows = download(page, "product-changes", tmp_path)
     assert re.fullmatch(r"product-changes-2026-03-against-2026-02-v\d+\.csv", name)
     assert rows[0]["filters"] == (
         "Month: March 2026; Compared with: February 2026; Products: the 10 that changed most; Currency: USD; "
@@ -234,7 +232,7 @@ def test_files_say_of_which_month_they_are_and_lead_there_again(
     expect(other.get_by_test_id("stAlert")).to_have_count(0)
     assert {"bridge=Month+before", "bridge-month=Mar+2026"} <= set(rows[0]["view"].partition("?")[2].split("&"))
 
-    name, rows = _download(page, "product-pairs", tmp_path)
+    name, rows = download(page, "product-pairs", tmp_path)
     assert re.fullmatch(r"product-pairs-2026-03-v\d+\.csv", name)
     assert rows[0]["filters"] == (
         "Month: March 2026; Pairs: the 15 strongest by lift; Currency: every currency; Filters: not applied"
@@ -243,10 +241,10 @@ def test_files_say_of_which_month_they_are_and_lead_there_again(
 
 def test_files_of_customers_say_of_which_time_and_page_they_are(page: Page, dashboard: str, tmp_path: Path) -> None:
     page.goto(f"{dashboard}/customers?period=7D")
-    name, rows = _download(page, "customer-segments", tmp_path)
+    name, rows = download(page, "customer-segments", tmp_path)
     assert re.fullmatch(r"customer-segments-2025-04-01-to-2026-03-31-v\d+\.csv", name)
     assert rows[0]["filters"] == "Orders of: 1 Apr 2025 to 31 Mar 2026; Currency: USD; Filters: not applied"
-    name, rows = _download(page, "top-customers", tmp_path)
+    name, rows = download(page, "top-customers", tmp_path)
     assert re.fullmatch(r"top-customers-all-time-page-1-v\d+\.csv", name)
     assert re.fullmatch(
         r"Orders of: all time; Customers: page 1 of \d+, most net sales first; Currency: USD; Filters: not applied",
@@ -263,16 +261,6 @@ def test_page_fits_and_draws(page: Page, dashboard: str, path: str, charts: int,
     expect(page.locator(READY)).to_be_visible()
     expect(page.get_by_test_id("stException")).to_have_count(0)
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= width
-
-
-def _download(page: Page, name: str, folder: Path) -> tuple[str, list[dict[str, str]]]:
-    """The name and the rows of the table's CSV."""
-    expect(page.locator(READY)).to_be_visible()
-    with page.expect_download() as download:
-        page.locator(f".st-key-download-{name}-CSV button").click()
-    download.value.save_as(folder / name)
-    rows = csv.DictReader(io.StringIO((folder / name).read_text("utf-8-sig")))
-    return download.value.suggested_filename, list(rows)
 
 
 def _open(app: AppTest, path: str) -> AppTest:
