@@ -76,22 +76,22 @@ def test_region_filter_equals_the_marts(app: AppTest, warehouse: Warehouse) -> N
 @pytest.mark.parametrize(
     ("seed", "against", "said"),
     [
-        ("", "(select sum(target_net_sales) from seeds.sales_targets where month = rate.month)", ""),
+        ("", "(select sum(target_net_sales) from core.sales_targets where month = rate.month)", ""),
         (
-            "delete from seeds.sales_targets where place = 'Oceania'",
+            "delete from core.sales_targets where place = 'Oceania'",
             "previous_month_net_sales",
             "Targets of some regions only: compared with the month before.",
         ),
-        ("update seeds.sales_targets set place_type = 'store_id', place = 'unknown' where place = 'Europe'",
-         "(select target_net_sales from seeds.sales_targets where month = rate.month and place_type = 'store_id')", ""),
-        ("delete from seeds.sales_targets", "previous_month_net_sales", ""),
+        ("update core.sales_targets set place_type = 'store_id', place = 'unknown' where place = 'Europe'",
+         "(select target_net_sales from core.sales_targets where month = rate.month and place_type = 'store_id')", ""),
+        ("delete from core.sales_targets", "previous_month_net_sales", ""),
     ],
     ids=["regions", "some regions", "stores", "none"],
 )  # fmt: skip
 def test_run_rate_is_compared_with_the_target_of_the_whole(
     app: AppTest, warehouse: Warehouse, seed: str, against: str, said: str
 ) -> None:
-    warehouse.sql("create table public.kept as select * from seeds.sales_targets")
+    warehouse.sql("create table public.kept as select * from core.sales_targets")
     try:
         if seed:
             warehouse.sql(seed)
@@ -103,8 +103,8 @@ def test_run_rate_is_compared_with_the_target_of_the_whole(
         assert card.delta == f"{change}%"
         assert [caption.value for caption in app.caption if "Targets" in caption.value] == ([said] if said else [])
     finally:
-        warehouse.sql("truncate seeds.sales_targets")
-        warehouse.sql("insert into seeds.sales_targets select * from public.kept")
+        warehouse.sql("truncate core.sales_targets")
+        warehouse.sql("insert into core.sales_targets select * from public.kept")
         warehouse.sql("drop table public.kept")
 
 
