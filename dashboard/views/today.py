@@ -61,7 +61,7 @@ def _run_rate(view: View, writer: Writer) -> None:
         band = f" By how wrong it was in earlier months: {filters.escape(f'{low} to {high}')}."
     course = [float(value) for value in months["net_sales"][:-1]] + [float(run_rate or 0)]
     panels.compared(
-        f"{this_month['month']:%B} run rate{', all sales' if view.filtered else ''}",
+        "Run rate, all sales" if view.filtered else f"{this_month['month']:%B} run rate",
         (run_rate, aim),
         Kind.MONEY,
         writer,
