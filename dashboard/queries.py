@@ -635,6 +635,8 @@ def _problem(error: DBAPIError) -> Problem:
     match error.orig:
         case psycopg.errors.UndefinedTable() | psycopg.errors.InvalidSchemaName() | psycopg.errors.UndefinedColumn():
             return Problem.NOT_BUILT
+        case psycopg.errors.InvalidParameterValue():  # no role of that name
+            return Problem.NOT_BUILT
         case psycopg.errors.InsufficientPrivilege():
             return Problem.DENIED
         case psycopg.errors.QueryCanceled():

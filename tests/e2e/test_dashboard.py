@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
+from sqlalchemy import text
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Metric
 
+from dashboard import queries
 from scripts.bench_dashboard import PUBLISH
 from scripts.browser import serving
 from scripts.csv_generator import sheet
@@ -188,6 +190,15 @@ def test_database_without_marts_says_what_to_do(
         assert "not built yet" in app.error[0].value
     finally:
         warehouse.server_sql("drop database dashboard_without_marts with (force)")
+
+
+def test_server_without_the_roles_says_what_to_do(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    take_role = text("select set_config('role', cast(:role as text) || '_not_made_yet', :local)")
+    monkeypatch.setattr(queries, "TAKE_ROLE", take_role)
+    app.run()
+    assert not app.exception
+    assert "not built yet" in app.error[0].value
+    assert "loader migrate" in app.error[0].value
 
 
 @pytest.mark.parametrize("width", [1360, 390])
