@@ -169,7 +169,8 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
                 width=230,
             )
             # While the second date has not been picked yet, the first stands alone.
-            custom = Span(picked[0], picked[-1]) if isinstance(picked, tuple) and picked else custom
+            if isinstance(picked, tuple) and picked and picked[0] <= picked[-1]:
+                custom = Span(picked[0], picked[-1])
     _chips(kept, queries.product_names(version))
 
     allowed = {"period": PERIODS, "compare": BASES, "grain": GRAINS, "currency": offered, **choices}
@@ -235,12 +236,9 @@ def impossible(asked: Mapping[str, Sequence[str]], allowed: Mapping[str, Sequenc
 
 
 def impossible_dates(asked: Sequence[str], limit: Span) -> list[str]:
-    """`["date"]` where a date in the URL is no date or lies outside the sales, else nothing."""
-    for value in asked:
-        try:
-            day = date.fromisoformat(value)
-        except ValueError:
-            return ["date"]
-        if not limit.start <= day <= limit.end:
-            return ["date"]
-    return []
+    """`["date"]` where a date in the URL is none, lies outside the sales or before the one it follows, else nothing."""
+    try:
+        days = [date.fromisoformat(value) for value in asked]
+    except ValueError:
+        return ["date"]
+    return [] if days == sorted(days) and all(limit.start <= day <= limit.end for day in days) else ["date"]

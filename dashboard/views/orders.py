@@ -86,7 +86,10 @@ def _page(lines: Lines, pages: int, many: str) -> int:
         st.session_state["page"] = pages
     st.session_state["lines-shown"] = lines
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        number = st.number_input(f"Page of {pages:,}", 1, pages, key="page", bind="query-params", width=150)
+        # As decimals: of whole numbers, Streamlit does not survive an infinite one in the link.
+        number = st.number_input(
+            f"Page of {pages:,}", 1.0, float(pages), step=1.0, format="%.0f", key="page", bind="query-params", width=150
+        )
         st.caption(f"{many}. Select a row to see its order whole.", width="content")
     return int(number)
 

@@ -30,6 +30,9 @@ HOSTILE = [
     "javascript:window.hacked=1",
     "../../../etc/passwd\x00",
     "9" * 400,
+    "inf",
+    "nan",
+    "-1e400",
 ]  # fmt: skip
 STOP_SECONDS = 5
 
@@ -137,21 +140,32 @@ def test_sigterm_ends_the_server_while_pages_are_open(warehouse: Warehouse, page
             assert probe.connect_ex(server) != 0
 
 
-@pytest.mark.parametrize("script", [*saved.PAGES.values(), "views/alerts.py"])
-def test_hostile_values_in_a_link_are_values(app: AppTest, warehouse: Warehouse, script: str) -> None:
-    app.run()
-    app.switch_page(script)
+@pytest.mark.parametrize("value", HOSTILE, ids=lambda value: value[:12])
+def test_hostile_values_in_a_link_are_values(app: AppTest, warehouse: Warehouse, value: str) -> None:
+    """A widget reads the link when it is first drawn: the filters in the first run, a page's when it is opened."""
     before = warehouse.sql("select sum(net_sales), count(*) from kpi.kpi_daily_sales")
-    for value in HOSTILE:
-        for name in saved.PARAMETERS:
+    for script in (None, *saved.PAGES.values(), "views/alerts.py"):
+        for name in (*saved.PARAMETERS, "order", "explain", "unheard-of"):
             app.query_params[name] = [value, value] if name == "dates" else value
-        app.query_params["unheard-of"] = value
+        if script:
+            app.switch_page(script)
         app.run()
-        assert not app.exception, (value, app.exception)
+        assert not app.exception, (script, app.exception)
         assert not [each.value for each in app.error if "database" in each.value.lower()]
         shown = [each.value for each in (*app.warning, *app.markdown, *app.caption, *app.title)]
-        assert value.isalnum() or not [text for text in shown if value in text], "markup is escaped"
+        assert re.fullmatch(r"[\w-]+", value) or not [text for text in shown if value in text], "markup is escaped"
     assert warehouse.sql("select sum(net_sales), count(*) from kpi.kpi_daily_sales") == before
+
+
+@pytest.mark.parametrize(
+    "dates", [*([value, value] for value in HOSTILE), ["2026-03-20", "2026-03-01"]], ids=lambda dates: dates[0][:12]
+)
+def test_dates_that_cannot_be_are_named_and_the_usual_ones_shown(app: AppTest, dates: list[str]) -> None:
+    app.query_params["period"], app.query_params["dates"] = "Custom", dates
+    app.run()
+    assert not app.exception
+    assert [each.value for each in app.warning] == ["The link names a date that is not here: shown without it."]
+    assert app.title[0].value == "Today · 4 to 31 Mar 2026"
 
 
 def test_hostile_links_run_nothing_in_a_browser(page: Page, dashboard: str) -> None:

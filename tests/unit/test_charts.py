@@ -53,6 +53,7 @@ def test_values_that_are_not_offered_are_named() -> None:
     assert impossible_dates(["2026-01-05", "2026-01-06"], limit) == []
     assert impossible_dates(["2026-02-30"], limit) == ["date"]
     assert impossible_dates(["2025-12-31"], limit) == ["date"]
+    assert impossible_dates(["2026-01-06", "2026-01-05"], limit) == ["date"]
 
 
 def test_ratio_is_a_ratio_of_sums() -> None:
