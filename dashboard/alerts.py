@@ -7,7 +7,7 @@ rule would have done is answered by the function that judges it.
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -18,10 +18,11 @@ import pandas as pd
 import streamlit as st
 import structlog
 from pydantic import ValidationError
+from sqlalchemy.exc import IntegrityError
 
 from dashboard import notify, push, queries
 from dashboard.measures import MEASURES, Kind, Measure, Writer
-from dashboard.queries import Scope, Unavailable
+from dashboard.queries import Problem, Scope, Unavailable
 from dashboard.settings import settings
 
 BASES = {"value": 0, "previous day": 1, "same weekday": 7}  # the day compared with lies so many days back
@@ -140,7 +141,7 @@ def backtest(version: int, rule: Rule, since: date, newest: date) -> list[Breach
 def evaluate() -> int:
     """Judge every rule that is on by the marts as they are now, and record what fires; returns how much has.
 
-    Raises Unavailable.
+    Raises Unavailable: when nothing can be read, or for one rule after all the others have been judged.
     """
     on = [rule for rule in rules() if rule.enabled and rule.known]
     if not on:
@@ -148,23 +149,39 @@ def evaluate() -> int:
     [state] = queries.read("freshness")
     known = {row["currency"]: (row["first_date"], row["last_date"]) for row in queries.read("currencies")}
     fired = 0
+    failed: Unavailable | None = None
     for rule in on:
         if rule.currency not in known:
             continue
-        since, newest = known[rule.currency]
-        for breach in breaches(rule, max(rule.from_date, newest - timedelta(days=LOOK_BACK_DAYS)), since, newest):
-            recorded = queries.write(
-                "fire_alert",
-                rule_id=rule.rule_id,
-                sale_date=breach.sale_date,
-                mart_version=state["mart_version"],
-                value=breach.value,
-                reference=breach.reference,
-                channels=rule.channels,
-            )
-            fired += len(recorded)
-            if recorded:
-                log.info("alert_fired", rule_id=rule.rule_id, sale_date=str(breach.sale_date))
+        try:
+            fired += _fire(rule, *known[rule.currency], state["mart_version"])
+        except Unavailable as error:
+            if error.problem is Problem.DOWN:
+                raise
+            log.warning("alert_not_judged", rule_id=rule.rule_id, error=str(error))
+            failed = error
+        except IntegrityError:
+            log.info("alert_is_gone", rule_id=rule.rule_id)  # deleted while it was judged
+    if failed:
+        raise failed
+    return fired
+
+
+def _fire(rule: Rule, since: date, newest: date, mart_version: int) -> int:
+    fired = 0
+    for breach in breaches(rule, max(rule.from_date, newest - timedelta(days=LOOK_BACK_DAYS)), since, newest):
+        recorded = queries.write(
+            "fire_alert",
+            rule_id=rule.rule_id,
+            sale_date=breach.sale_date,
+            mart_version=mart_version,
+            value=breach.value,
+            reference=breach.reference,
+            channels=rule.channels,
+        )
+        fired += len(recorded)
+        if recorded:
+            log.info("alert_fired", rule_id=rule.rule_id, sale_date=str(breach.sale_date))
     return fired
 
 
@@ -173,29 +190,11 @@ def deliver() -> float | None:
     while claimed := queries.write("claim_delivery", lease_seconds=LEASE_SECONDS):
         [row] = claimed
         rule = _rule(row)
-        breach = Breach(row["sale_date"], row["value"], row["reference"])
-        message = notify.Message(
-            event_id=row["event_id"],
-            text=describe(rule, breach),
-            subject=f"{rule.name}: {rule.of.label} on {breach.sale_date}",
-            fields={
-                "alert": rule.name,
-                "measure": rule.measure,
-                "currency": rule.currency,
-                "only": rule.kept,
-                "basis": rule.basis,
-                "direction": rule.direction,
-                "threshold": str(rule.threshold),
-                "sale_date": str(breach.sale_date),
-                "value": str(breach.value),
-                "reference": None if breach.reference is None else str(breach.reference),
-                "mart_version": row["mart_version"],
-                "fired_at": row["fired_at"].isoformat(),
-            },
-        )
-        error = notify.send(row["channel"], message, settings())
+        error: str | None = "its measure is no longer known"
+        if rule.known:
+            error = notify.send(row["channel"], _message(row, rule), settings())
         again = None
-        if error is not None and row["attempts"] < MOST_ATTEMPTS:
+        if error is not None and rule.known and row["attempts"] < MOST_ATTEMPTS:
             again = min(FIRST_PAUSE_SECONDS * 2 ** (row["attempts"] - 1), LONGEST_PAUSE_SECONDS)
         queries.write(
             "end_delivery", event_id=row["event_id"], channel=row["channel"], error=error, again_seconds=again
@@ -207,6 +206,29 @@ def deliver() -> float | None:
             log.warning("alert_not_delivered", **outcome, error=error, again_seconds=again)
     [due] = queries.read("next_delivery")
     return None if due["seconds"] is None else max(float(due["seconds"]), SHORTEST_PAUSE_SECONDS)
+
+
+def _message(row: Mapping[str, Any], rule: Rule) -> notify.Message:
+    breach = Breach(row["sale_date"], row["value"], row["reference"])
+    return notify.Message(
+        event_id=row["event_id"],
+        text=describe(rule, breach),
+        subject=f"{rule.name}: {rule.of.label} on {breach.sale_date}",
+        fields={
+            "alert": rule.name,
+            "measure": rule.measure,
+            "currency": rule.currency,
+            "only": rule.kept,
+            "basis": rule.basis,
+            "direction": rule.direction,
+            "threshold": str(rule.threshold),
+            "sale_date": str(breach.sale_date),
+            "value": str(breach.value),
+            "reference": None if breach.reference is None else str(breach.reference),
+            "mart_version": row["mart_version"],
+            "fired_at": row["fired_at"].isoformat(),
+        },
+    )
 
 
 @asynccontextmanager
@@ -223,19 +245,26 @@ async def watching(published: asyncio.Event) -> AsyncIterator[None]:
 
 async def _watch(published: asyncio.Event) -> None:
     while True:
-        try:
-            await asyncio.to_thread(evaluate)
-            pause = await asyncio.to_thread(deliver)
-        except (Unavailable, ValidationError) as error:
-            log.warning("alerts_not_judged", error=str(error) if isinstance(error, Unavailable) else "settings")
-            pause = LEASE_SECONDS
-        except Exception:  # the dashboard shows what it can even where an alert cannot be judged
-            log.exception("alerts_failed")
-            pause = LEASE_SECONDS
+        judged, _ = await asyncio.to_thread(_attempt, evaluate)
+        delivered, pause = await asyncio.to_thread(_attempt, deliver)
+        if not (judged and delivered):
+            pause = min(pause or LEASE_SECONDS, LEASE_SECONDS)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await published.wait()
         published.clear()
+
+
+def _attempt(step: Callable[[], float | None]) -> tuple[bool, float | None]:
+    """Whether the step could be taken, and its answer: what is not judged keeps nothing from being delivered."""
+    try:
+        return True, step()
+    except (Unavailable, ValidationError) as error:
+        reason = str(error) if isinstance(error, Unavailable) else "settings"
+        log.warning("alerts_not_judged", step=step.__name__, error=reason)
+    except Exception:  # the dashboard shows what it can even where an alert cannot be judged
+        log.exception("alerts_failed", step=step.__name__)
+    return False, None
 
 
 def rules() -> list[Rule]:

@@ -1,5 +1,6 @@
 """Alerts and saved views: judged as SQL would, raised once, delivered to real servers, opened again in a browser."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -31,6 +32,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import alerts, notify, queries, saved
 from dashboard.alerts import Breach, Rule
+from dashboard.queries import Problem, Scope, Unavailable
 from tests.e2e.conftest import DAYS, LAST_DAY, READY, Warehouse
 
 FIRST_DAY = LAST_DAY - timedelta(DAYS - 1)
@@ -180,6 +182,60 @@ def test_a_rule_that_can_no_longer_be_judged_stops_no_other(app: AppTest, wareho
     assert any("no longer known" in each.value for each in app.markdown)
 
 
+def test_a_rule_whose_figures_take_too_long_stops_no_other(
+    app: AppTest, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_sales = queries.read_sales
+
+    def slow_where_limited(scope: Scope, *dates_and_dimensions: Any) -> Any:
+        if scope.kept:
+            raise Unavailable(Problem.SLOW)
+        return read_sales(scope, *dates_and_dimensions)
+
+    monkeypatch.setattr(queries, "read_sales", slow_where_limited)
+    alerts.save(a_rule(name="First and slow", kept={"region": ["North"]}))
+    alerts.save(a_rule(name="Second"))
+    with pytest.raises(Unavailable):  # so that it is tried again soon
+        alerts.evaluate()
+    assert warehouse.sql("select name from dashboard.alert_events join dashboard.alert_rules using (rule_id)") == [
+        ("Second",)
+    ]
+
+
+def test_a_rule_that_is_deleted_while_it_is_judged_stops_no_other(
+    app: AppTest, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_sales = queries.read_sales
+
+    def deleted_meanwhile(*arguments: Any) -> Any:
+        warehouse.sql("delete from dashboard.alert_rules where name = 'First and gone'")
+        return read_sales(*arguments)
+
+    monkeypatch.setattr(queries, "read_sales", deleted_meanwhile)
+    alerts.save(a_rule(name="First and gone"))
+    alerts.save(a_rule(name="Second"))
+    assert alerts.evaluate() == 1
+
+
+def test_what_cannot_be_judged_keeps_nothing_from_being_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
+    delivered = threading.Event()
+
+    def evaluate() -> int:
+        raise Unavailable(Problem.SLOW)
+
+    def deliver() -> None:
+        delivered.set()
+
+    monkeypatch.setattr(alerts, "evaluate", evaluate)
+    monkeypatch.setattr(alerts, "deliver", deliver)
+
+    async def watch() -> bool:
+        async with alerts.watching(asyncio.Event()):
+            return await asyncio.to_thread(delivered.wait, 10)
+
+    assert asyncio.run(watch())
+
+
 # --- delivery -------------------------------------------------------------------------------------------------------
 
 
@@ -270,6 +326,15 @@ def test_a_failed_delivery_waits_longer_each_time_and_is_given_up(
         assert alerts.deliver() is None
     assert len(received.requests) == alerts.MOST_ATTEMPTS
     assert deliveries(warehouse) == [("webhook", alerts.MOST_ATTEMPTS, False, False, "answered 503")]
+
+
+def test_what_a_rule_of_other_software_has_raised_is_not_tried_for_ever(
+    app: AppTest, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raise_one(monkeypatch, webhook=True)
+    warehouse.sql("update dashboard.alert_rules set measure = 'gone'")
+    assert alerts.deliver() is None
+    assert deliveries(warehouse) == [("webhook", 1, False, False, "its measure is no longer known")]
 
 
 def test_two_processes_deliver_an_alert_once(
