@@ -19,9 +19,15 @@ function listen(path, tell) {
   const channel = new BroadcastChannel(path);
   const end = new AbortController();
   const stream = () => new Promise((ended) => {
-    const events = new EventSource(path);
-    events.onmessage = (event) => { tell(Number(event.data)); channel.postMessage(Number(event.data)); };
-    end.signal.addEventListener("abort", () => { events.close(); ended(); });
+    let events, again;
+    const open = () => {
+      events = new EventSource(path);
+      events.onmessage = (event) => { tell(Number(event.data)); channel.postMessage(Number(event.data)); };
+      // It asks again by itself when it is cut off, and not when it is refused, as by a proxy during a restart.
+      events.onerror = () => { if (events.readyState === EventSource.CLOSED) again = setTimeout(open, 2000); };
+    };
+    open();
+    end.signal.addEventListener("abort", () => { clearTimeout(again); events.close(); ended(); });
   });
   channel.onmessage = (event) => tell(event.data);
   if (navigator.locks) navigator.locks.request(path, { signal: end.signal }, stream).catch(() => {});

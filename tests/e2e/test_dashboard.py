@@ -13,7 +13,7 @@ from sqlalchemy import text
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Metric
 
-from dashboard import queries
+from dashboard import push, queries
 from scripts.bench_dashboard import PUBLISH
 from scripts.browser import serving
 from scripts.csv_generator import sheet
@@ -241,6 +241,16 @@ def test_every_tab_of_a_browser_hears_of_a_published_version(page: Page, dashboa
     [(version,)] = warehouse.sql("select mart_version from ops.mart_version")
     for tab in tabs[1:]:
         expect(tab.get_by_role("button", name=f"Version {version}")).to_be_visible()
+
+
+def test_a_stream_that_was_refused_is_asked_for_again(page: Page, dashboard: str, warehouse: Warehouse) -> None:
+    """As by a proxy while the dashboard restarts."""
+    page.route(f"**{push.PATH}", lambda route: route.fulfill(status=502), times=1)
+    with page.expect_response(lambda answer: answer.url.endswith(push.PATH) and answer.status == 200):
+        page.goto(dashboard)
+    warehouse.sql(PUBLISH)
+    [(version,)] = warehouse.sql("select mart_version from ops.mart_version")
+    expect(page.get_by_role("button", name=f"Version {version}")).to_be_visible()
 
 
 def test_a_dropped_sheet_changes_the_card_without_reload(page: Page, world: World, tmp_path: Path) -> None:
