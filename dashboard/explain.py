@@ -11,6 +11,7 @@ import streamlit as st
 from dashboard import queries
 from dashboard.filters import View
 from dashboard.measures import MISSING, Measure
+from dashboard.queries import Unavailable
 
 PARAMETER = "explain"  # in the URL, so that a link can show where a figure comes from
 MOST_FILES = 20
@@ -91,7 +92,15 @@ def _draw(view: View, source: Source) -> None:
     st.subheader("SQL", anchor=False)
     st.markdown(f"Asked of `kpi.{source.mart}` in version {view.version}. {source.reading}")
     st.code(source.statement, language="sql", wrap_lines=True)
-    st.subheader("dbt tests", anchor=False)
+    for title, part in (("dbt tests", _tests), ("Files", _files)):
+        st.subheader(title, anchor=False)
+        try:
+            part(view, source)
+        except Unavailable as error:  # in a dialog, Streamlit would put a fault in the place of the page
+            st.error(error.problem.value, icon=":material/cloud_off:")
+
+
+def _tests(view: View, source: Source) -> None:
     marts = {name.split(".")[0] for name in queries.descriptions(view.version)}
     results = tests_of(source.mart, queries.test_results(queries.freshness()), marts)
     if results.empty:
@@ -119,8 +128,6 @@ def _draw(view: View, source: Source) -> None:
             },
             alt="dbt tests",
         )
-    st.subheader("Files", anchor=False)
-    _files(view, source)
 
 
 def _files(view: View, source: Source) -> None:

@@ -83,14 +83,19 @@ def _look(shown: State, drawn_at: datetime) -> None:
 
 
 def _bell() -> None:
-    waiting = alerts.count()
+    try:
+        waiting = alerts.count()
+        raised = alerts.events() if waiting else []
+    except Unavailable as error:  # in a fragment, Streamlit would put a fault in the place of the page
+        st.markdown(":gray[:material/notifications_off:]", width="content", help=error.problem.value)
+        return
     icon = ":material/notifications_active:" if waiting else ":material/notifications:"
     label = f":red[{waiting}]" if waiting else ""
     with st.popover(label, icon=icon, type="tertiary", key="bell", help=f"Alerts that nobody has seen yet: {waiting}"):
         if not waiting:
             st.caption("No new alert.")
         else:
-            for _, rule, breach in [each for each in alerts.events() if each[0]["is_open"]][:BELL_SHOWS]:
+            for _, rule, breach in [each for each in raised if each[0]["is_open"]][:BELL_SHOWS]:
                 st.markdown(f"**{filters.escape(rule.name)}** {filters.escape(alerts.describe(rule, breach))}")
         st.page_link("views/alerts.py", label="Alerts & views", icon=":material/arrow_forward:")
 

@@ -1,6 +1,6 @@
 """Alerts & views: what was raised, the rules that raise it, a new one with what it would have done, saved views."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import partial
 
@@ -12,7 +12,7 @@ from dashboard import access, alerts, queries, saved
 from dashboard.alerts import BACKTEST_DAYS, BASES, Rule
 from dashboard.filters import LABELS, SEVERAL, escape
 from dashboard.measures import MEASURES, MISSING, Kind
-from dashboard.queries import Freshness
+from dashboard.queries import Freshness, Unavailable
 from dashboard.settings import settings
 
 BASIS_LABELS = {
@@ -48,7 +48,9 @@ def _events() -> None:
         st.subheader("Raised lately", anchor=False, width="content")
         if access.may("editor") and any(row["is_open"] for row, _, _ in raised):
             newest = max(row["event_id"] for row, _, _ in raised)
-            st.button("Mark all as seen", icon=":material/done_all:", on_click=_see, args=(newest,), key="see")
+            st.button(
+                "Mark all as seen", icon=":material/done_all:", on_click=_change, args=(alerts.see, newest), key="see"
+            )
     if not raised:
         st.caption("No alert has been raised yet.")
         return
@@ -109,8 +111,8 @@ def _rules() -> None:
                     icon=":material/delete:",
                     help=f"Delete the alert {escape(rule.name)} and what it has raised",
                     key=f"rule-delete-{rule.rule_id}",
-                    on_click=_delete_rule,
-                    args=(rule.rule_id,),
+                    on_click=_change,
+                    args=(alerts.delete, rule.rule_id),
                     type="tertiary",
                 )
 
@@ -252,8 +254,8 @@ def _views() -> None:
                     icon=":material/delete:",
                     help=f"Delete the view {escape(view.name)}",
                     key=f"view-delete-{view.view_id}",
-                    on_click=_delete_view,
-                    args=(view.view_id,),
+                    on_click=_change,
+                    args=(saved.delete, view.view_id),
                     type="tertiary",
                 )
 
@@ -271,26 +273,23 @@ def _save(rule: Rule) -> None:
         st.session_state["alert-error"] = str(error)
     except IntegrityError:
         st.session_state["alert-error"] = "There is an alert of that name already."
+    except Unavailable as error:
+        st.session_state["alert-error"] = f"Nothing was saved. {error.problem.value}"
 
 
 def _enable(rule_id: int, key: str) -> None:
-    if access.may("editor"):
-        alerts.enable(rule_id, st.session_state[key])
+    _change(alerts.enable, rule_id, st.session_state[key])
+    if "alert-error" in st.session_state:
+        st.session_state[key] = not st.session_state[key]  # the switch stands as it stood
 
 
-def _delete_rule(rule_id: int) -> None:
-    if access.may("editor"):
-        alerts.delete(rule_id)
-
-
-def _delete_view(view_id: int) -> None:
-    if access.may("editor"):
-        saved.delete(view_id)
-
-
-def _see(newest: int) -> None:
-    if access.may("editor"):
-        alerts.see(newest)
+def _change(change: Callable[..., None], *arguments: int) -> None:
+    if not access.may("editor"):
+        return
+    try:
+        change(*arguments)
+    except Unavailable as error:
+        st.session_state["alert-error"] = f"Nothing was changed. {error.problem.value}"
 
 
 page()

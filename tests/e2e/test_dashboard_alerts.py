@@ -510,6 +510,34 @@ def test_an_alert_is_made_switched_off_and_deleted_on_the_page(app: AppTest, war
     assert warehouse.sql("select count(*) from dashboard.alert_rules") == [(0,)]
 
 
+def test_a_change_that_cannot_be_made_is_told_and_the_page_stays(
+    app: AppTest, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alerts.save(a_rule())
+    saved.save("A view", "", [], None)
+    assert alerts.evaluate() == 1
+    [(rule_id, view_id)] = warehouse.sql("select rule_id, view_id from dashboard.alert_rules, dashboard.saved_views")
+    open_alerts(app)
+
+    def write(*_: object, **__: object) -> None:
+        raise Unavailable(Problem.SLOW)
+
+    monkeypatch.setattr(queries, "write", write)
+    app.text_input(key="alert-name").set_value("Another")
+    for press in (
+        lambda: app.toggle(key=f"rule-on-{rule_id}").set_value(False),
+        lambda: app.button(key=f"rule-delete-{rule_id}").click(),
+        lambda: app.button(key=f"view-delete-{view_id}").click(),
+        lambda: app.button(key="see").click(),
+        lambda: app.button(key="alert-save").click(),
+    ):
+        press().run()
+        assert not app.exception
+        assert [each.value.split(". ")[1] for each in app.error] == [Problem.SLOW.value]
+        assert app.title[0].value == "Alerts & views"
+        assert app.toggle(key=f"rule-on-{rule_id}").value, "it says what is kept"
+
+
 def test_without_the_right_nothing_can_be_kept(
     app: AppTest, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -546,6 +574,20 @@ def test_an_alert_rings_on_an_open_page_and_is_seen(
     other.goto(f"{dashboard}/alerts")
     other.get_by_role("button", name="Mark all as seen").click()
     expect(page.locator(".st-key-bell")).not_to_contain_text("1")
+
+
+@pytest.mark.parametrize("read", ["count", "events"])
+def test_a_bell_that_cannot_be_read_leaves_the_page(app: AppTest, monkeypatch: pytest.MonkeyPatch, read: str) -> None:
+    alerts.save(a_rule())
+    assert alerts.evaluate() == 1
+
+    def slow() -> None:
+        raise Unavailable(Problem.SLOW)
+
+    monkeypatch.setattr(alerts, read, slow)
+    app.run()
+    assert not app.exception
+    assert len(app.metric) == 6
 
 
 def test_a_saved_view_opens_as_it_was_saved(page: Page, dashboard: str, warehouse: Warehouse) -> None:

@@ -140,6 +140,24 @@ def test_results_that_are_shown_are_the_last_ones(app: AppTest, warehouse: Wareh
     )
 
 
+@pytest.mark.parametrize("read", ["test_results", "files_of"])
+def test_part_that_cannot_be_read_leaves_the_panel_and_the_page(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch, read: str
+) -> None:
+    def slow(*_: object) -> None:
+        raise queries.Unavailable(queries.Problem.SLOW)
+
+    monkeypatch.setattr(queries, read, slow)
+    app.query_params["explain"] = "net_sales"
+    app.run()
+    assert not app.exception
+    assert [each.value for each in app.error] == [queries.Problem.SLOW.value]
+    assert [each.value for each in app.subheader if each.value in ("SQL", "dbt tests", "Files")] == [
+        "SQL", "dbt tests", "Files",
+    ]  # fmt: skip
+    assert len(app.metric) == 6
+
+
 def test_link_to_no_figure_opens_nothing(app: AppTest) -> None:
     app.query_params["explain"] = "'; drop table kpi.kpi_daily_sales; --"
     app.run()
