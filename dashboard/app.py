@@ -104,8 +104,9 @@ def main() -> None:
 
 
 def _tools(page: "StreamlitPage") -> None:
-    """What the bar offers on every page: keep this view, print it, and sign out."""
-    printing.button()
+    """What the bar offers: to print the page that is laid out for paper, to keep this view, and to sign out."""
+    if page.title == "Today":
+        printing.button()
     if page.url_path in saved.PAGES and access.may("editor"):
         with st.popover("Save view", icon=":material/bookmark_add:", type="tertiary", key="save-view"):
             st.text_input("Name of this view", key="view-name", max_chars=80)

@@ -206,6 +206,14 @@ def _rows(warehouse: Warehouse, statement: str) -> pd.DataFrame:
         return pd.DataFrame(cursor.fetchall(), columns=[each.name for each in cursor.description or ()])
 
 
+def test_printing_is_offered_by_the_page_that_is_laid_out_for_it(page: Page, dashboard: str) -> None:
+    for path, offered in (("/orders", 0), ("/pipeline", 0), ("/", 1)):
+        page.goto(dashboard + path)
+        expect(page.locator(".st-key-bell")).to_be_visible()
+        expect(page.locator(READY)).to_be_visible()
+        expect(page.get_by_role("button", name="Print / PDF")).to_have_count(offered)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_paper_holds_the_figures_and_what_they_are_of_but_nothing_to_press(
     browser: Browser, dashboard: str, scheme: Literal["light", "dark"]
