@@ -29,5 +29,5 @@ app = st.App(
     "app.py",
     lifespan=lifespan,
     routes=[Route(push.PATH, push.stream)],
-    middleware=[Middleware(security.Headers)],
+    middleware=[Middleware(security.Headers), Middleware(security.Closed)],
 )

@@ -110,6 +110,32 @@ def test_every_answer_has_the_headers(dashboard: str, path: str) -> None:
     assert {name: headers[name] for name in security.HEADERS} == security.HEADERS
 
 
+@pytest.mark.parametrize(
+    ("forwarded", "told"),
+    [("https", True), ("https, http", True), ("http, https", False), ("http", False), ("", False)],
+)
+def test_who_came_by_https_is_told_to_stay_with_it(dashboard: str, forwarded: str, told: bool) -> None:
+    request = urllib.request.Request(dashboard, headers={"X-Forwarded-Proto": forwarded})
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        assert ("Strict-Transport-Security" in answer.headers) is told
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PUT", "/_stcore/upload_file/session/file"),
+        ("DELETE", "/_stcore/upload_file/session/file"),
+        ("GET", "/_stcore/metrics"),
+    ],
+)
+def test_routes_that_no_page_needs_are_not_served(dashboard: str, method: str, path: str) -> None:
+    request = urllib.request.Request(dashboard + path, data=b"x" if method == "PUT" else None, method=method)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=5)
+    assert refused.value.code == 404
+    refused.value.close()
+
+
 def test_the_event_route_tells_a_number_and_nothing_else(dashboard: str, warehouse: Warehouse) -> None:
     route = f"{dashboard}{push.PATH}?channel=rebuild_queue&last=%27"
     with urllib.request.urlopen(route, timeout=30) as answer:
