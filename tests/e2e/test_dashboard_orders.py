@@ -122,6 +122,13 @@ def test_another_search_begins_at_its_first_page(app: AppTest, warehouse: Wareho
     assert app.number_input(key="page").value == 1
 
 
+@pytest.mark.parametrize("page", ["inf", "-1e400", "nan", "9" * 400, "1e300", "-1", "x"], ids=lambda page: page[:12])
+def test_link_to_no_page_opens_the_first(app: AppTest, page: str) -> None:
+    _open(app, period="7D", page=page)
+    assert app.number_input(key="page").value == 1
+    assert len(_table(app)) == 50
+
+
 def test_link_opens_an_order_with_all_its_lines_and_totals(app: AppTest, warehouse: Warehouse) -> None:
     [(key, lines, gross, discount, net)] = warehouse.sql(
         f"select concat_ws('/', sale_date, feed, sale_id), count(*), sum(gross_amount), sum(discount_amount), "

@@ -171,7 +171,8 @@ def test_hostile_values_in_a_link_are_values(app: AppTest, warehouse: Warehouse,
     """A widget reads the link when it is first drawn: the filters in the first run, a page's when it is opened."""
     before = warehouse.sql("select sum(net_sales), count(*) from kpi.kpi_daily_sales")
     for script in (None, *saved.PAGES.values(), "views/alerts.py"):
-        for name in (*saved.PARAMETERS, "order", "explain", "unheard-of"):
+        # Nothing is found by such a search, and what is below it would not be drawn.
+        for name in (*saved.PARAMETERS - {"search"}, "order", "explain", "unheard-of"):
             app.query_params[name] = [value, value] if name == "dates" else value
         if script:
             app.switch_page(script)
