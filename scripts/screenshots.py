@@ -31,7 +31,7 @@ def main(folder: Path = REPOSITORY / "docs" / "images") -> None:
             page.goto(address + path)
             page.locator("h1").wait_for()
             page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
-            page.wait_for_timeout(1500)  # the charts' entrance
+            page.wait_for_timeout(4000)  # the charts' entrance, one after the other
             page.screenshot(path=folder / name)
             page.close()
 
