@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -27,6 +28,15 @@ APP = REPOSITORY / "dashboard" / "app.py"
 EVERYTHING = "customers,rejects,editor"
 DEADLINE = 20_000
 READY = "[data-testid=stApp][data-test-script-state=notRunning]"
+WEEK_OF_A_REGION = """
+    with main as (
+        select currency, max(sale_date) as last_date from kpi.kpi_daily_sales
+        group by currency order by sum(net_sales) desc limit 1
+    )
+    select to_char(round(sum(net_sales)), 'FM999,999,999,990')
+    from kpi.kpi_daily_sales inner join main using (currency)
+    where sale_date > last_date - 7 and sales_region = %s
+"""
 expect.set_options(timeout=DEADLINE)
 
 
@@ -100,6 +110,22 @@ def download(page: Page, name: str, folder: Path) -> tuple[str, list[dict[str, s
     event.value.save_as(folder / name)
     rows = csv.DictReader(io.StringIO((folder / name).read_text("utf-8-sig")))
     return event.value.suggested_filename, list(rows)
+
+
+def week_of_one_region(page: Page, warehouse: Warehouse) -> tuple[str, str]:
+    """Choose seven days and one region on Today; the heading and the card of sales that the page then comes to show."""
+    page.get_by_role("radio", name="7D", exact=True).click()
+    page.get_by_role("combobox", name=re.compile("Region")).click()
+    option = page.get_by_role("option").nth(1)
+    region = option.inner_text()
+    option.click()
+    page.keyboard.press("Escape")
+    [(sold,)] = warehouse.sql(WEEK_OF_A_REGION, region)
+    card = page.get_by_test_id("stMetric").filter(has_text="Total sales")
+    # The link says both at once, and the page rests for a moment before it is drawn for them: only the figure tells.
+    expect(card).to_contain_text(str(sold))
+    page.wait_for_url(re.compile(r"period=7D.*region=|region=.*period=7D"))
+    return page.locator("h1").inner_text(), card.inner_text()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from scripts.bench_dashboard import PUBLISH
 from scripts.browser import serving
 from scripts.csv_generator import sheet
 from tests.conftest import World
-from tests.e2e.conftest import LAST_DAY, READY, Warehouse, forget
+from tests.e2e.conftest import LAST_DAY, READY, Warehouse, forget, week_of_one_region
 
 PAGES = ("/pipeline", "/")  # not the default page first: a fresh server must give it the shell too
 NET_SALES_28_DAYS = """
@@ -267,15 +267,9 @@ def test_a_dropped_sheet_changes_the_card_without_reload(page: Page, world: Worl
         assert page.evaluate("window.notReloaded")
 
 
-def test_link_reopens_the_view(page: Page, dashboard: str) -> None:
+def test_link_reopens_the_view(page: Page, dashboard: str, warehouse: Warehouse) -> None:
     page.goto(dashboard)
-    page.get_by_role("radio", name="7D", exact=True).click()
-    page.get_by_role("combobox", name=re.compile("Region")).click()
-    page.get_by_role("option").nth(1).click()
-    page.wait_for_url(re.compile(r"period=7D.*region=|region=.*period=7D"))
-    expect(page.locator(READY)).to_be_visible()
-    page.keyboard.press("Escape")
-    title, card = page.locator("h1").inner_text(), _metric(page, "Total sales").inner_text()
+    title, card = week_of_one_region(page, warehouse)
     other = page.context.new_page()
     other.goto(page.url)
     expect(other.locator("h1")).to_have_text(title)

@@ -33,7 +33,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard import alerts, notify, queries, saved
 from dashboard.alerts import Breach, Rule
 from dashboard.queries import Problem, Scope, Unavailable
-from tests.e2e.conftest import DAYS, LAST_DAY, READY, Warehouse
+from tests.e2e.conftest import DAYS, LAST_DAY, READY, Warehouse, week_of_one_region
 
 FIRST_DAY = LAST_DAY - timedelta(DAYS - 1)
 TOLD = "select pg_notify('mart_version', '0')"
@@ -593,15 +593,7 @@ def test_a_bell_that_cannot_be_read_leaves_the_page(app: AppTest, monkeypatch: p
 
 def test_a_saved_view_opens_as_it_was_saved(page: Page, dashboard: str, warehouse: Warehouse) -> None:
     page.goto(f"{dashboard}/?compare=None")
-    page.get_by_role("radio", name="7D", exact=True).click()
-    page.get_by_role("combobox", name=re.compile("Region")).click()
-    page.get_by_role("option").nth(1).click()
-    page.wait_for_url(re.compile(r"period=7D.*region=|region=.*period=7D"))
-    page.keyboard.press("Escape")
-    expect(page.locator(READY)).to_be_visible()
-    heading = page.locator("h1").inner_text()
-    card = page.get_by_test_id("stMetric").filter(has_text="Total sales")
-    figure = card.inner_text()
+    heading, figure = week_of_one_region(page, warehouse)
     page.locator(".st-key-save-view").get_by_role("button").first.click()
     page.get_by_label("Name of this view").fill("Week of one region")
     page.get_by_role("button", name="Save", exact=True).click()
