@@ -11,34 +11,44 @@ from dashboard import access, alerts, filters, push, queries
 from dashboard.queries import Freshness, Problem, Unavailable
 
 BELL_SHOWS = 5
-POLL_SECONDS = 30  # where a proxy keeps the events back
+POLL_SECONDS = 30  # where a proxy keeps the events back; longer than the stream is ever silent
+SIGN_IN_SECONDS = 600  # until a page that nobody touches finds that the sign-in has run out
 # A browser opens six connections to a place at most, so its tabs share one stream: that which holds the lock passes on
 # what it hears. Without locks, which browsers have under https and on localhost only, each tab has a stream of its own.
+# Only a page that hears nothing, not even that the stream is alive, looks from time to time by itself.
 LISTEN = """
-function listen(path, tell) {
+function listen(path, patience, tell) {
   const channel = new BroadcastChannel(path);
   const end = new AbortController();
+  let poll;
+  const hear = (count) => {
+    clearInterval(poll);
+    poll = setInterval(tell, patience, 0);
+    if (count !== null) tell(count);
+  };
+  const pass = (count) => { hear(count); channel.postMessage(count); };
   const stream = () => new Promise((ended) => {
     let events, again;
     const open = () => {
       events = new EventSource(path);
-      events.onmessage = (event) => { tell(Number(event.data)); channel.postMessage(Number(event.data)); };
+      events.onmessage = (event) => pass(Number(event.data));
+      events.addEventListener("alive", () => pass(null));
       // It asks again by itself when it is cut off, and not when it is refused, as by a proxy during a restart.
       events.onerror = () => { if (events.readyState === EventSource.CLOSED) again = setTimeout(open, 2000); };
     };
     open();
     end.signal.addEventListener("abort", () => { clearTimeout(again); events.close(); ended(); });
   });
-  channel.onmessage = (event) => tell(event.data);
+  channel.onmessage = (event) => hear(event.data);
   if (navigator.locks) navigator.locks.request(path, { signal: end.signal }, stream).catch(() => {});
   else stream();
-  setTimeout(() => tell(0));  // what changed since the page was drawn, another tab may have been told already
-  return () => { end.abort(); channel.close(); };
+  setTimeout(hear, 0, 0);  // what changed since the page was drawn, another tab may have been told already
+  return () => { end.abort(); channel.close(); clearInterval(poll); };
 }
 
 export default function ({ data, setTriggerValue, parentElement }) {
   const place = parentElement.host ?? parentElement;
-  place.unlisten ??= listen(data.path, (count) => setTriggerValue("change", count));
+  place.unlisten ??= listen(data.path, data.patience, (count) => setTriggerValue("change", count));
   return () => { place.unlisten(); place.unlisten = undefined; };
 }
 """
@@ -61,7 +71,7 @@ def watch(shown: State, tools: Callable[[], None]) -> None:
         tools()
         st.toggle("Live", value=True, key="live", help="Off: the page stays as it is until you touch it.")
         with st.container(width="content", gap=None, key="live-badge"):
-            st.fragment(_look, run_every=POLL_SECONDS)(shown, datetime.now(UTC))
+            st.fragment(_look, run_every=SIGN_IN_SECONDS)(shown, datetime.now(UTC))
 
 
 def _look(shown: State, drawn_at: datetime) -> None:
@@ -71,7 +81,8 @@ def _look(shown: State, drawn_at: datetime) -> None:
     live = st.session_state["live"]
     if now != shown and (live or isinstance(now, Problem) != isinstance(shown, Problem)):
         st.rerun()
-    _listen(data={"path": f"{config.get_option('server.baseUrlPath').rstrip('/')}{push.PATH}"}, key="changes", height=0)
+    path = f"{config.get_option('server.baseUrlPath').rstrip('/')}{push.PATH}"
+    _listen(data={"path": path, "patience": POLL_SECONDS * 1000}, key="changes", height=0)
     with st.container(horizontal=True, vertical_alignment="center", width="content"):
         if now != shown and st.button("Updates waiting", icon=":material/update:", type="tertiary", key="update"):
             st.rerun()
@@ -108,7 +119,9 @@ def _badge(state: State) -> tuple[str, str]:
         return f":blue[{state.files_waiting} {waiting} on the way]", ":material/sync:"
     if state.mart_version == 0:
         return ":gray[Waiting for the first file]", ":material/hourglass_empty:"
-    return f":green[Version {state.mart_version} · {ago(state.published_at)}]", ":material/check_circle:"
+    # A time of day: nothing redraws the bar while nothing happens, and "just now" would soon be wrong.
+    when = state.published_at.astimezone(_zone())
+    return f":green[Version {state.mart_version} · {when:%d %b %H:%M}]", ":material/check_circle:"
 
 
 def _journey(state: State, drawn_at: datetime) -> None:
@@ -121,10 +134,13 @@ def _journey(state: State, drawn_at: datetime) -> None:
         f"modelled and published as version {state.mart_version}": state.published_at if state.mart_version else None,
         "on this screen": drawn_at,
     }
-    zone = ZoneInfo(st.context.timezone or "UTC")
     for step, moment in steps.items():
-        when = "not yet" if moment is None else f"{moment.astimezone(zone):%d %b %H:%M:%S}"
+        when = "not yet" if moment is None else f"{moment.astimezone(_zone()):%d %b %H:%M:%S}"
         st.markdown(f"**{when}** {step}")
+
+
+def _zone() -> ZoneInfo:
+    return ZoneInfo(st.context.timezone or "UTC")
 
 
 def ago(moment: datetime) -> str:

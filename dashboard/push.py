@@ -24,7 +24,7 @@ PUBLISHED = "mart_version"
 # Published marts; a file that was loaded and waits for them; alerts that were raised or have been seen.
 CHANNELS = (PUBLISHED, "rebuild_queue", "alerts")
 RECONNECT_SECONDS = 2
-KEEPALIVE_SECONDS = 20  # shorter than the idle limit of common proxies
+KEEPALIVE_SECONDS = 20  # shorter than the idle limit of common proxies, and than a page's patience
 
 log = structlog.get_logger()
 _streams: set[asyncio.Queue[int | None]] = set()
@@ -54,7 +54,7 @@ async def listening(on_version: Callable[[], None]) -> AsyncIterator[None]:
 
 
 async def stream(_: Request) -> StreamingResponse:
-    """The event route: `data: <count>` when it is opened, as after a reconnect, and at every change."""
+    """The event route: `data: <count>` when it is opened, as after a reconnect, and at every change; else `alive`."""
     return StreamingResponse(
         _events(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )
@@ -70,7 +70,7 @@ async def _events() -> AsyncIterator[str]:
             try:
                 count = await asyncio.wait_for(mine.get(), KEEPALIVE_SECONDS)
             except TimeoutError:
-                yield ":\n\n"
+                yield "event: alive\ndata: 0\n\n"
                 continue
             if count is None:
                 return

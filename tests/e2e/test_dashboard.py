@@ -13,7 +13,7 @@ from sqlalchemy import text
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Metric
 
-from dashboard import push, queries
+from dashboard import live, push, queries
 from scripts.bench_dashboard import PUBLISH
 from scripts.browser import serving
 from scripts.csv_generator import sheet
@@ -251,6 +251,41 @@ def test_a_stream_that_was_refused_is_asked_for_again(page: Page, dashboard: str
     warehouse.sql(PUBLISH)
     [(version,)] = warehouse.sql("select mart_version from ops.mart_version")
     expect(page.get_by_role("button", name=f"Version {version}")).to_be_visible()
+
+
+def test_a_page_that_hears_nothing_looks_by_itself(page: Page, dashboard: str, warehouse: Warehouse) -> None:
+    """As behind a proxy that keeps events back."""
+    page.clock.install()
+    page.route(f"**{push.PATH}", lambda route: route.abort())
+    page.goto(dashboard)
+    expect(_metric(page, "Total sales")).to_be_visible()
+    expect(page.locator(READY)).to_be_visible()
+    warehouse.sql(PUBLISH)
+    [(version,)] = warehouse.sql("select mart_version from ops.mart_version")
+    page.clock.fast_forward(live.POLL_SECONDS * 1000)
+    expect(page.get_by_role("button", name=f"Version {version}")).to_be_visible()
+
+
+def test_a_page_whose_stream_is_alive_does_not_look_by_itself(page: Page, dashboard: str) -> None:
+    sent: list[str | bytes] = []
+
+    def note(frame: str | bytes) -> None:
+        sent.append(frame)
+
+    page.on("websocket", lambda socket: socket.on("framesent", note))
+    alive = "retry: 500\nevent: alive\ndata: 0\n\n"  # the answer ends there, and the browser soon asks for the next
+    page.route(f"**{push.PATH}", lambda route: route.fulfill(content_type="text/event-stream", body=alive))
+    page.clock.install()
+    page.goto(dashboard)
+    expect(_metric(page, "Total sales")).to_be_visible()
+    page.wait_for_timeout(3000)
+    sent.clear()
+    for _ in range(3):
+        page.clock.fast_forward((live.POLL_SECONDS - 5) * 1000)
+        with page.expect_response(f"**{push.PATH}"):
+            pass
+        page.wait_for_timeout(200)
+    assert sent == []
 
 
 def test_a_dropped_sheet_changes_the_card_without_reload(page: Page, world: World, tmp_path: Path) -> None:
