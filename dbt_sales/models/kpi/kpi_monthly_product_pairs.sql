@@ -7,6 +7,7 @@
     indexes=[
         {'columns': ['month', 'product_a', 'product_b'], 'unique': true},
     ],
+    post_hook="create index on {{ this }} (month) where orders >= {{ var('min_pair_orders') }}",
 ) }}
 
 {% set lines = ref('fct_sales_lines') %}

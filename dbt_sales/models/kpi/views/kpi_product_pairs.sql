@@ -5,7 +5,8 @@ with pairs as (
     where orders >= {{ var('min_pair_orders') }}
 ),
 
-product_orders as (
+-- Not materialized, as it would be for its two uses: a question about one month would sum up all months.
+product_orders as not materialized (
     select
         month,
         product_id,
