@@ -9,6 +9,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +22,7 @@ import structlog
 from dbt.artifacts.schemas.run import RunExecutionResult
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
+from dbt_common.behavior_flags import BehaviorFlagRendered
 from dbt_common.events.base_types import EventMsg
 
 from loader import metrics
@@ -31,6 +34,9 @@ log = structlog.get_logger()
 
 # dbt keeps in memory what it learns of a run: the worker ends after so many, and its parent starts a fresh one.
 _RUNS_PER_PROCESS = 500
+# It looks through the whole call stack for the module of each of its behaviour flags, at the start of every run: 0.1 s,
+# for warnings that say of which adapter they are.
+BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt")  # type: ignore[method-assign]  # noqa: SLF001
 _NODE_SECONDS = 3600  # of one node, in which dbt says nothing
 _GENERATED = ("target", "logs")
 _BROKEN = ("error", "fail", "runtime error")
@@ -80,13 +86,20 @@ def run_waiting(session: Session, project: "Project") -> bool | None:
     session.execute("clear_next")
     session.commit()
     log.info("dbt_run_started", run_id=run.run_id, dates=run.dates, files=run.files)
-    result = project.build()
     version = None
+    placed: list[Future[None]] = []
+    # Beside dbt, in the transaction that publishes: the first facts are in place before the last mart is built.
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        result = project.build(lambda: placed.append(beside.submit(session.put_in_place)))
     if result.error is None:
         try:
+            for each in placed:
+                each.result()
             version = session.publish(run.run_id)
         except Unpublishable as refused:
             result = Result(result.nodes, str(refused))
+    if result.error:
+        session.rollback()
     session.execute(
         "finish_run",
         run_id=run.run_id,
@@ -147,15 +160,20 @@ class Project:
         self._manifest: Manifest | None = None
         self._fingerprint: dict[str, int] | None = None
 
-    def build(self) -> Result:
-        """Build and test what arrived; where the project is new or has changed, its views and calendar too."""
+    def build(self, on_built: Callable[[], object] = lambda: None) -> Result:
+        """Build and test what arrived; where the project is new or has changed, its views and calendar too.
+
+        `on_built` is called after each node of what arrived, by the thread that ran it.
+        """
         steps = ["on_arrival"]
         if self._fingerprint != (fingerprint := self._files()):
             self._manifest = self._parse()
             steps = ["definitions", "on_arrival", "mart_views"]
         nodes: list[dict[str, Any]] = []
         for step in steps:
-            result = self._invoke(step)
+            # Views that are made anew take others with them, which dbt has to know of; an arrival makes none.
+            quick = ["--no-populate-cache"] if step == "on_arrival" else []
+            result = self._invoke(step, *quick, on_built=on_built)
             nodes += result.nodes
             if result.error:
                 return Result(nodes, result.error)
@@ -165,7 +183,7 @@ class Project:
     def test(self) -> Result:
         """Take the snapshots and run the tests that are due on a schedule, even where the snapshots fail."""
         self._manifest = self._parse()
-        done = [self._invoke("snapshots", "snapshot"), self._invoke("scheduled_tests", "test")]
+        done = [self._invoke("snapshots", command="snapshot"), self._invoke("scheduled_tests", command="test")]
         errors = [result.error for result in done if result.error]
         return Result([node for result in done for node in result.nodes], "; ".join(errors) or None)
 
@@ -194,10 +212,17 @@ class Project:
         gc.freeze()
         return parsed.result
 
-    def _invoke(self, selector: str, command: str = "build") -> Result:
+    def _invoke(
+        self, selector: str, *options: str, command: str = "build", on_built: Callable[[], object] = lambda: None
+    ) -> Result:
+        def follow(event: EventMsg) -> None:
+            metrics.heartbeat.beat(silence=_NODE_SECONDS)
+            if event.info.name == "NodeFinished":
+                on_built()
+
         quiet = ["--quiet", "--log-level", "none", "--log-level-file", "none"]
-        runner = dbtRunner(manifest=self._manifest, callbacks=[_at_work])
-        done = runner.invoke([*quiet, command, "--selector", selector, *self._options()])
+        runner = dbtRunner(manifest=self._manifest, callbacks=[follow])
+        done = runner.invoke([*quiet, command, "--selector", selector, *options, *self._options()])
         if not isinstance(done.result, RunExecutionResult):
             return Result([], f"dbt: {done.exception}")
         nodes = [
@@ -218,10 +243,6 @@ class Project:
         quick = ["--no-write-json", "--cache-selected-only"]
         # The target that builds beside the published tables, for `publish_marts` to change all of them at once.
         return ["--project-dir", str(self._folder), "--target", "worker", *quick]
-
-
-def _at_work(_: EventMsg) -> None:
-    metrics.heartbeat.beat(silence=_NODE_SECONDS)
 
 
 def _take_turn(session: Session, settings: Settings, stop: Event) -> bool:

@@ -179,16 +179,26 @@ class Session:
         driver: DriverConnection[Any] = self._connection.connection.driver_connection  # type: ignore[assignment]
         _copy_lines(driver, _encoded(file_id, verdict))
 
+    def put_in_place(self) -> None:
+        """What the running run has built so far, for this transaction alone, which `publish` goes on with.
+
+        Raises as `publish` does.
+        """
+        self._replace("put_in_place")
+
+    def _replace(self, statement: str) -> None:
+        try:
+            self.execute(statement)
+        except (sa.exc.IntegrityError, sa.exc.DataError, sa.exc.ProgrammingError) as error:
+            self.rollback()
+            raise Unpublishable(f"PostgreSQL refused the marts: {_without_cells(error.orig)}") from None
+
     def publish(self, run_id: int) -> int:
         """All marts of a run at once, with its files and dates; returns the version that they are now.
 
         Raises Unpublishable, and nothing has changed, when a constraint does not hold.
         """
-        try:
-            self.execute("publish_marts")
-        except (sa.exc.IntegrityError, sa.exc.DataError, sa.exc.ProgrammingError) as error:
-            self.rollback()
-            raise Unpublishable(f"PostgreSQL refused the marts: {_without_cells(error.orig)}") from None
+        self._replace("publish_marts")
         self.execute("mark_modelled", run_id=run_id)
         self.execute("acknowledge", run_id=run_id)
         version = int(self.execute("publish").scalar_one())

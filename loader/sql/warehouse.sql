@@ -346,6 +346,9 @@ select run_id, dates, files from run;
 -- name: clear_next
 select ops.clear_next();
 
+-- name: put_in_place
+select ops.put_in_place();
+
 -- name: publish_marts
 select ops.publish_marts();
 

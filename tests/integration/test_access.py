@@ -120,6 +120,14 @@ def test_readers_are_read_only_and_short_whatever_role_they_take(login: psycopg.
     assert login.execute("show jit").fetchone() == ("off",)
 
 
+def test_a_run_gives_way_to_who_waits_for_a_whole_table(loaded: World) -> None:
+    """What a run has put in place it keeps locked until it ends, and dbt would wait behind that other for ever."""
+    env = loaded.env
+    place = {"host": env["PGHOST"], "port": env["PGPORT"], "dbname": env["PGDATABASE"]}
+    with psycopg.connect(user=env["PGUSER"], password=env["PGPASSWORD"], **place) as transformer:
+        assert transformer.execute("show lock_timeout").fetchone() == ("1min",)
+
+
 def test_the_writer_changes_only_what_the_dashboard_keeps(loaded: World) -> None:
     tables = loaded.rows(
         "select format('%%I.%%I', schemaname, tablename) as name from pg_tables where schemaname !~ '^pg_' "
@@ -151,6 +159,7 @@ def test_grants_survive_a_run_of_the_worker(loaded: World) -> None:
 def test_marts_built_before_the_roles_are_granted_by_the_migration(loaded: World) -> None:
     """As on a warehouse that has been in use: the grants of 0001 are there, those of dbt are not."""
     loaded.run("drop schema dashboard cascade")
+    loaded.run("drop function ops.put_in_place")
     loaded.run(
         "revoke all on all tables in schema kpi, ops from dashboard_viewer, dashboard_customers, dashboard_rejects"
     )

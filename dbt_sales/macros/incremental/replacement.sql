@@ -56,14 +56,16 @@
 {%- endmacro %}
 
 {% macro scope_of_replace_members() -%}
+    {#- `offset 0` has the index asked for one member after the other; else all members are read to find a run's few. -#}
     {%- set matches = [] -%}
     {%- set keys = config.require('unique_key') -%}
     {%- for key in ([keys] if keys is string else keys) -%}
         {%- do matches.append('member.' ~ key ~ ' = new_member.' ~ key) -%}
     {%- endfor -%}
     {{ return({
-        'delete': 'delete from ' ~ this ~ ' as member using ' ~ next_of(this) ~ ' as new_member where '
-            ~ matches | join(' and '),
+        'delete': 'delete from ' ~ this ~ ' where ctid = any(array(select gone.ctid from ' ~ next_of(this)
+            ~ ' as new_member cross join lateral (select ctid from ' ~ this ~ ' as member where '
+            ~ matches | join(' and ') ~ ' offset 0) as gone))',
         'delete_in_shell': 'delete from ' ~ this,
         'keep': config.require('keep'),
     }) }}
