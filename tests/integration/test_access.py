@@ -123,8 +123,13 @@ def test_readers_are_read_only_and_short_whatever_role_they_take(login: psycopg.
 def test_a_run_gives_way_to_who_waits_for_a_whole_table(loaded: World) -> None:
     """What a run has put in place it keeps locked until it ends, and dbt would wait behind that other for ever."""
     env = loaded.env
-    place = {"host": env["PGHOST"], "port": env["PGPORT"], "dbname": env["PGDATABASE"]}
-    with psycopg.connect(user=env["PGUSER"], password=env["PGPASSWORD"], **place) as transformer:
+    with psycopg.connect(
+        host=env["PGHOST"],
+        port=env["PGPORT"],
+        dbname=env["PGDATABASE"],
+        user=env["PGUSER"],
+        password=env["PGPASSWORD"],
+    ) as transformer:
         assert transformer.execute("show lock_timeout").fetchone() == ("1min",)
 
 
