@@ -75,6 +75,21 @@ def of_measure(view: View, measure: Measure, *by: str) -> Source:
     )
 
 
+def of_statement(
+    view: View, title: str, column: str, reading: str, statement: str, *, day: date | None = None, **parameters: object
+) -> Source:
+    """Of a statement of `sql/` over all sales; `column`: `mart.column`, which dbt describes; `day`: see Source."""
+    return Source(
+        title,
+        queries.descriptions(view.version).get(column, ""),
+        reading,
+        queries.statement_sql(statement, **parameters),
+        column.split(".", maxsplit=1)[0],
+        queries.Scope(view.scope.currency),
+        day or view.last,
+    )
+
+
 def tests_of(mart: str, results: pd.DataFrame, marts: Iterable[str]) -> pd.DataFrame:
     """The results of the tests that name the mart, and of those that name none of `marts`: they hold all together."""
     others = sorted(set(marts) - {mart}, key=len, reverse=True)

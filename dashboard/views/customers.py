@@ -78,7 +78,11 @@ def _cards(view: View, months: pd.DataFrame, meaning: dict[str, str], writer: Wr
     explain.panel(
         view,
         {_key(label): partial(_explain_card, view, label, told, how) for label, _, told, how in cards}
-        | {"repeat-rate": partial(_explain_repeat_rate, view, repeat)},
+        | {
+            "repeat-rate": partial(_explain_repeat_rate, view),
+            "cohorts": partial(_explain_cohorts, view),
+            "segments": partial(_explain_segments, view),
+        },
     )
     with st.grid(6, min_column_width=150, key="cards"):
         for label, kind, told, _ in cards:
@@ -120,15 +124,36 @@ def _explain_card(view: View, label: str, definition: str, how: str) -> explain.
     )
 
 
-def _explain_repeat_rate(view: View, definition: str) -> explain.Source:
-    return explain.Source(
+def _explain_repeat_rate(view: View) -> explain.Source:
+    return explain.of_statement(
+        view,
         "Repeat rate",
-        definition,
+        "kpi_monthly_customers.repeat_rate",
         "The figure is `repeat_rate` of the latest month that is over, of the rows that this statement returns.",
-        queries.statement_sql("monthly_customers", currency=view.scope.currency),
-        "kpi_monthly_customers",
-        queries.Scope(view.scope.currency),
-        view.last,
+        "monthly_customers",
+        currency=view.scope.currency,
+    )
+
+
+def _explain_cohorts(view: View) -> explain.Source:
+    return explain.of_statement(
+        view,
+        "Cohorts",
+        "kpi_cohort_retention.retention_rate",
+        "A cell is `retention_rate`, or `cumulative_net_sales_per_member`, of the row of its cohort and month.",
+        "cohorts",
+        currency=view.scope.currency,
+    )
+
+
+def _explain_segments(view: View) -> explain.Source:
+    return explain.of_statement(
+        view,
+        "Segments",
+        "kpi_customer_rfm.segment",
+        "A bar is `net_sales` of the row of its segment, a share that ÷ the sum over all segments.",
+        "rfm_segments",
+        currency=view.scope.currency,
     )
 
 
@@ -206,6 +231,16 @@ def _cohorts(view: View, meaning: dict[str, str], writer: Writer) -> None:
     spec = charts.cohorts(cells, column, kind, writer, dark=st.context.theme.type == "dark")
     rows = cells["cohort_month"].nunique()
     st.echarts_chart(spec, height=30 * rows + 30, key="cohorts", alt=f"{by} by cohort and months since the first order")
+    stamp = export.Stamp.apart(
+        view.version,
+        f"{view.last:%Y-%m}",
+        export.link(view.span),
+        ("Cohorts", "of the latest thirteen months"),
+        ("Currency", view.scope.currency),
+        export.UNFILTERED,
+    )
+    export.offer("cohorts", stamp, lambda: cells)
+    explain.button("cohorts", "Cohorts")
 
 
 def _segments(view: View, meaning: dict[str, str], writer: Writer) -> None:
@@ -267,6 +302,7 @@ def _segments(view: View, meaning: dict[str, str], writer: Writer) -> None:
         export.UNFILTERED,
     )
     export.offer("customer-segments", stamp, lambda: frame)
+    explain.button("segments", "Segments")
 
 
 def _top_customers(view: View, meaning: dict[str, str], writer: Writer) -> None:

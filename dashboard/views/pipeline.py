@@ -192,6 +192,10 @@ def _anomalies(state: Freshness) -> None:
         },
         alt="Days with unusual lines or net sales",
     )
+    stamp = export.Stamp.apart(
+        state.mart_version, "newest", export.link(None), ("Days", f"the newest {ANOMALIES_SHOWN} at most")
+    )
+    export.offer("unusual-days", stamp, lambda: frame)
 
 
 def _runs(state: Freshness, zone: str) -> None:

@@ -1,5 +1,6 @@
 """Regions & reps: who meets the target, which weekdays sell, who leads, delivery, pending payments, ratings."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import partial
@@ -108,15 +109,15 @@ def _targets(view: View, writer: Writer) -> None:
 
 
 def _explain_attainment(view: View, month: date, kind: str) -> explain.Source:
-    return explain.Source(
+    return explain.of_statement(
+        view,
         "Target attainment",
-        queries.descriptions(view.version).get("kpi_target_attainment.attainment_rate", ""),
+        "kpi_target_attainment.attainment_rate",
         f"The figure is the sum of `net_sales` ÷ the sum of `target_to_date` of the rows of {month} and `{kind}` "
         "that have a target, of the places that the filters keep.",
-        queries.statement_sql("targets", currency=view.scope.currency),
-        "kpi_target_attainment",
-        queries.Scope(view.scope.currency),
-        panels.last_day(view, month),
+        "targets",
+        day=panels.last_day(view, month),
+        currency=view.scope.currency,
     )
 
 
@@ -146,6 +147,18 @@ def _weekdays(view: View, writer: Writer) -> None:
     st.echarts_chart(spec, height=320, key="weekday-heat", alt=f"Net sales by weekday and {by.split()[0].lower()}")
     cells = cells.rename(columns={"column": by.split()[0].lower(), "row": "weekday", "value": "net_sales"})
     export.offer("weekdays", export.Stamp.of(view, ("By", by.lower())), lambda: cells)
+    explain.button("weekdays", "Weekdays")
+    explain.panel(view, {"weekdays": partial(_explain_weekdays, view, by)})
+
+
+def _explain_weekdays(view: View, by: str) -> explain.Source:
+    source = explain.of_measure(view, MEASURES["net_sales"], "date", *([] if by == "Week" else ["region"]))
+    cell = {
+        "Week": "A cell is `net_sales` of the row of its day",
+        "Region average": "A cell is the sum of `net_sales` of a region on a weekday ÷ how often that is in the period",
+        "Region total": "A cell is the sum of `net_sales` of a region on a weekday",
+    }[by]
+    return replace(source, title="Weekdays", reading=f"{cell}, of what this statement returns.")
 
 
 def _by_region(view: View, span: filters.Span, *, average: bool) -> pd.DataFrame:
@@ -219,17 +232,20 @@ def _pending(view: View, writer: Writer) -> None:
     texts = values.map(lambda value: writer.write(value, Kind.MONEY))
     spec = charts.leaderboard(ages["age"], values, texts)
     st.echarts_chart(spec, height=charts.height(spec), key="pending", alt="Pending payments by the age of the sale")
+    stamp = export.Stamp.apart(
+        view.version, f"{as_of}", export.link(view.span), ("Currency", view.scope.currency), export.UNFILTERED
+    )
+    export.offer("pending-payments", stamp, lambda: ages)
 
 
 def _explain_pending(view: View) -> explain.Source:
-    return explain.Source(
+    return explain.of_statement(
+        view,
         "Pending payments",
-        queries.descriptions(view.version).get("kpi_pending_payments.pending_payment_value", ""),
+        "kpi_pending_payments.pending_payment_value",
         "The figure is the sum of `pending_payment_value` of the rows that this statement returns.",
-        queries.statement_sql("pending_payments", currency=view.scope.currency),
-        "kpi_pending_payments",
-        queries.Scope(view.scope.currency),
-        view.last,
+        "pending_payments",
+        currency=view.scope.currency,
     )
 
 
@@ -259,6 +275,20 @@ def _ratings(view: View, writer: Writer) -> None:
         ("Representative", ", ".join(kept)) if kept else export.UNFILTERED,
     )
     export.offer("ratings", stamp, lambda: rated)
+    explain.button("ratings", "Ratings")
+    explain.panel(view, {"ratings": partial(_explain_ratings, view, first, last)})
+
+
+def _explain_ratings(view: View, first: date, last: date) -> explain.Source:
+    return explain.of_statement(
+        view,
+        "Ratings of representatives",
+        "kpi_rep_ratings.mean_rating",
+        "A bar is a row that this statement returns: `mean_rating`, and the shares of `ratings_1` to `ratings_5`.",
+        "rep_ratings",
+        first=first,
+        last=last,
+    )
 
 
 page()

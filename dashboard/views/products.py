@@ -30,7 +30,7 @@ def page() -> None:
     sellers = {"value": MEASURES["net_sales"], "units": MEASURES["units_sold"]}
     explain.panel(
         view,
-        explain.measures(view, sellers.values(), "product") | {"classes": partial(_explain_classes, view, meaning)},
+        explain.measures(view, sellers.values(), "product") | {"classes": partial(_explain_classes, view)},
     )
     st.caption("Click a bar to keep only that product everywhere; click it again to show all.")
     for place, (by, measure) in zip(st.columns(2), sellers.items(), strict=True):
@@ -79,15 +79,14 @@ def _pareto(view: View, meaning: dict[str, str], writer: Writer) -> None:
     explain.button("classes", "Classes")
 
 
-def _explain_classes(view: View, meaning: dict[str, str]) -> explain.Source:
-    return explain.Source(
+def _explain_classes(view: View) -> explain.Source:
+    return explain.of_statement(
+        view,
         "Classes of products",
-        meaning.get("kpi_product_abc.abc_class", ""),
+        "kpi_product_abc.abc_class",
         "The figures of a class are `products` and `sales_share` of its row.",
-        queries.statement_sql("product_classes", currency=view.scope.currency),
-        "kpi_product_abc",
-        queries.Scope(view.scope.currency),
-        view.last,
+        "product_classes",
+        currency=view.scope.currency,
     )
 
 
@@ -171,17 +170,18 @@ def _bridge(view: View, names: dict[str, str], meaning: dict[str, str], writer: 
 
 
 def _explain_change(view: View, month: date, comparison: str) -> explain.Source:
-    return explain.Source(
+    return explain.of_statement(
+        view,
         f"Change of {month:%B %Y}",
-        queries.descriptions(view.version).get("kpi_price_volume_mix.net_sales_change", ""),
+        "kpi_price_volume_mix.net_sales_change",
         "The steps are `total_base_net_sales`, `total_volume_effect`, `total_price_effect`, `total_mix_effect` and "
         "`total_net_sales` of any row that this statement returns: the sums over all products.",
-        queries.statement_sql(
-            "bridge", currency=view.scope.currency, month=month, comparison=comparison, limit=DRIVERS
-        ),
-        "kpi_price_volume_mix",
-        queries.Scope(view.scope.currency),
-        panels.last_day(view, month),
+        "bridge",
+        day=panels.last_day(view, month),
+        currency=view.scope.currency,
+        month=month,
+        comparison=comparison,
+        limit=DRIVERS,
     )
 
 
@@ -238,6 +238,22 @@ def _pairs(view: View, names: dict[str, str], meaning: dict[str, str]) -> None:
         export.UNFILTERED,
     )
     export.offer("product-pairs", stamp, lambda: frame)
+    explain.button("pairs", "Pairs")
+    explain.panel(view, {"pairs": partial(_explain_pairs, view, month, by)})
+
+
+def _explain_pairs(view: View, month: date, by: str) -> explain.Source:
+    return explain.of_statement(
+        view,
+        "Bought together",
+        "kpi_product_pairs.lift",
+        "A row of the table is a row that this statement returns.",
+        "product_pairs",
+        day=panels.last_day(view, month),
+        month=month,
+        by_lift=by == "Lift",
+        limit=PAIRS,
+    )
 
 
 def _ratings(view: View, names: dict[str, str], meaning: dict[str, str], writer: Writer) -> None:
@@ -249,9 +265,8 @@ def _ratings(view: View, names: dict[str, str], meaning: dict[str, str], writer:
         )  # fmt: skip
     first, last = view.span.start.replace(day=1), view.span.end.replace(day=1)
     when = f"{last:%B %Y}" if first == last else f"{first:%B %Y} to {last:%B %Y}"
-    frame = queries.product_ratings(
-        view.version, (first, last), at_least=ENOUGH_RATINGS, best=order == "Highest", limit=RATED
-    )
+    best = order == "Highest"
+    frame = queries.product_ratings(view.version, (first, last), at_least=ENOUGH_RATINGS, best=best, limit=RATED)
     if frame.empty:
         st.caption(f"No product was rated {ENOUGH_RATINGS} times in {when}.")
         return
@@ -261,6 +276,23 @@ def _ratings(view: View, names: dict[str, str], meaning: dict[str, str], writer:
     )
     spec = charts.ratings(frame.assign(product_name=_named(frame["product_id"], names)), writer)
     st.echarts_chart(spec, height=charts.height(spec) + 30, key="ratings", alt="Customer ratings by product")
+    explain.button("ratings", "Ratings")
+    explain.panel(view, {"ratings": partial(_explain_ratings, view, first, last, best)})
+
+
+def _explain_ratings(view: View, first: date, last: date, best: bool) -> explain.Source:
+    return explain.of_statement(
+        view,
+        "Ratings",
+        "kpi_product_ratings.mean_rating",
+        "A bar is a row that this statement returns: `mean_rating`, and the shares of `ratings_1` to `ratings_5`.",
+        "product_ratings",
+        first_month=first,
+        last_month=last,
+        at_least=ENOUGH_RATINGS,
+        best_first=best,
+        limit=RATED,
+    )
 
 
 def _month(label: str, months: list[date], key: str, view: View, *, whole: bool = False) -> date:

@@ -76,14 +76,13 @@ def _run_rate(view: View, writer: Writer) -> None:
 
 
 def _explain_run_rate(view: View) -> explain.Source:
-    return explain.Source(
+    return explain.of_statement(
+        view,
         "Run rate",
-        queries.descriptions(view.version).get("kpi_monthly_run_rate.run_rate", ""),
+        "kpi_monthly_run_rate.run_rate",
         "The figure is `run_rate` of the last row that this statement returns.",
-        queries.statement_sql("run_rate", currency=view.scope.currency),
-        "kpi_monthly_run_rate",
-        queries.Scope(view.scope.currency),
-        view.last,
+        "run_rate",
+        currency=view.scope.currency,
     )
 
 

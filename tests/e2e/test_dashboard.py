@@ -317,7 +317,7 @@ def test_download_holds_every_rejected_row_and_says_what_it_is(
 ) -> None:
     page.goto(f"{dashboard}/pipeline?status=loaded")
     with page.expect_download() as download:
-        page.get_by_role("button", name=f"Download {kind}").click()
+        page.locator(f".st-key-download-rejected-rows-{kind} button").click()
     [(version, rejected)] = warehouse.sql(
         "select mart_version, (select count(*) from ops.ops_rejected_rows) from ops.mart_version"
     )

@@ -96,6 +96,26 @@ def test_statements_of_customers_give_their_cards(app: AppTest, warehouse: Wareh
     assert cards["March repeat rate"] == f"{100 * months['repeat_rate'].iloc[-1]:.1f}%"
 
 
+def test_statements_of_tables_and_maps_give_what_they_show(app: AppTest, warehouse: Warehouse) -> None:
+    pairs = _rows(warehouse, _explained(app, "products", "pairs"))
+    table = next(each.value for each in app.dataframe if "product_b" in each.value)
+    assert list(table["orders"]) == list(pairs["orders"])
+    assert list(table["lift"]) == [float(lift) for lift in pairs["lift"]]
+    rated = _rows(warehouse, _explained(app, "products", "ratings"))
+    assert list(_chart(app, "Customer ratings by product")["Text"]) == [f"{mean:.2f}" for mean in rated["mean_rating"]]
+    rated = _rows(warehouse, _explained(app, "places", "ratings"))
+    drawn = _chart(app, "Shares of one to five stars by representative")["Text"]
+    assert list(drawn) == [f"{mean:.2f}" for mean in rated["mean_rating"]][: len(drawn)]
+    days = _rows(warehouse, _explained(app, "places", "weekdays"))
+    assert sorted(_chart(app, "Net sales by weekday and week")["Value"]) == sorted(map(float, days["net_sales"]))
+    cells = _rows(warehouse, _explained(app, "customers", "cohorts"))
+    cohorts = _chart(app, "Retention by cohort and months since the first order")
+    assert list(cohorts["Value"]) == [float(rate) for rate in cells["retention_rate"][cells["months_since"] > 0]]
+    segments = _rows(warehouse, _explained(app, "customers", "segments"))
+    table = next(each.value for each in app.dataframe if "segment" in each.value)
+    assert list(table["net_sales"]) == list(segments["net_sales"])
+
+
 def test_files_are_those_that_hold_the_last_day(app: AppTest, warehouse: Warehouse) -> None:
     app.query_params["explain"] = "net_sales"
     app.run()

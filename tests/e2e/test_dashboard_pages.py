@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import queries
 from dashboard.measures import Writer
+from scripts.bench_dashboard import PUBLISH
 from tests.e2e.conftest import READY, Warehouse, download
 
 DOLLARS = Writer("1,234.56", "USD")
@@ -384,6 +385,31 @@ def test_files_of_places_hold_what_is_shown_and_say_what_it_is(
             "having sum(rated_lines) > 0 order by sum(mean_rating * rated_lines) / sum(rated_lines) desc, 1 desc"
         )
     ]  # fmt: skip
+    name, rows = download(page, "pending-payments", tmp_path)
+    assert re.fullmatch(r"pending-payments-2026-03-31-v\d+\.csv", name)
+    assert rows[0]["filters"] == "Currency: USD; Filters: not applied"
+    assert {row["age"]: Decimal(row["pending_payment_value"]) for row in rows} == dict(
+        warehouse.sql(f"select age, pending_payment_value from kpi.kpi_pending_payments where currency = {MAIN}")
+    )
+
+
+def test_file_of_unusual_days_holds_them(page: Page, dashboard: str, warehouse: Warehouse, tmp_path: Path) -> None:
+    warehouse.sql("create table public.kept as select * from kpi.kpi_daily_category_sales")
+    try:
+        warehouse.sql("update kpi.kpi_daily_category_sales set lines = lines * 50 where sale_date = '2026-03-30'")
+        warehouse.sql(PUBLISH)
+        page.goto(f"{dashboard}/pipeline")
+        name, rows = download(page, "unusual-days", tmp_path)
+        assert re.fullmatch(r"unusual-days-newest-v\d+\.csv", name)
+        assert [(row["sale_date"], int(row["lines"])) for row in rows] == warehouse.sql(
+            "select sale_date::text, lines from kpi.kpi_volume_anomalies where is_anomaly "
+            "order by sale_date desc, currency"
+        )
+    finally:
+        warehouse.sql("truncate kpi.kpi_daily_category_sales")
+        warehouse.sql("insert into kpi.kpi_daily_category_sales select * from public.kept")
+        warehouse.sql("drop table public.kept")
+        warehouse.sql(PUBLISH)
 
 
 @pytest.mark.parametrize("path", ["/explore", "/places"])

@@ -239,11 +239,22 @@ def test_files_say_of_which_month_they_are_and_lead_there_again(
     )
 
 
-def test_files_of_customers_say_of_which_time_and_page_they_are(page: Page, dashboard: str, tmp_path: Path) -> None:
+def test_files_of_customers_say_of_which_time_and_page_they_are(
+    page: Page, dashboard: str, warehouse: Warehouse, tmp_path: Path
+) -> None:
     page.goto(f"{dashboard}/customers?period=7D")
     name, rows = download(page, "customer-segments", tmp_path)
     assert re.fullmatch(r"customer-segments-2025-04-01-to-2026-03-31-v\d+\.csv", name)
     assert rows[0]["filters"] == "Orders of: 1 Apr 2025 to 31 Mar 2026; Currency: USD; Filters: not applied"
+    name, rows = download(page, "cohorts", tmp_path)
+    assert re.fullmatch(r"cohorts-2026-03-v\d+\.csv", name)
+    assert rows[0]["filters"] == ("Cohorts: of the latest thirteen months; Currency: USD; Filters: not applied")
+    assert [Decimal(row["retention_rate"]) for row in rows] == [
+        rate for (rate,) in warehouse.sql(
+            f"{MAIN} select retention_rate from kpi.kpi_cohort_retention inner join main using (currency) "
+            "where months_since > 0 order by cohort_month, months_since"
+        )
+    ]  # fmt: skip
     name, rows = download(page, "top-customers", tmp_path)
     assert re.fullmatch(r"top-customers-all-time-page-1-v\d+\.csv", name)
     assert re.fullmatch(

@@ -73,7 +73,7 @@ def test_charts_events_and_downloads_work_under_the_policy(page: Page, dashboard
     expect(page.get_by_role("button", name=f"Version {version}")).to_be_visible()
     page.goto(f"{dashboard}/pipeline")
     with page.expect_download() as download:
-        page.get_by_role("button", name="Download CSV").click()
+        page.locator(".st-key-download-rejected-rows-CSV button").click()
     assert re.fullmatch(r"rejected-rows-newest-v\d+\.csv", download.value.suggested_filename)
 
 
