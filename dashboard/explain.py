@@ -15,6 +15,7 @@ from dashboard.queries import Unavailable
 
 PARAMETER = "explain"  # in the URL, so that a link can show where a figure comes from
 MOST_FILES = 20
+OF_EVERY_CURRENCY = "It is of every currency; the files below are those of the chosen one."
 
 
 @dataclass(frozen=True)

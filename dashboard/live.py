@@ -71,7 +71,8 @@ def watch(shown: State, tools: Callable[[], None]) -> None:
         tools()
         st.toggle("Live", value=True, key="live", help="Off: the page stays as it is until you touch it.")
         with st.container(width="content", gap=None, key="live-badge"):
-            st.fragment(_look, run_every=SIGN_IN_SECONDS)(shown, datetime.now(UTC))
+            seconds = POLL_SECONDS if isinstance(shown, Problem) else SIGN_IN_SECONDS
+            st.fragment(_look, run_every=seconds)(shown, datetime.now(UTC))
 
 
 def _look(shown: State, drawn_at: datetime) -> None:

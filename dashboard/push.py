@@ -21,14 +21,16 @@ from dashboard.settings import settings
 
 PATH = "/changes"
 PUBLISHED = "mart_version"
-# Published marts; a file that was loaded and waits for them; alerts that were raised or have been seen.
-CHANNELS = (PUBLISHED, "rebuild_queue", "alerts")
+# Published marts; a file that was loaded and waits for them; a file or a run that ended otherwise; alerts that were
+# raised or have been seen.
+CHANNELS = (PUBLISHED, "rebuild_queue", "pipeline", "alerts")
 RECONNECT_SECONDS = 2
 KEEPALIVE_SECONDS = 20  # shorter than the idle limit of common proxies, and than a page's patience
 
 log = structlog.get_logger()
 _streams: set[asyncio.Queue[int | None]] = set()
 _heard = [0]
+_listens = [False]
 
 
 def heard() -> int:
@@ -70,7 +72,8 @@ async def _events() -> AsyncIterator[str]:
             try:
                 count = await asyncio.wait_for(mine.get(), KEEPALIVE_SECONDS)
             except TimeoutError:
-                yield "event: alive\ndata: 0\n\n"
+                # A comment keeps proxies from closing the stream, and lets the page look by itself.
+                yield "event: alive\ndata: 0\n\n" if _listens[0] else ":\n\n"
                 continue
             if count is None:
                 return
@@ -84,10 +87,17 @@ async def _listen(on_version: Callable[[], None]) -> None:
         try:
             url = settings().database_url.get_secret_value()
             async with await psycopg.AsyncConnection.connect(
-                url, autocommit=True, connect_timeout=3, application_name="dashboard-listener"
+                url,
+                autocommit=True,
+                connect_timeout=3,
+                application_name="dashboard-listener",
+                keepalives_idle=15,
+                keepalives_interval=5,
+                keepalives_count=3,  # else it may be gone for two hours
             ) as connection:
                 for channel in CHANNELS:
                     await connection.execute(psycopg.sql.SQL("listen {}").format(psycopg.sql.Identifier(channel)))
+                _listens[0] = True
                 _tell()  # what was notified while there was no connection is not lost
                 on_version()
                 async for notice in connection.notifies():
@@ -95,6 +105,7 @@ async def _listen(on_version: Callable[[], None]) -> None:
                     if notice.channel == PUBLISHED:
                         on_version()
         except (psycopg.Error, ValidationError) as error:
+            _listens[0] = False
             log.warning("listener_lost", error=type(error).__name__)
             _tell()  # the pages look, and find for themselves what is the matter
         await asyncio.sleep(RECONNECT_SECONDS)

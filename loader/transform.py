@@ -54,6 +54,8 @@ def run(settings: Settings, stop: Event, once: bool = False) -> bool:
         warehouse.session() as session,
     ):
         warehouse.check()
+        # dbt's connections: see ops.put_in_place.
+        os.environ["PGOPTIONS"] = f"{os.environ.get('PGOPTIONS', '')} -c lock_timeout=10s"
         if not _take_turn(session, settings, stop):
             return True
         project = Project(settings.dbt_project_dir)
@@ -88,16 +90,21 @@ def run_waiting(session: Session, project: "Project") -> bool | None:
     log.info("dbt_run_started", run_id=run.run_id, dates=run.dates, files=run.files)
     version = None
     placed: list[Future[None]] = []
+
+    def place() -> None:
+        if not any(each.done() and each.exception() for each in placed):
+            placed.append(beside.submit(session.put_in_place))
+
     # Beside dbt, in the transaction that publishes: the first facts are in place before the last mart is built.
     with ThreadPoolExecutor(max_workers=1) as beside:
-        result = project.build(lambda: placed.append(beside.submit(session.put_in_place)))
-    if result.error is None:
-        try:
-            for each in placed:
-                each.result()
+        result = project.build(place)
+    try:
+        for each in placed:
+            each.result()  # raises, whatever became of dbt: who has lost the session has lost the lock on `transform`
+        if result.error is None:
             version = session.publish(run.run_id)
-        except Unpublishable as refused:
-            result = Result(result.nodes, str(refused))
+    except Unpublishable as refused:
+        result = Result(result.nodes, result.error or str(refused))
     if result.error:
         session.rollback()
     session.execute(
@@ -125,7 +132,7 @@ def run_full_tests(settings: Settings) -> bool:
     with closing(Warehouse(settings.database_url.get_secret_value())) as warehouse:
         warehouse.check()
         started_at = datetime.now(UTC)
-        result = Project(settings.dbt_project_dir).test()
+        result = Project(settings.dbt_project_dir, target="warehouse").test()
         with warehouse.session() as session:
             status = "failed" if result.error else "succeeded"
             nodes = json.dumps(result.nodes)
@@ -153,14 +160,19 @@ class Result:
 
 
 class Project:
-    """The dbt project, parsed once and again when its files change: a run with the manifest at hand is fast."""
+    """The dbt project, parsed once and again when its files change: a run with the manifest at hand is fast.
 
-    def __init__(self, folder: Path) -> None:
+    The target `worker` builds beside the published tables, for `publish_marts` to change all of them at once, and knows
+    of no test but those that guard publication.
+    """
+
+    def __init__(self, folder: Path, target: str = "worker") -> None:
         self._folder = folder
+        self._target = target
         self._manifest: Manifest | None = None
         self._fingerprint: dict[str, int] | None = None
 
-    def build(self, on_built: Callable[[], object] = lambda: None) -> Result:
+    def build(self, on_built: Callable[[], None] | None = None) -> Result:
         """Build and test what arrived; where the project is new or has changed, its views and calendar too.
 
         `on_built` is called after each node of what arrived, by the thread that ran it.
@@ -171,9 +183,7 @@ class Project:
             steps = ["definitions", "on_arrival", "mart_views"]
         nodes: list[dict[str, Any]] = []
         for step in steps:
-            # Views that are made anew take others with them, which dbt has to know of; an arrival makes none.
-            quick = ["--no-populate-cache"] if step == "on_arrival" else []
-            result = self._invoke(step, *quick, on_built=on_built)
+            result = self._invoke(step, on_built=on_built if step == "on_arrival" else None)
             nodes += result.nodes
             if result.error:
                 return Result(nodes, result.error)
@@ -183,7 +193,7 @@ class Project:
     def test(self) -> Result:
         """Take the snapshots and run the tests that are due on a schedule, even where the snapshots fail."""
         self._manifest = self._parse()
-        done = [self._invoke("snapshots", command="snapshot"), self._invoke("scheduled_tests", command="test")]
+        done = [self._invoke("snapshots", "snapshot"), self._invoke("scheduled_tests", "test")]
         errors = [result.error for result in done if result.error]
         return Result([node for result in done for node in result.nodes], "; ".join(errors) or None)
 
@@ -212,17 +222,15 @@ class Project:
         gc.freeze()
         return parsed.result
 
-    def _invoke(
-        self, selector: str, *options: str, command: str = "build", on_built: Callable[[], object] = lambda: None
-    ) -> Result:
+    def _invoke(self, selector: str, command: str = "build", on_built: Callable[[], None] | None = None) -> Result:
         def follow(event: EventMsg) -> None:
             metrics.heartbeat.beat(silence=_NODE_SECONDS)
-            if event.info.name == "NodeFinished":
+            if on_built and event.info.name == "NodeFinished":
                 on_built()
 
         quiet = ["--quiet", "--log-level", "none", "--log-level-file", "none"]
         runner = dbtRunner(manifest=self._manifest, callbacks=[follow])
-        done = runner.invoke([*quiet, command, "--selector", selector, *options, *self._options()])
+        done = runner.invoke([*quiet, command, "--selector", selector, *self._options()])
         if not isinstance(done.result, RunExecutionResult):
             return Result([], f"dbt: {done.exception}")
         nodes = [
@@ -241,8 +249,7 @@ class Project:
     def _options(self) -> list[str]:
         # Nothing is written that nobody reads, nothing asked of schemas that the run does not touch.
         quick = ["--no-write-json", "--cache-selected-only"]
-        # The target that builds beside the published tables, for `publish_marts` to change all of them at once.
-        return ["--project-dir", str(self._folder), "--target", "worker", *quick]
+        return ["--project-dir", str(self._folder), "--target", self._target, *quick]
 
 
 def _take_turn(session: Session, settings: Settings, stop: Event) -> bool:

@@ -192,6 +192,13 @@ class Session:
         except (sa.exc.IntegrityError, sa.exc.DataError, sa.exc.ProgrammingError) as error:
             self.rollback()
             raise Unpublishable(f"PostgreSQL refused the marts: {_without_cells(error.orig)}") from None
+        except sa.exc.OperationalError as error:
+            if not isinstance(error.orig, psycopg.errors.LockNotAvailable):
+                raise
+            self.rollback()
+            raise Unpublishable(
+                "another session has locked a mart or a fact: `select * from pg_locks` shows it"
+            ) from None
 
     def publish(self, run_id: int) -> int:
         """All marts of a run at once, with its files and dates; returns the version that they are now.

@@ -80,7 +80,6 @@ def _cards(view: View, months: pd.DataFrame, meaning: dict[str, str], writer: Wr
         {_key(label): partial(_explain_card, view, label, told, how) for label, _, told, how in cards}
         | {
             "repeat-rate": partial(_explain_repeat_rate, view),
-            "cohorts": partial(_explain_cohorts, view),
             "segments": partial(_explain_segments, view),
         },
     )
@@ -135,12 +134,13 @@ def _explain_repeat_rate(view: View) -> explain.Source:
     )
 
 
-def _explain_cohorts(view: View) -> explain.Source:
+def _explain_cohorts(view: View, column: str) -> explain.Source:
+    first = " The first month of each is not drawn: all of it is there." if column == "retention_rate" else ""
     return explain.of_statement(
         view,
         "Cohorts",
-        "kpi_cohort_retention.retention_rate",
-        "A cell is `retention_rate`, or `cumulative_net_sales_per_member`, of the row of its cohort and month.",
+        f"kpi_cohort_retention.{column}",
+        f"A cell is `{column}` of the row of its cohort and month.{first}",
         "cohorts",
         currency=view.scope.currency,
     )
@@ -241,6 +241,7 @@ def _cohorts(view: View, meaning: dict[str, str], writer: Writer) -> None:
     )
     export.offer("cohorts", stamp, lambda: cells)
     explain.button("cohorts", "Cohorts")
+    explain.panel(view, {"cohorts": partial(_explain_cohorts, view, column)})
 
 
 def _segments(view: View, meaning: dict[str, str], writer: Writer) -> None:

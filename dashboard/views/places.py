@@ -154,8 +154,9 @@ def _weekdays(view: View, writer: Writer) -> None:
 def _explain_weekdays(view: View, by: str) -> explain.Source:
     source = explain.of_measure(view, MEASURES["net_sales"], "date", *([] if by == "Week" else ["region"]))
     cell = {
-        "Week": "A cell is `net_sales` of the row of its day",
-        "Region average": "A cell is the sum of `net_sales` of a region on a weekday ÷ how often that is in the period",
+        "Week": f"A cell is `net_sales` of the row of its day, in the last {WEEKS} weeks",
+        "Region average": "A cell is the sum of `net_sales` of a region on a weekday ÷ the number of such weekdays in "
+        "the period, from the first sales on",
         "Region total": "A cell is the sum of `net_sales` of a region on a weekday",
     }[by]
     return replace(source, title="Weekdays", reading=f"{cell}, of what this statement returns.")
@@ -284,8 +285,10 @@ def _explain_ratings(view: View, first: date, last: date) -> explain.Source:
         view,
         "Ratings of representatives",
         "kpi_rep_ratings.mean_rating",
-        "A bar is a row that this statement returns: `mean_rating`, and the shares of `ratings_1` to `ratings_5`.",
+        f"A bar is a row that this statement returns, of the first {LEADERS} that the filters keep: `mean_rating`, and "
+        f"the shares of `ratings_1` to `ratings_5`. {explain.OF_EVERY_CURRENCY}",
         "rep_ratings",
+        day=panels.last_day(view, last),
         first=first,
         last=last,
     )

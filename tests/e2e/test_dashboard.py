@@ -243,6 +243,28 @@ def test_every_tab_of_a_browser_hears_of_a_published_version(page: Page, dashboa
         expect(tab.get_by_role("button", name=f"Version {version}")).to_be_visible()
 
 
+def test_a_page_hears_of_what_ends_without_a_new_version(page: Page, dashboard: str, warehouse: Warehouse) -> None:
+    page.goto(dashboard)
+    expect(_metric(page, "Total sales")).to_be_visible()
+    expect(page.locator(READY)).to_be_visible()
+    latest = "where run_id = (select max(run_id) from raw.dbt_runs)"
+    banner = page.get_by_text("The last dbt run failed")
+    try:
+        warehouse.sql("insert into raw.dbt_runs (dates, files) values (1, 1)")
+        warehouse.sql(f"update raw.dbt_runs set status = 'failed', finished_at = now() {latest}")
+        expect(banner).to_be_visible()
+        warehouse.sql(f"delete from raw.dbt_runs {latest}")
+        # An event of a file is all that now tells the page to look again.
+        warehouse.sql(
+            "insert into raw.files (bucket, key, etag, size_bytes, event_at, status) "
+            "values ('sales', 'told.csv', 'told', 1, now(), 'rejected')"
+        )
+        expect(banner).to_have_count(0)
+    finally:
+        warehouse.sql("delete from raw.dbt_runs where status = 'failed' and nodes is null")
+        warehouse.sql("delete from raw.files where key = 'told.csv'")
+
+
 def test_a_stream_that_was_refused_is_asked_for_again(page: Page, dashboard: str, warehouse: Warehouse) -> None:
     """As by a proxy while the dashboard restarts."""
     page.route(f"**{push.PATH}", lambda route: route.fulfill(status=502), times=1)
@@ -262,6 +284,8 @@ def test_a_page_that_hears_nothing_looks_by_itself(page: Page, dashboard: str, w
     expect(page.locator(READY)).to_be_visible()
     warehouse.sql(PUBLISH)
     [(version,)] = warehouse.sql("select mart_version from ops.mart_version")
+    page.wait_for_timeout(1000)
+    expect(page.get_by_role("button", name=f"Version {version}")).to_have_count(0)
     page.clock.fast_forward(live.POLL_SECONDS * 1000)
     expect(page.get_by_role("button", name=f"Version {version}")).to_be_visible()
 

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.testing.v1 import AppTest
 
+from dashboard import queries
 from tests.e2e.conftest import READY, Warehouse, download, forget
 
 PRODUCTS, CUSTOMERS = "views/products.py", "views/customers.py"
@@ -209,6 +210,20 @@ def test_sheets_without_customers_are_told_what_to_add(app: AppTest, warehouse: 
     finally:
         warehouse.sql("insert into kpi.kpi_cohort_months select * from public.kept")
         warehouse.sql("drop table public.kept")
+
+
+def test_months_of_the_bridge_and_of_pairs_are_those_of_their_marts(app: AppTest, warehouse: Warehouse) -> None:
+    app.run()
+    [(currency,)] = warehouse.sql(f"{MAIN} select currency from main")
+    offered = queries.bridge_months(0, str(currency))
+    assert {(name, month) for name, months in offered.items() for month in months} == set(
+        warehouse.sql(
+            f"{MAIN} select distinct comparison, month from kpi.kpi_price_volume_mix inner join main using (currency)"
+        )
+    )
+    assert [(month,) for month in queries.pair_months(0)] == warehouse.sql(
+        "select distinct month from kpi.kpi_monthly_product_pairs order by month desc"
+    )
 
 
 def test_files_say_of_which_month_they_are_and_lead_there_again(

@@ -120,19 +120,6 @@ def test_readers_are_read_only_and_short_whatever_role_they_take(login: psycopg.
     assert login.execute("show jit").fetchone() == ("off",)
 
 
-def test_a_run_gives_way_to_who_waits_for_a_whole_table(loaded: World) -> None:
-    """What a run has put in place it keeps locked until it ends, and dbt would wait behind that other for ever."""
-    env = loaded.env
-    with psycopg.connect(
-        host=env["PGHOST"],
-        port=env["PGPORT"],
-        dbname=env["PGDATABASE"],
-        user=env["PGUSER"],
-        password=env["PGPASSWORD"],
-    ) as transformer:
-        assert transformer.execute("show lock_timeout").fetchone() == ("1min",)
-
-
 def test_the_writer_changes_only_what_the_dashboard_keeps(loaded: World) -> None:
     tables = loaded.rows(
         "select format('%%I.%%I', schemaname, tablename) as name from pg_tables where schemaname !~ '^pg_' "
@@ -165,6 +152,7 @@ def test_marts_built_before_the_roles_are_granted_by_the_migration(loaded: World
     """As on a warehouse that has been in use: the grants of 0001 are there, those of dbt are not."""
     loaded.run("drop schema dashboard cascade")
     loaded.run("drop function ops.put_in_place")
+    loaded.run("drop function raw.tell_pages cascade")
     loaded.run(
         "revoke all on all tables in schema kpi, ops from dashboard_viewer, dashboard_customers, dashboard_rejects"
     )

@@ -9,7 +9,7 @@ import pytest
 
 from scripts import demo
 from scripts.csv_generator import Summary, sheet
-from tests.conftest import World, eventually
+from tests.conftest import DEADLINE_SECONDS, World, eventually
 
 SHEETS = [sheet(7, date(2026, 3, day), rows=60, bad_ratio=0.03) for day in range(1, 6)]
 HEADER, *LINES = SHEETS[0].content.decode().splitlines()
@@ -158,6 +158,56 @@ def test_marts_that_break_a_constraint_are_not_published_and_the_run_has_failed(
     world.transform()
     assert mart_version(world) == version + 1
     assert len(net_by_date(world)) == 2
+
+
+def test_a_run_puts_its_rows_in_place_unseen_and_gives_way_to_who_has_locked_a_mart(world: World) -> None:
+    load(world, SHEETS[0].key, SHEETS[0].content)
+    world.transform()
+    version, published = mart_version(world), net_by_date(world)
+    load(world, SHEETS[1].key, SHEETS[1].content)
+    in_place = (
+        "select count(*) from pg_locks "
+        "where relation = 'core.fct_sales_lines'::regclass and mode = 'RowExclusiveLock' and granted"
+    )
+    with psycopg.connect(world.env["ADMIN_DATABASE_URL"]) as other, world.process("transform", "--once") as worker:
+        other.execute("lock table kpi.kpi_customers in access exclusive mode")
+        eventually("rows of the first fact are in place", lambda: world.value(in_place))
+        assert net_by_date(world) == published
+        assert worker.wait(DEADLINE_SECONDS) == 1
+    (run,) = world.rows("select status, error from raw.dbt_runs order by run_id desc limit 1")
+    assert (run["status"], "lock timeout" in run["error"]) == ("failed", True)
+    assert (mart_version(world), net_by_date(world)) == (version, published)
+    world.transform()
+    assert len(net_by_date(world)) == 2
+
+
+def test_a_mart_that_is_locked_when_its_rows_are_put_in_place_fails_the_run(world: World) -> None:
+    load(world, SHEETS[0].key, SHEETS[0].content)
+    world.transform()
+    published = marts(world)
+    load(world, SHEETS[1].key, SHEETS[1].content)
+    with psycopg.connect(world.env["ADMIN_DATABASE_URL"]) as other:
+        other.execute("lock table core.dim_products in exclusive mode")  # who reads goes on
+        assert world.loader("transform", "--once").returncode == 1
+    (run,) = world.rows("select status, error from raw.dbt_runs order by run_id desc limit 1")
+    assert (run["status"], "another session has locked" in run["error"]) == ("failed", True)
+    assert marts(world) == published
+    world.transform()
+    assert len(net_by_date(world)) == 2
+
+
+def test_a_worker_that_lost_its_session_does_not_go_on_without_its_lock(world: World) -> None:
+    load(world, SHEETS[0].key, SHEETS[0].content)
+    world.transform()
+    load(world, SHEETS[1].key, SHEETS[1].content)
+    world.run(
+        "create or replace function ops.put_in_place() returns void language plpgsql as "
+        "$$ begin perform pg_terminate_backend(pg_backend_pid()); end $$"
+    )
+    world.run("create view next.kpi_daily_product_sales as select 1 as obstacle")  # for dbt to fail as well
+    assert world.loader("transform", "--once").returncode not in (0, 1)
+    # It has recorded nothing: that run is the next worker's to abandon, under the lock.
+    assert world.value("select status from raw.dbt_runs order by run_id desc limit 1") == "running"
 
 
 def test_a_burst_of_files_is_one_run(world: World) -> None:

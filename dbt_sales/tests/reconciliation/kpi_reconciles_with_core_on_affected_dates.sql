@@ -1,3 +1,3 @@
-{{ config(tags=['publish']) }}
+{{ config(tags=['publish'], enabled=true) }}
 
 {{ kpi_core_differences('affected') }}

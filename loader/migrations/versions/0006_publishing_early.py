@@ -1,4 +1,4 @@
-"""What a run has built is put in place while it goes on, by the transaction that publishes it."""
+"""What a run has built is put in place while it goes on; pages are told of what changes no mart."""
 
 from pathlib import Path
 

@@ -7,6 +7,9 @@ language plpgsql security definer set search_path = pg_catalog as $$
 declare
     each record;
 begin
+    -- The transaction waits for dbt, whatever a server allows others. Of one that it waits for it gives way to in turn:
+    -- who asks for a whole table meanwhile waits for it, and dbt behind that one, which PostgreSQL sees no deadlock in.
+    perform set_config('idle_in_transaction_session_timeout', '0', true), set_config('lock_timeout', '10s', true);
     for each in delete from ops.replacements returning statement loop
         execute each.statement;
     end loop;
@@ -31,6 +34,24 @@ grant execute on function ops.put_in_place(), ops.publish_marts() to loader;
 -- They write next, core and kpi, which nobody else does.
 alter function ops.put_in_place() owner to transformer;
 alter function ops.publish_marts() owner to transformer;
--- dbt waits behind who asks for a whole table while the marts of a run are put in place, and that one for the run to end:
--- PostgreSQL sees no deadlock there. The run then fails, gives way, and is repeated.
-alter role transformer set lock_timeout = '1min';
+-- The pages of the dashboard look when they are told to. What ends without a change of the marts was told nobody.
+create function raw.tell_pages() returns trigger
+language plpgsql as $$
+begin
+    perform pg_notify('pipeline', '');
+    return null;
+end
+$$;
+create trigger tell_pages after insert or update of status on raw.files
+for each row when (new.status not in ('discovered', 'loading', 'loaded')) execute function raw.tell_pages();
+create trigger tell_pages after update of status on raw.dbt_runs
+for each row when (new.status = 'failed') execute function raw.tell_pages();
+
+-- A mart that is there already gets the index that dbt gives a new one.
+do $$
+begin
+    if to_regclass('kpi.kpi_monthly_product_pairs') is not null then
+        create index on kpi.kpi_monthly_product_pairs (month) where orders >= 3;
+    end if;
+end
+$$;

@@ -1,0 +1,23 @@
+"""The stream of changes: what an open page is told, and when it may rely on being told."""
+
+import asyncio
+
+import pytest
+
+from dashboard import push
+
+
+@pytest.mark.parametrize(("listens", "said"), [(True, "event: alive\ndata: 0\n\n"), (False, ":\n\n")])
+def test_a_silent_stream_says_that_it_is_alive_while_postgresql_is_heard(
+    monkeypatch: pytest.MonkeyPatch, listens: bool, said: str
+) -> None:
+    monkeypatch.setattr(push, "KEEPALIVE_SECONDS", 0.01)
+    monkeypatch.setattr(push, "_listens", [listens])
+
+    async def first_two() -> list[str]:
+        events = push._events()
+        return [await anext(events), await anext(events)]
+
+    opened, silent = asyncio.run(first_two())
+    assert f"data: {push.heard()}\n\n" in opened
+    assert silent == said
