@@ -93,11 +93,11 @@ def run_waiting(session: Session, project: "Project") -> bool | None:
 
     def place() -> None:
         if not any(each.done() and each.exception() for each in placed):
-            placed.append(beside.submit(session.put_in_place))
+            session.put_in_place()
 
     # Beside dbt, in the transaction that publishes: the first facts are in place before the last mart is built.
     with ThreadPoolExecutor(max_workers=1) as beside:
-        result = project.build(place)
+        result = project.build(lambda: placed.append(beside.submit(place)))
     try:
         for each in placed:
             each.result()  # raises, whatever became of dbt: who has lost the session has lost the lock on `transform`

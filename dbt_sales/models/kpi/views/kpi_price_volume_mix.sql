@@ -1,6 +1,7 @@
 {{ config(materialized='view') }}
 
-with months as (
+-- Nothing is materialized, and totals are windows: a question about one month sums up that month, and not all of them.
+with months as not materialized (
     select
         month,
         product_id,
@@ -10,14 +11,7 @@ with months as (
     from {{ ref('kpi_monthly_product_sales') }}
 ),
 
-calendar as (
-    select distinct
-        month,
-        currency
-    from months
-),
-
-comparisons (comparison, distance) as (
+comparisons (comparison, distance) as not materialized (
     values
     ('previous_month', interval '1 month'),
     ('last_year', interval '1 year')
@@ -33,7 +27,8 @@ sides as (
         months.net_sales,
         months.units,
         0 as base_net_sales,
-        0 as base_units
+        0 as base_units,
+        1 as sold
     from months
     cross join comparisons
     union all
@@ -45,7 +40,8 @@ sides as (
         0 as net_sales,
         0 as units,
         months.net_sales as base_net_sales,
-        months.units as base_units
+        months.units as base_units,
+        0 as sold
     from months
     cross join comparisons
 ),
@@ -59,46 +55,39 @@ products as (
         sum(net_sales) as net_sales,
         sum(units) as units,
         sum(base_net_sales) as base_net_sales,
-        sum(base_units) as base_units
+        sum(base_units) as base_units,
+        sum(sold) as sold
     from sides
     group by comparison, month, product_id, currency
 ),
 
 totals as (
     select
-        comparison,
-        month,
-        currency,
-        sum(units) as units,
-        sum(base_units) as base_units,
-        sum(base_net_sales) as base_net_sales
+        *,
+        sum(units) over compared as total_units,
+        sum(base_units) over compared as total_base_units,
+        sum(base_net_sales) over compared as total_base_net_sales,
+        sum(sold) over compared as total_sold
     from products
-    group by comparison, month, currency
+    window compared as (partition by comparison, month, currency)
 ),
 
 -- Volume: what the base would be worth if all products had moved like the total. Price: what the units of now cost more
 -- than at the price of then. Mix is what remains, so that the three sum to the difference to the cent.
 effects as (
     select
-        products.*,
+        *,
         case
-            when products.base_units > 0 and products.units > 0
-                then round(products.net_sales - products.base_net_sales / products.base_units * products.units, 2)
+            when base_units > 0 and units > 0 then round(net_sales - base_net_sales / base_units * units, 2)
             else 0
         end as price_effect,
         case
-            when products.base_units > 0 and totals.base_units > 0
-                then round(products.base_net_sales * (totals.units / totals.base_units - 1), 2)
+            when base_units > 0 and total_base_units > 0
+                then round(base_net_sales * (total_units / total_base_units - 1), 2)
             else 0
         end as volume_effect
-    from products
-    inner join calendar on products.month = calendar.month and products.currency = calendar.currency
-    inner join totals
-        on
-            products.comparison = totals.comparison
-            and products.month = totals.month
-            and products.currency = totals.currency
-    where totals.base_net_sales != 0
+    from totals
+    where total_sold > 0 and total_base_net_sales != 0
 ),
 
 final as (
