@@ -15,40 +15,46 @@ POLL_SECONDS = 30  # where a proxy keeps the events back; longer than the stream
 SIGN_IN_SECONDS = 600  # until a page that nobody touches finds that the sign-in has run out
 # A browser opens six connections to a place at most, so its tabs share one stream: that which holds the lock passes on
 # what it hears. Without locks, which browsers have under https and on localhost only, each tab has a stream of its own.
-# Only a page that hears nothing, not even that the stream is alive, looks from time to time by itself.
+# Only a page that hears nothing, not even that the stream is alive, looks from time to time by itself. What it is told
+# while it is being drawn may be lost on the way to its session: it is said again until the session has `seen` it.
 LISTEN = """
-function listen(path, patience, tell) {
+function listen(place, path, patience) {
   const channel = new BroadcastChannel(path);
   const end = new AbortController();
-  let poll;
-  const hear = (count) => {
+  let poll, again;
+  const hear = (count, times = 3) => {
     clearInterval(poll);
-    poll = setInterval(tell, patience, 0);
-    if (count !== null) tell(count);
+    poll = setInterval(() => place.tell(0), patience);
+    if (count === null) return;
+    place.tell(count);
+    clearTimeout(again);
+    again = setTimeout(() => { if (place.seen < count && times > 0) hear(count, times - 1); }, 2000);
   };
   const pass = (count) => { hear(count); channel.postMessage(count); };
   const stream = () => new Promise((ended) => {
-    let events, again;
+    let events, retry;
     const open = () => {
       events = new EventSource(path);
       events.onmessage = (event) => pass(Number(event.data));
       events.addEventListener("alive", () => pass(null));
       // It asks again by itself when it is cut off, and not when it is refused, as by a proxy during a restart.
-      events.onerror = () => { if (events.readyState === EventSource.CLOSED) again = setTimeout(open, 2000); };
+      events.onerror = () => { if (events.readyState === EventSource.CLOSED) retry = setTimeout(open, 2000); };
     };
     open();
-    end.signal.addEventListener("abort", () => { clearTimeout(again); events.close(); ended(); });
+    end.signal.addEventListener("abort", () => { clearTimeout(retry); events.close(); ended(); });
   });
   channel.onmessage = (event) => hear(event.data);
   if (navigator.locks) navigator.locks.request(path, { signal: end.signal }, stream).catch(() => {});
   else stream();
   setTimeout(hear, 0, 0);  // what changed since the page was drawn, another tab may have been told already
-  return () => { end.abort(); channel.close(); clearInterval(poll); };
+  return () => { end.abort(); channel.close(); clearInterval(poll); clearTimeout(again); };
 }
 
 export default function ({ data, setTriggerValue, parentElement }) {
   const place = parentElement.host ?? parentElement;
-  place.unlisten ??= listen(data.path, data.patience, (count) => setTriggerValue("change", count));
+  place.seen = data.seen;
+  place.tell = (count) => setTriggerValue("change", count);
+  place.unlisten ??= listen(place, data.path, data.patience);
   return () => { place.unlisten(); place.unlisten = undefined; };
 }
 """
@@ -78,12 +84,13 @@ def watch(shown: State, tools: Callable[[], None]) -> None:
 def _look(shown: State, drawn_at: datetime) -> None:
     if not isinstance(access.rights(), access.Rights):
         st.rerun()  # the sign-in has run out
+    seen = push.heard()
     now = observe()
     live = st.session_state["live"]
     if now != shown and (live or isinstance(now, Problem) != isinstance(shown, Problem)):
         st.rerun()
     path = f"{config.get_option('server.baseUrlPath').rstrip('/')}{push.PATH}"
-    _listen(data={"path": path, "patience": POLL_SECONDS * 1000}, key="changes", height=0)
+    _listen(data={"path": path, "patience": POLL_SECONDS * 1000, "seen": seen}, key="changes", height=0)
     with st.container(horizontal=True, vertical_alignment="center", width="content"):
         if now != shown and st.button("Updates waiting", icon=":material/update:", type="tertiary", key="update"):
             st.rerun()

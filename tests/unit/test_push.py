@@ -1,6 +1,7 @@
 """The stream of changes: what an open page is told, and when it may rely on being told."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -18,6 +19,7 @@ def test_a_silent_stream_says_that_it_is_alive_while_postgresql_is_heard(
         events = push._events()
         return [await anext(events), await anext(events)]
 
-    opened, silent = asyncio.run(first_two())
+    with ThreadPoolExecutor(max_workers=1) as apart:  # the browser's loop may be this thread's
+        opened, silent = apart.submit(lambda: asyncio.run(first_two())).result()
     assert f"data: {push.heard()}\n\n" in opened
     assert silent == said
