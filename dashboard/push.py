@@ -31,6 +31,7 @@ log = structlog.get_logger()
 _streams: set[asyncio.Queue[int | None]] = set()
 _heard = [0]
 _listens = [False]
+_ending = [False]
 
 
 def heard() -> int:
@@ -44,6 +45,7 @@ async def listening(on_version: Callable[[], None]) -> AsyncIterator[None]:
 
     `on_version` is called, in the event loop, when a version was published or may have been.
     """
+    _ending[0] = False
     listener = asyncio.create_task(_listen(on_version))
     _end_streams_on_signal(asyncio.get_running_loop())
     try:
@@ -63,6 +65,8 @@ async def stream(_: Request) -> StreamingResponse:
 
 
 async def _events() -> AsyncIterator[str]:
+    if _ending[0]:  # opened after the others were ended: the server would wait for it
+        return
     mine: asyncio.Queue[int | None] = asyncio.Queue()
     _streams.add(mine)
     try:
@@ -118,6 +122,7 @@ def _tell() -> None:
 
 
 def _end_streams() -> None:
+    _ending[0] = True
     for each in _streams:
         each.put_nowait(None)
 
