@@ -5,51 +5,30 @@
     select customer_id from {{ fact }} where sale_date = any({{ affected_dates() }})
 {%- endmacro %}
 
-{% macro known_of(members, fact, columns, ordered=none, since=none) -%}
+{% macro known_of(members, fact, columns, since=none) -%}
     {#- Rows that stay. `offset 0` has the index asked for one member after the other: the planner, which knows nothing of
-        how many there are, else reads the whole fact. The index holds these columns, so that the fact is not read.
-        With `ordered`, what a first order tells apart: only the rows up to the first date that is `ordered`, and those
-        `since` a date. The others count the same before and after, whatever changes. -#}
-    {%- set kept -%}
-            select {{ columns }}
-            from {{ fact }} as history
-            where
-                history.customer_id = member.customer_id
-                and history.sale_date != all({{ affected_dates() }})
-    {%- endset -%}
+        how many there are, else reads the whole fact. The index holds these columns, so that the fact is not read. -#}
     select known.*
     from {{ members }} as member
-    {%- if ordered %}
-    {#- A range of one customer: see dimension_from_lines. #}
-    left join lateral (
-        select first.sale_date
-        from {{ fact }} as first
-        where
-            first.customer_id between member.customer_id and member.customer_id
-            and first.sale_date != all({{ affected_dates() }})
-            and {{ ordered }}
-        order by first.customer_id, first.sale_date
-        limit 1
-    ) as first_kept on true
-    {%- endif %}
     cross join lateral (
-        (
-            {{ kept }}
-            {%- if ordered %}
-                and history.sale_date <= coalesce(first_kept.sale_date, 'infinity')
+        select {{ columns }}
+        from {{ fact }} as history
+        where
+            history.customer_id = member.customer_id
+            and history.sale_date != all({{ affected_dates() }})
+            {%- if since %}
+            and history.sale_date >= {{ since }}
             {%- endif %}
-            offset 0
-        )
-        {%- if since %}
-        union all
-        (
-            {{ kept }}
-                and history.sale_date >= {{ since }}
-                and history.sale_date > first_kept.sale_date
-            offset 0
-        )
-        {%- endif %}
+        offset 0
     ) as known
+{%- endmacro %}
+
+{% macro first_orders_that_stay(members) -%}
+    {#- What a first order tells apart needs no more of a customer's history than this, where it is before all affected
+        dates: whatever it is, it counts the same before and after. Found out once, by kpi_customers. -#}
+    select distinct customer_id, kept_first_order_date as sale_date
+    from {{ next_of(ref('kpi_customers')) }}
+    where customer_id in ({{ members }})
 {%- endmacro %}
 
 {% macro first_affected_month() -%}

@@ -1,4 +1,5 @@
-{# The second index holds every column, so that the history of a customer is read from it alone. #}
+{# The second index holds every column, so that the history of a customer is read from it alone. The rows of a day lie
+   side by side, also where all days are built at once: kpi_customers reads the days that leave its window. #}
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_dates',
@@ -53,3 +54,4 @@ final as (
 )
 
 select * from final
+order by sale_date

@@ -10,15 +10,31 @@
 ) }}
 
 {% set days = ref('fct_customer_days') %}
-
-{% set members = '(' ~ affected_customers(days) ~ ')' %}
-
 {% set columns = 'customer_id, sale_date, currency, orders, net_sales' %}
+
+{# Of who stays in a cohort, whatever changes: that, and the days since the first affected month. Of others: all. #}
+{% set month = first_affected_month() %}
+{% set members = '(' ~ first_orders_that_stay(affected_customers(days)) ~ ')' %}
+{% set known %}
+select
+    customer_id,
+    sale_date,
+    '' as currency,
+    1::bigint as orders,
+    0::numeric as net_sales
+from {{ members }} as first
+where sale_date < {{ month }}
+union all
+{{ known_of(
+    members, days, columns,
+    since='case when member.sale_date < ' ~ month ~ ' then ' ~ month ~ " else '-infinity' end",
+) }}
+{% endset %}
 
 {{ maintained_sums(
     keys=['cohort_month', 'month', 'currency'],
     sums=['active_customers', 'repeat_customers', 'orders', 'net_sales', 'customers'],
     new=cohort_month_sums(history_after(days, columns)),
     old=cohort_month_sums(history_before(days, columns)),
-    known=known_of(members, days, columns, ordered='first.orders > 0', since=first_affected_month()),
+    known=known,
 ) }}

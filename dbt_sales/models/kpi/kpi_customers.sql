@@ -24,9 +24,11 @@
 {% set all_members = 'select distinct customer_id from ' ~ whole(days) ~ ' as day' %}
 
 {# What a row of days adds to a customer. -#}
+{% set stays = 'sale_date != all(' ~ affected_dates() ~ ')' if increments() else 'true' %}
 {% set contribution -%}
         customer_id,
         currency,
+        case when orders > 0 and {{ stays }} then sale_date end as kept_first_order_date,
         case when orders > 0 then sale_date end as first_order_date,
         case when orders > 0 then sale_date end as last_order_date,
         orders,
@@ -99,6 +101,7 @@ parts as (
     select
         customer_id,
         currency,
+        null as kept_first_order_date,
         null as first_order_date,
         null as last_order_date,
         0 as orders,
@@ -112,6 +115,7 @@ parts as (
     select
         customer_id,
         currency,
+        first_order_date as kept_first_order_date,
         first_order_date,
         last_order_date,
         orders,
@@ -128,6 +132,7 @@ totals as (
     select
         customer_id,
         currency,
+        min(min(kept_first_order_date)) over (partition by customer_id) as kept_first_order_date,
         min(min(first_order_date)) over (partition by customer_id) as first_order_date,
         max(max(last_order_date)) over (partition by customer_id) as last_order_date,
         sum(orders)::bigint as orders,
@@ -144,6 +149,9 @@ final as (
     select
         members.customer_id,
         totals.currency,
+        {%- if increments() %}
+        totals.kept_first_order_date, -- for other marts of the run, and not for the table
+        {%- endif %}
         totals.first_order_date,
         totals.last_order_date,
         totals.orders,

@@ -10,26 +10,16 @@
 ) }}
 
 {% set orders = ref('fct_orders') %}
-{% set days = ref('fct_customer_days') %}
-
-{# Orders without a customer have no history, so only those of the affected dates can change. #}
-{% set members %}
-(select customer_id from ({{ affected_customers(orders) }}) as touched where customer_id != 'unknown')
-{% endset %}
 
 {% set columns %}
 customer_id, sale_date, ordered_at, feed, sale_id, currency, order_status, gross_amount, discount_amount
 {% endset %}
 
-{# Of what stays, what tells a first order: the orders of the first day. Where that is before all affected dates, that
-   there was one: whatever it is, it counts the same before and after. #}
+{# Orders without a customer have no history: only those of the affected dates can change. Of a customer, what tells a
+   first order: that there was one before all affected dates, or the orders of the day of the first. #}
 {% set known %}
 select known.*
-from (
-    select distinct customer_id, sale_date
-    from ({{ known_of(members, days, 'customer_id, sale_date, orders', ordered='first.orders > 0') }}) as first_days
-    where orders > 0
-) as first
+from ({{ first_orders_that_stay(affected_customers(orders)) }}) as first
 cross join lateral (
     select
         first.customer_id,
