@@ -22,6 +22,7 @@ import sqlalchemy as sa
 import structlog
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from psycopg import Connection as DriverConnection
 from psycopg import sql
 from sqlalchemy.engine import URL, Connection, make_url
@@ -87,10 +88,22 @@ class Warehouse:
         )
 
     def check(self) -> None:
-        """Raises SettingsError when the database is not migrated, TransientError when it does not answer."""
+        """Raises SettingsError when the database is not migrated so far, TransientError when it does not answer.
+
+        A revision that this loader does not know is newer than it, which a rollout of a newer loader begins with.
+        """
         with _database_errors(), self._engine.connect() as connection:
             if not sa.inspect(connection).has_table("files", schema="raw"):
                 raise SettingsError("the database of DATABASE_URL has no tables yet: run `loader migrate`")
+            session = Session(connection)
+            readable = session.execute("revision_is_readable").scalar_one()  # since 0007
+            revision = session.execute("revision").scalar_one() if readable else "0006 or older"
+        newest, *older = ScriptDirectory.from_config(_migrations()).walk_revisions()
+        if not readable or revision in [each.revision for each in older]:
+            raise SettingsError(
+                f"the database of DATABASE_URL is of revision {revision}, and this loader needs {newest.revision}: "
+                "run `loader migrate`"
+            )
 
     @contextmanager
     def session(self) -> Iterator["Session"]:
@@ -354,13 +367,18 @@ def migrate(admin_database_url: str) -> str:
 
     Raises TransientError when PostgreSQL does not answer.
     """
-    config = Config()
-    config.set_main_option("script_location", str(Path(str(files("loader"))) / "migrations"))
+    config = _migrations()
     engine = sa.create_engine(_psycopg(admin_database_url), poolclass=sa.NullPool)
     with _database_errors(), engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         return str(connection.execute(sa.text("select version_num from alembic_version")).scalar_one())
+
+
+def _migrations() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(str(files("loader"))) / "migrations"))
+    return config
 
 
 def _psycopg(database_url: str) -> URL:

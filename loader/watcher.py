@@ -51,10 +51,13 @@ class Watcher:
         self._warehouse = Warehouse(settings.database_url.get_secret_value())
         self._publisher = Publisher(settings)
         self._announced: dict[ObjectVersion, _Announced] = {}
+        self._checked = False
 
     def look(self) -> int:
         """One look; returns how many objects were announced. Raises TransientError."""
-        self._warehouse.check()
+        if not self._checked:  # at the first look that PostgreSQL answers
+            self._warehouse.check()
+            self._checked = True
         unseen = self.unseen()
         metrics.UNSEEN.set(len(unseen))
         now = time.monotonic()

@@ -1,3 +1,9 @@
+-- name: revision_is_readable
+select has_table_privilege('public.alembic_version', 'select');
+
+-- name: revision
+select version_num from public.alembic_version;
+
 -- name: lock_file
 -- One loader at a time per object. The lock is the session's: a loader that dies gives it back.
 select pg_advisory_lock(hashtextextended(:bucket || '/' || :key, 0));

@@ -162,3 +162,17 @@ def test_marts_built_before_the_roles_are_granted_by_the_migration(loaded: World
     loaded.run("update public.alembic_version set version_num = '0004'")
     assert loaded.loader("migrate").returncode == 0
     check(loaded)
+
+
+def test_a_loader_asks_for_the_migration_that_its_database_lacks(world: World) -> None:
+    """And not for one that is newer than it: a rollout begins with the database."""
+    world.drop(SHEET.key, SHEET.content)
+    world.run("update public.alembic_version set version_num = '0006'")
+    world.run("revoke select on public.alembic_version from loader")
+    refused = world.loader("load", SHEET.key)
+    assert refused.returncode == 2, refused.stderr
+    assert "run `loader migrate`" in refused.stderr
+    assert world.value("select count(*) from raw.files") == 0
+    assert world.loader("migrate").returncode == 0
+    world.run("update public.alembic_version set version_num = '9999'")
+    assert world.loader("load", SHEET.key).returncode == 0
