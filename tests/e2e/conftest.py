@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -83,6 +84,16 @@ def dashboard(warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) ->
         warehouse.dashboard_url, tmp_path_factory.mktemp("dashboard"), DASHBOARD_ANONYMOUS_ROLES=EVERYTHING
     ) as (address, _):
         yield address
+
+
+@pytest.fixture(autouse=True)
+def dashboards_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Print what dashboards logged meanwhile, which pytest shows where a test fails."""
+    began = time.time()
+    yield
+    for log in tmp_path_factory.getbasetemp().glob("*/streamlit.log"):
+        if log.stat().st_mtime >= began:
+            print(f"{log}:\n{log.read_text()[-4000:]}")
 
 
 @pytest.fixture
