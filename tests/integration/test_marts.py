@@ -144,6 +144,22 @@ def test_a_failed_dbt_run_publishes_nothing_and_is_made_up_for(
     assert world.value("select count(*) from raw.rebuild_queue") == 0
 
 
+def test_a_mart_that_is_missing_is_built_as_of_what_is_published_and_counts_nothing_twice(world: World) -> None:
+    load(world, SHEETS[0].key, SHEETS[0].content)
+    world.transform()
+    published = kpi(world)
+    world.run("drop table kpi.kpi_customers, kpi.kpi_monthly_product_pairs cascade")
+    load(world, SHEETS[1].key, SHEETS[1].content)
+    assert world.loader("transform", "--once").returncode == 1
+    assert "was missing" in world.value("select error from raw.dbt_runs order by run_id desc limit 1")
+    assert kpi(world) == published
+    world.transform()
+    repeated = marts(world)
+    done = world.dbt("build", "--full-refresh", "--exclude-resource-type", "unit_test")
+    assert done.returncode == 0, done.stdout
+    assert marts(world) == repeated
+
+
 def test_marts_that_break_a_constraint_are_not_published_and_the_run_has_failed(world: World) -> None:
     load(world, SHEETS[0].key, SHEETS[0].content)
     world.transform()

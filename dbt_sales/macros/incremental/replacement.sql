@@ -3,7 +3,14 @@
 {% materialization incremental, adapter='postgres' %}
     {%- set existing = load_cached_relation(this) -%}
     {%- if existing is none or existing.is_view or should_full_refresh() -%}
-        {{ return(dbt.materialization_incremental_default()) }}
+        {%- set built = dbt.materialization_incremental_default() -%}
+        {#- In its place and for good, whatever becomes of the run: so as of the published facts, see `whole`. -#}
+        {%- if publishes() and is_in_next(api.Relation.create(identifier='fct_sales_lines')) -%}
+            {{ exceptions.raise_compiler_error(
+                this ~ ' was missing, and has been built as of the published version. The run is to be repeated.'
+            ) }}
+        {%- endif -%}
+        {{ return(built) }}
     {%- endif -%}
     {%- set columns = model.columns.values() | map(attribute='name') | join(', ') -%}
     {%- set scope = context['scope_of_' ~ config.require('incremental_strategy')]() -%}

@@ -35,8 +35,9 @@
 {%- endmacro %}
 
 {% macro whole(relation) -%}
-    {#- All rows as they will be once the run is published. -#}
-    {%- if increments() or (publishes() and is_in_next(relation)) -%}
+    {#- All rows as they will be once the run is published. A mart that a run finds missing is built as of what is
+        published: it would keep what has arrived even if the run fails, and the next run add that again. -#}
+    {%- if increments() or (publishes() and model.resource_type != 'model' and is_in_next(relation)) -%}
         (
             select * from {{ relation }} where sale_date != all({{ affected_dates() }})
             union all

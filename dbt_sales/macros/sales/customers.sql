@@ -24,8 +24,8 @@
 {%- endmacro %}
 
 {% macro first_orders_that_stay(members) -%}
-    {#- What a first order tells apart needs no more of a customer's history than this, where it is before all affected
-        dates: whatever it is, it counts the same before and after. Found out once, by kpi_customers. -#}
+    {#- Of most customers no more is needed to tell first orders from later ones: where it is early enough, it counts the
+        same before and after the run. Found out once, by kpi_customers. -#}
     select distinct customer_id, kept_first_order_date as sale_date
     from {{ next_of(ref('kpi_customers')) }}
     where customer_id in ({{ members }})

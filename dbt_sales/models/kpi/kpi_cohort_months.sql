@@ -12,7 +12,8 @@
 {% set days = ref('fct_customer_days') %}
 {% set columns = 'customer_id, sale_date, currency, orders, net_sales' %}
 
-{# Of who stays in a cohort, whatever changes: that, and the days since the first affected month. Of others: all. #}
+{# Who ordered before the first affected month stays in that cohort: of them that first order, and their days since that
+   month. Of others all days. #}
 {% set month = first_affected_month() %}
 {% set members = '(' ~ first_orders_that_stay(affected_customers(days)) ~ ')' %}
 {% set known %}
