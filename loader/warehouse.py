@@ -90,14 +90,14 @@ class Warehouse:
     def check(self) -> None:
         """Raises SettingsError when the database is not migrated so far, TransientError when it does not answer.
 
-        A revision that this loader does not know is newer than it, which a rollout of a newer loader begins with.
+        A revision that this loader does not know is newer than it, with which a rollout begins.
         """
         with _database_errors(), self._engine.connect() as connection:
             if not sa.inspect(connection).has_table("files", schema="raw"):
                 raise SettingsError("the database of DATABASE_URL has no tables yet: run `loader migrate`")
             session = Session(connection)
             readable = session.execute("revision_is_readable").scalar_one()  # since 0007
-            revision = session.execute("revision").scalar_one() if readable else "0006 or older"
+            revision = session.execute("revision").scalar_one_or_none() if readable else "0006 or older"
         newest, *older = ScriptDirectory.from_config(_migrations()).walk_revisions()
         if not readable or revision in [each.revision for each in older]:
             raise SettingsError(

@@ -1,5 +1,7 @@
 -- name: revision_is_readable
-select has_table_privilege('public.alembic_version', 'select');
+select
+    has_schema_privilege('public', 'usage')
+    and coalesce(has_table_privilege(to_regclass('public.alembic_version'), 'select'), false);
 
 -- name: revision
 select version_num from public.alembic_version;

@@ -7,4 +7,5 @@ down_revision = "0006"
 
 
 def upgrade() -> None:
+    op.execute("grant usage on schema public to loader")  # which a server may have taken from everybody
     op.execute("grant select on public.alembic_version to loader")
