@@ -58,7 +58,10 @@ async def listening(on_version: Callable[[], None]) -> AsyncIterator[None]:
 
 
 async def stream(_: Request) -> StreamingResponse:
-    """The event route: `data: <count>` when it is opened, as after a reconnect, and at every change; else `alive`."""
+    """The event route: `data: <count>` when it is opened, as after a reconnect, and at every change; else `alive`.
+
+    Nothing while the server stops.
+    """
     return StreamingResponse(
         _events(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )

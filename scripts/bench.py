@@ -257,7 +257,10 @@ def add_history(bench: Bench, database: psycopg.Connection, parts: range) -> Non
     if parts:
         dbt("run", "--full-refresh")
         database.execute("truncate raw.rebuild_queue")
-        database.execute("vacuum analyze")  # as autovacuum does, at a time of its own
+        # What PostgreSQL and the system do at a time of their own, and not beside the sheets that are measured.
+        database.execute("vacuum analyze")
+        database.execute("checkpoint")
+        os.sync()
 
 
 def arrivals_at_marts(bench: Bench, turn: int, sheets: int) -> list[float]:

@@ -28,13 +28,6 @@ from scripts.stack import REPOSITORY, Stack, throwaway
 DEADLINE_SECONDS = 60
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file share its worlds, and those in a browser a dashboard: one process runs each such group."""
-    for item in items:
-        folder, file = item.path.parts[-2:]
-        item.add_marker(pytest.mark.xdist_group(folder if folder == "e2e" else file))
-
-
 def eventually(what: str, condition: Callable[[], Any], seconds: float = DEADLINE_SECONDS) -> Any:
     """The condition's first true value; fails when none comes before the deadline."""
     deadline = monotonic() + seconds

@@ -93,7 +93,7 @@ def dashboards_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     yield
     for log in tmp_path_factory.getbasetemp().glob("*/streamlit.log"):
         if log.stat().st_mtime >= began:
-            print(f"{log}:\n{log.read_text()[-4000:]}")
+            print(f"{log}:", log.read_text(errors="replace")[-4000:], sep="\n")
 
 
 @pytest.fixture

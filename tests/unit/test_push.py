@@ -14,6 +14,7 @@ def test_a_silent_stream_says_that_it_is_alive_while_postgresql_is_heard(
 ) -> None:
     monkeypatch.setattr(push, "KEEPALIVE_SECONDS", 0.01)
     monkeypatch.setattr(push, "_listens", [listens])
+    monkeypatch.setattr(push, "_ending", [False])
 
     async def first_two() -> list[str]:
         events = push._events()
