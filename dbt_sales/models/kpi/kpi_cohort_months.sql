@@ -15,19 +15,22 @@
 {# Who ordered before the first affected month stays in that cohort: of them that first order, and their days since that
    month. Of others all days. #}
 {% set month = first_affected_month() %}
-{% set members = '(' ~ first_orders_that_stay(affected_customers(days)) ~ ')' %}
 {% set known %}
+with first as (
+    {{ first_orders_that_stay(affected_customers(days)) }}
+)
+
 select
     customer_id,
     sale_date,
     '' as currency,
     1::bigint as orders,
     0::numeric as net_sales
-from {{ members }} as first
+from first
 where sale_date < {{ month }}
 union all
 {{ known_of(
-    members, days, columns,
+    'first', days, columns,
     since='case when member.sale_date < ' ~ month ~ ' then ' ~ month ~ " else '-infinity' end",
 ) }}
 {% endset %}
