@@ -171,6 +171,7 @@ def mutate_and_load(sheet: tuple[str, bytes], block_bytes: int) -> None:
     assert whole is None or in_blocks is None or told_by_the_first_block or whole == in_blocks
 
 
+@pytest.mark.timeout(600)
 def test_no_sheet_crashes_hangs_or_loses_a_row() -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     mutate_and_load()
