@@ -32,16 +32,18 @@ PUBLISH = """
 """
 # From the start of the navigation to the first frame in which the script rests and the six cards, with their small
 # charts, and the four charts are drawn. Told by the page itself: Playwright looks up to half a second apart.
-DRAWN = """
-window.drawn = new Promise((done) => {
+DRAWN = """([settled]) => new Promise((done, fail) => {
     const count = (what) => document.querySelectorAll(what).length;
-    const look = () => count('[data-testid=stMetric] :is(canvas, svg.marks)') >= 6
+    const drawn = () => count('[data-testid=stMetric] :is(canvas, svg.marks)') >= 6
         && count('[data-testid=stEChartsChart] canvas') >= 4
-        && count('[data-testid=stApp][data-test-script-state=notRunning]')
-        ? done(performance.now() / 1000) : requestAnimationFrame(look);
+        && count(settled) === 1;
+    const look = () => {
+        if (drawn()) done(performance.now() / 1000);
+        else if (performance.now() > 60_000) fail(new Error('the page was not drawn within a minute'));
+        else requestAnimationFrame(look);
+    };
     look();
-});
-"""
+})"""
 # From the click to the first moment at which the script has run and rests again.
 CLICK_AND_SETTLE = """async ([period]) => {
     const app = document.querySelector('[data-testid=stApp]');
@@ -63,11 +65,10 @@ def measure(dashboard_url: str, admin_url: str, folder: Path, rounds: int = 5) -
         warms: list[float] = []
         for _ in range(rounds):
             context = browser.new_context(viewport={"width": 1360, "height": 900})
-            context.add_init_script(DRAWN)
             for times in (colds, warms):
                 page = context.new_page()
                 page.goto(address)
-                times.append(page.evaluate("window.drawn"))
+                times.append(page.evaluate(DRAWN, [SETTLED]))
                 page.close()
             context.close()
         lines.append(("Today, cold browser, median", f"{median(colds):.2f} s", "2.5 s"))
