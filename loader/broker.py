@@ -144,6 +144,7 @@ class Subscription:
                     "enable.auto.commit": False,
                     "auto.offset.reset": "earliest",
                     "session.timeout.ms": settings.kafka_session_timeout_ms,
+                    "heartbeat.interval.ms": _heartbeat_ms(settings.kafka_session_timeout_ms),
                     "partition.assignment.strategy": "cooperative-sticky",
                     "error_cb": self._hear,
                 }
@@ -202,6 +203,11 @@ class Subscription:
                 lag[each["partition"]] = each["hi_offset"] - done
         if self._on_lag:
             self._on_lag(lag)
+
+
+def _heartbeat_ms(session_timeout: int) -> int:
+    """A third of the session timeout at most, as Kafka's manual advises: librdkafka's 3 s may be longer than it."""
+    return max(1, min(3000, session_timeout // 3))
 
 
 def _position(message: Message) -> TopicPartition:

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from time import monotonic
 from typing import Any
 
@@ -35,6 +35,19 @@ def eventually(what: str, condition: Callable[[], Any], seconds: float = DEADLIN
         assert monotonic() < deadline, f"waited {seconds} s for {what}"
         Event().wait(0.05)
     return value
+
+
+@contextmanager
+def beside(work: Callable[..., None], *arguments: Any) -> Iterator[None]:
+    """Run it in a thread; its last argument is the event that ends it with the block. pytest reports what it raises."""
+    stop = Event()
+    thread = Thread(target=work, args=[*arguments, stop])
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 @dataclass(frozen=True)
@@ -96,6 +109,7 @@ class World:
                 yield process
             finally:
                 process.send_signal(signal.SIGTERM)
+                process.send_signal(signal.SIGCONT)  # to one that a failed test leaves stopped
                 process.wait(DEADLINE_SECONDS)
 
 

@@ -3,10 +3,10 @@
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from datetime import date
-from threading import Event, Thread
+from threading import Event
 from time import monotonic
 
 import pytest
@@ -20,7 +20,7 @@ from loader.errors import TransientError
 from loader.object_store import ObjectStore
 from loader.settings import Settings
 from scripts.csv_generator import sheet
-from tests.conftest import World, eventually
+from tests.conftest import World, beside, eventually
 from tests.integration.test_delivery import consume, events, ledger, loaded, running_loader
 
 SHEETS = [sheet(7, date(2026, 5, day), rows=40, bad_ratio=0.05) for day in range(1, 13)]
@@ -84,17 +84,9 @@ def aws(world: World, moto: str) -> Aws:
     return Aws(World(env | {"SQS_QUEUE_URL": url}, world.stack))
 
 
-@contextmanager
-def running_bridge(aws: Aws) -> Iterator[None]:
-    """The bridge in a thread; pytest reports what it raises."""
-    stop = Event()
-    thread = Thread(target=bridge.run, args=[aws.settings, stop])
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+def running_bridge(aws: Aws) -> AbstractContextManager[None]:
+    """The bridge in a thread."""
+    return beside(bridge.run, aws.settings)
 
 
 def test_objects_put_into_s3_are_loaded_once_whatever_their_keys(aws: Aws) -> None:

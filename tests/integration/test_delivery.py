@@ -1,38 +1,29 @@
 """From the topic to the ledger: every event, lost, doubled, malformed or replayed, ends in the same rows."""
 
 import json
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from threading import Event, Thread
+from time import monotonic
 from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Message, Producer
 
 from loader import broker, consumer, failpoints
-from loader.broker import ensure_topics
+from loader.broker import Subscription, ensure_topics
 from loader.events import FileArrived, encode
 from loader.watcher import Watcher
 from scripts.csv_generator import sheet
-from tests.conftest import World, eventually
+from tests.conftest import World, beside, eventually
 
 SHEETS = [sheet(7, date(2026, 3, day), rows=40, bad_ratio=0.05) for day in range(1, 13)]
 SHEET = SHEETS[0]
 
 
-@contextmanager
-def running_loader(world: World, **settings: str) -> Iterator[None]:
-    """The consumer loop in a thread; pytest reports what it raises."""
-    stop = Event()
-    thread = Thread(target=consumer.run, args=[world.settings.model_copy(update=settings), stop])
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+def running_loader(world: World, **settings: str) -> AbstractContextManager[None]:
+    """The consumer loop in a thread."""
+    return beside(consumer.run, world.settings.model_copy(update=settings))
 
 
 def publish(world: World, *messages: bytes) -> None:
@@ -44,7 +35,12 @@ def publish(world: World, *messages: bytes) -> None:
 
 
 def consume(world: World, topic: str, messages: int) -> list[Message]:
-    settings = {"group.id": "test", "auto.offset.reset": "earliest", "session.timeout.ms": 2000}
+    settings = {
+        "group.id": "test",
+        "auto.offset.reset": "earliest",
+        "session.timeout.ms": 2000,
+        "heartbeat.interval.ms": 500,
+    }
     with closing(Consumer({"bootstrap.servers": world.settings.kafka_bootstrap_servers, **settings})) as reader:
         reader.subscribe([topic])
         found: list[Message] = []
@@ -104,6 +100,18 @@ def test_two_replicas_share_a_topic_and_load_each_file_once(world: World) -> Non
         eventually("all events", lambda: events(world) >= 2 * len(SHEETS))
     assert world.value("select count(*) from raw.sales_lines") == sum(each.summary["rows"] for each in SHEETS)
     assert world.value("select max(attempts) from raw.files") == 1
+
+
+def test_a_message_in_work_for_longer_than_the_session_is_given_once(world: World) -> None:
+    publish(world, b"first", b"second")
+    with closing(Subscription(world.settings)) as subscription:
+        first = eventually("a message", lambda: subscription.next(0.1))
+        end = monotonic() + 2 * world.settings.kafka_session_timeout_ms / 1000
+        with subscription.paused() as stay:
+            eventually("two sessions' time", lambda: stay() or monotonic() > end)
+        subscription.commit(first)
+        given = [first.value(), eventually("the next message", lambda: subscription.next(0.1)).value()]
+    assert sorted(given) == [b"first", b"second"]
 
 
 def test_a_malformed_message_goes_to_the_dead_letters_with_its_reason(world: World) -> None:
