@@ -9,15 +9,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import Any
 
+import psycopg2
+import psycopg2.extensions
 import structlog
 from dbt.artifacts.schemas.run import RunExecutionResult
 from dbt.cli.main import dbtRunner
@@ -52,6 +54,7 @@ def run(settings: Settings, stop: Event, once: bool = False) -> bool:
         closing(Warehouse(settings.database_url.get_secret_value())) as warehouse,
         closing(warehouse.listen("rebuild_queue")) as listener,
         warehouse.session() as session,
+        _kept_connections(),
     ):
         warehouse.check()
         # dbt's connections: see ops.put_in_place.
@@ -63,7 +66,7 @@ def run(settings: Settings, stop: Event, once: bool = False) -> bool:
         failures = 0
         for _ in range(_RUNS_PER_PROCESS):
             succeeded = run_waiting(session, project)
-            if succeeded is None and not project.ready():
+            if succeeded is None and not make_ready(session, project):
                 succeeded = False
             while succeeded is None and not once and not stop.is_set():
                 metrics.heartbeat.beat(silence=settings.transform_poll_seconds)
@@ -121,6 +124,18 @@ def run_waiting(session: Session, project: "Project") -> bool | None:
     else:
         log.info("mart_published", run_id=run.run_id, mart_version=version, dates=run.dates, files=run.files)
     return result.error is None
+
+
+def make_ready(session: Session, project: "Project") -> bool:
+    """Before anything has arrived, make empty marts, so that who looks finds no sales, and not no tables."""
+    if project.built:
+        return True
+    session.execute("clear_next")  # of the worker that made them ready before this one
+    session.commit()
+    result = project.build()
+    if result.error:
+        log.error("marts_not_ready", **result.loggable)
+    return not result.error
 
 
 def run_full_tests(settings: Settings) -> bool:
@@ -197,14 +212,10 @@ class Project:
         errors = [result.error for result in done if result.error]
         return Result([node for result in done for node in result.nodes], "; ".join(errors) or None)
 
-    def ready(self) -> bool:
-        """Before anything has arrived, make empty marts, so that who looks finds no sales, and not no tables."""
-        if self._fingerprint == self._files():
-            return True
-        result = self.build()
-        if result.error:
-            log.error("marts_not_ready", **result.loggable)
-        return not result.error
+    @property
+    def built(self) -> bool:
+        """Whether it has been built as its files are now."""
+        return self._fingerprint == self._files()
 
     def _files(self) -> dict[str, int]:
         files: dict[str, int] = {}
@@ -263,6 +274,42 @@ def _take_turn(session: Session, settings: Settings, stop: Event) -> bool:
     session.execute("abandon_runs")
     session.commit()
     return True
+
+
+@contextmanager
+def _kept_connections() -> Iterator[None]:
+    """While it lasts, a connection that dbt closes after a node is the one that it opens for another node or run.
+
+    dbt knows no pool. Each of some twenty connections of a run costs both sides a sign-in, and PostgreSQL a process
+    that maps the pages of large indexes anew.
+    """
+    connect = psycopg2.connect
+    idle: list[psycopg2.extensions.connection] = []
+
+    class Kept(psycopg2.extensions.connection):  # type: ignore[misc]  # dbt's driver, which brings no types
+        def close(self) -> None:
+            try:
+                self.rollback()
+            except psycopg2.Error:
+                super().close()
+            else:
+                idle.append(self)
+
+    def connect_again(*arguments: Any, **options: Any) -> psycopg2.extensions.connection:
+        while idle:
+            kept = idle.pop()
+            with suppress(psycopg2.Error):  # it has been cut off since
+                kept.reset()
+                return kept
+        return connect(*arguments, connection_factory=Kept, **options)
+
+    psycopg2.connect = connect_again
+    try:
+        yield
+    finally:
+        psycopg2.connect = connect
+        for each in idle:
+            super(Kept, each).close()
 
 
 def keep_up(stop: Event) -> None:
