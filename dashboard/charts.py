@@ -1,7 +1,10 @@
-"""DataFrame to ECharts option. No Streamlit here; text and grid take the colours of the page's theme."""
+"""DataFrame to ECharts option, and figures to a sparkline. No Streamlit here; the theme colours text and grid."""
 
+from base64 import b64encode
+from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
+from html import escape
 from typing import Any
 
 import pandas as pd
@@ -22,6 +25,7 @@ STACK = ("#4f6bed", "#1a9e6e", "#8a93a6")
 HEAT = 0.62  # opacity of the strongest cell, through which a label is read in either theme
 INK, INK_ON_DARK = "#1c2333", "#e8ebf2"
 ROW_PIXELS = 34
+SPARK_PIXELS = 56
 FEW = 6  # columns, each of which has room for its name
 NEARLY_ALL = 95  # percent: from there on an axis ends at 100
 MOVER_BASE = Decimal("0.01")  # share of all sales below which a change is noise
@@ -478,6 +482,41 @@ def cohorts(cells: pd.DataFrame, column: str, kind: Kind, money: Writer, *, dark
             }
         ],
     }
+
+
+def sparkline(values: Sequence[float], color: str, alt: str, *, bars: bool = False) -> str:
+    """HTML of a picture as wide as its place: a line from its lowest to its highest value, or bars from zero.
+
+    The values are in order of time. Not `chart_data` of `st.metric`, for which a browser loads a second chart engine: a
+    fifth of a page's time.
+    """
+    low, high = min(values), max(values)
+    if bars:
+        low, high = min(low, 0.0), max(high, 0.0)
+    if low == high:
+        low, high = low - 1, high + 1  # what never changes is drawn halfway
+    tops = [SPARK_PIXELS * (high - value) / (high - low) for value in values]
+    if bars:
+        zero, room = SPARK_PIXELS * high / (high - low), 100 / len(tops)
+        marks = "".join(
+            f'<rect x="{(place + 0.1) * room:.2f}" width="{0.8 * room:.2f}"'
+            f' y="{min(top, zero):.2f}" height="{abs(top - zero):.2f}"/>'
+            for place, top in enumerate(tops)
+        )
+    else:
+        tops = tops if len(tops) > 1 else tops * 2
+        line = "L".join(f"{100 * place / (len(tops) - 1):.2f} {top:.2f}" for place, top in enumerate(tops))
+        marks = (
+            f'<path d="M{line}L100 {SPARK_PIXELS}L0 {SPARK_PIXELS}Z" opacity="0.12"/>'
+            f'<path d="M{line}" fill="none" stroke="{color}" stroke-width="1.75" vector-effect="non-scaling-stroke"/>'
+        )
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 {SPARK_PIXELS}" preserveAspectRatio="none"'
+        f' fill="{color}">{marks}</svg>'
+    )
+    # `st.html` takes elements of SVG away, and leaves pictures.
+    source = f"data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}"
+    return f'<img class="sparkline" alt="{escape(alt)}" src="{source}" width="100%" height="{SPARK_PIXELS}" />'
 
 
 def tooltip_format(writer: Writer, kind: Kind = Kind.MONEY) -> str:

@@ -58,9 +58,9 @@ class Measure:
         bottoms = frame[self.denominator] if self.denominator else [None] * len(frame)
         return [self.of((top,), (bottom,)) for top, bottom in zip(frame[self.numerator], bottoms, strict=True)]
 
-    def by_day(self, daily: pd.DataFrame) -> list[float]:
+    def by_day(self, daily: pd.DataFrame) -> list[Decimal]:
         """The figure of each row, for a sparkline; a day on which it is not defined counts as zero."""
-        return [float(figure or 0) for figure in self.each(daily)]
+        return [figure or Decimal(0) for figure in self.each(daily)]
 
 
 _SALES = "kpi_daily_sales."

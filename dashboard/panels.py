@@ -39,9 +39,14 @@ def compared(
     writer: Writer,
     *,
     falls: bool = False,
+    course: Sequence[Decimal] = (),
+    bars: bool = False,
     **looks: Any,
 ) -> None:
-    """A metric of a figure now and before; `falls`: less of it is better."""
+    """A metric of a figure now and before; `falls`: less of it is better.
+
+    `course`: what the figure was, in order of time, drawn beneath as a line, or as `bars`.
+    """
     now, before = now_and_before
     change = writer.change(now, before, kind)
     st.metric(
@@ -53,6 +58,11 @@ def compared(
         delta_description=f"vs {writer.brief(before, kind)}" if change else None,
         **looks,
     )
+    if course:
+        low, high = (writer.brief(end, kind) for end in (min(course), max(course)))
+        color = charts.MUTED if change is None else charts.UP if change.startswith("+") != falls else charts.DOWN
+        alt = f"{label}: its course, between {low} and {high}"
+        st.html(charts.sparkline([float(value) for value in course], color, alt, bars=bars))
 
 
 def _with_comparison(description: str, view: View) -> str:

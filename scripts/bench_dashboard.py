@@ -30,11 +30,11 @@ PUBLISH = """
     )
     select pg_notify('mart_version', mart_version::text) from published
 """
-# From the start of the navigation to the first frame in which the script rests and the six cards, with their small
-# charts, and the four charts are drawn. Told by the page itself: Playwright looks up to half a second apart.
+# From the start of the navigation to the first frame in which the script rests and the six cards, with their
+# sparklines, and the four charts are drawn. Told by the page itself: Playwright looks up to half a second apart.
 DRAWN = """([settled]) => new Promise((done, fail) => {
     const count = (what) => document.querySelectorAll(what).length;
-    const drawn = () => count('[data-testid=stMetric] :is(canvas, svg.marks)') >= 6
+    const drawn = () => count('img.sparkline') >= 6
         && count('[data-testid=stEChartsChart] canvas') >= 4
         && count(settled) === 1;
     const look = () => {

@@ -42,7 +42,7 @@ def _cards(view: View, writer: Writer) -> None:
     with st.grid(6, min_column_width=150, key="cards"):
         for measure in CARDS:
             with st.container(border=True, height="stretch", gap="xsmall"):
-                panels.figure(view, measure, writer, chart_data=measure.by_day(daily), chart_type="area")
+                panels.figure(view, measure, writer, course=measure.by_day(daily))
                 explain.button(measure.name, measure.label)
         with st.container(border=True, height="stretch", gap="xsmall"):
             _run_rate(view, writer)
@@ -59,7 +59,6 @@ def _run_rate(view: View, writer: Writer) -> None:
     if this_month["run_rate_low"] is not None:
         low, high = (writer.brief(this_month[name], Kind.MONEY) for name in ("run_rate_low", "run_rate_high"))
         band = f" By how wrong it was in earlier months: {filters.escape(f'{low} to {high}')}."
-    course = [float(value) for value in months["net_sales"][:-1]] + [float(run_rate or 0)]
     panels.compared(
         "Run rate, all sales" if view.filtered else f"{this_month['month']:%B} run rate",
         (run_rate, aim),
@@ -67,8 +66,8 @@ def _run_rate(view: View, writer: Writer) -> None:
         writer,
         help=queries.descriptions(view.version).get("kpi_monthly_run_rate.run_rate", "")
         + f"{band} Compared with {against}; always of all sales in this currency.",
-        chart_data=course,
-        chart_type="bar",
+        course=[*months["net_sales"][:-1], run_rate or Decimal(0)],
+        bars=True,
     )
     if target is None and this_month["target_of"] is not None:
         places = "regions" if this_month["target_of"] == "sales_region" else "stores"

@@ -1,7 +1,9 @@
 """What the dashboard computes before it draws: periods, comparisons, figures, chart options and the CSV."""
 
+from base64 import b64decode
 from datetime import date
 from decimal import Decimal
+from xml.etree import ElementTree as ET
 
 import pandas as pd
 import pytest
@@ -246,3 +248,32 @@ def test_figures_of_rows_are_those_of_each() -> None:
     rows = pd.DataFrame({"net_sales": [Decimal(10), Decimal(5), None], "orders": [Decimal(4), Decimal(0), Decimal(1)]})
     assert MEASURES["aov"].each(rows) == [Decimal("2.5"), None, None]
     assert MEASURES["aov"].by_day(rows) == [2.5, 0, 0]
+
+
+def test_sparkline_reaches_from_its_lowest_to_its_highest_value() -> None:
+    assert ET.fromstring(charts.sparkline([5], charts.UP, 'from "5" to 10')).get("alt") == 'from "5" to 10'
+    shade, line = _drawn(charts.sparkline([5, 10, 7.5], charts.UP, ""), "path")
+    assert line.get("d") == "M0.00 56.00L50.00 0.00L100.00 28.00"
+    assert line.get("stroke") == charts.UP
+    assert shade.get("d") == f"{line.get('d')}L100 56L0 56Z"
+
+
+def test_sparkline_of_bars_stands_on_zero() -> None:
+    bars = _drawn(charts.sparkline([30, -10, 0], charts.MUTED, "", bars=True), "rect")
+    assert [(bar.get("y"), bar.get("height")) for bar in bars] == [
+        ("0.00", "42.00"),
+        ("42.00", "14.00"),
+        ("42.00", "0.00"),
+    ]
+
+
+@pytest.mark.parametrize("values", [[3.0], [3.0, 3.0]])
+def test_sparkline_of_one_value_is_a_line_halfway(values: list[float]) -> None:
+    _, line = _drawn(charts.sparkline(values, charts.UP, ""), "path")
+    assert line.get("d") == "M0.00 28.00L100.00 28.00"
+
+
+def _drawn(picture: str, what: str) -> list[ET.Element]:
+    source = ET.fromstring(picture).get("src", "")
+    svg = ET.fromstring(b64decode(source.removeprefix("data:image/svg+xml;base64,")))
+    return svg.findall(f"{{http://www.w3.org/2000/svg}}{what}")
