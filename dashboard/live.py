@@ -17,18 +17,32 @@ SIGN_IN_SECONDS = 600  # until a page that nobody touches finds that the sign-in
 # what it hears. Without locks, which browsers have under https and on localhost only, each tab has a stream of its own.
 # Only a page that hears nothing, not even that the stream is alive, looks from time to time by itself. What it is told
 # while it is being drawn may be lost on the way to its session: it is said again until the session has `seen` it.
+# Whatever asks the session brings the link and the choices as the browser knows them. Between a click and its answer
+# those are the old ones, and would undo what the click has set: so nothing asks until the page has come to rest. Nor
+# under an open dialog, which Streamlit takes away and draws anew, from its top, with the page; closing it asks anyway.
 LISTEN = """
 function listen(place, path, patience) {
   const channel = new BroadcastChannel(path);
   const end = new AbortController();
-  let poll, again;
-  const hear = (count, times = 3) => {
-    clearInterval(poll);
-    poll = setInterval(() => place.tell(0), patience);
-    if (count === null) return;
-    place.tell(count);
+  let poll, again, rest, heard = 0, touched = -Infinity;
+  for (const kind of ["pointerdown", "pointerup", "keydown"]) {
+    window.addEventListener(kind, () => { touched = performance.now(); }, { capture: true, signal: end.signal });
+  }
+  const busy = () => performance.now() - touched < 1000
+    || document.querySelector("[data-testid=stApp][data-test-script-state=running], [data-testid=stDialog]");
+  const ask = (times = 3) => {
+    clearTimeout(rest);
     clearTimeout(again);
-    again = setTimeout(() => { if (place.seen < count && times > 0) hear(count, times - 1); }, 2000);
+    if (busy()) { rest = setTimeout(ask, 100, times); return; }
+    place.tell(heard);
+    again = setTimeout(() => { if (place.seen < heard && times > 0) ask(times - 1); }, 2000);
+  };
+  const hear = (count) => {
+    clearInterval(poll);
+    poll = setInterval(() => ask(), patience);
+    if (count === null) return;
+    heard = count;
+    ask();
   };
   const pass = (count) => { hear(count); channel.postMessage(count); };
   const stream = () => new Promise((ended) => {
@@ -47,7 +61,7 @@ function listen(place, path, patience) {
   if (navigator.locks) navigator.locks.request(path, { signal: end.signal }, stream).catch(() => {});
   else stream();
   setTimeout(hear, 0, 0);  // what changed since the page was drawn, another tab may have been told already
-  return () => { end.abort(); channel.close(); clearInterval(poll); clearTimeout(again); };
+  return () => { end.abort(); channel.close(); clearInterval(poll); clearTimeout(again); clearTimeout(rest); };
 }
 
 export default function ({ data, setTriggerValue, parentElement }) {

@@ -4,17 +4,22 @@ import csv
 import io
 import re
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from threading import Event
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pandas as pd
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 from streamlit.testing.v1 import AppTest
 
+from scripts.bench_dashboard import PUBLISH
+from tests.conftest import beside
 from tests.e2e.conftest import READY, Warehouse, forget
 
 SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
@@ -153,9 +158,7 @@ def test_return_opens_the_order_that_it_is_of(page: Page, dashboard: str, wareho
     table = page.get_by_test_id("stDataFrame").first
     expect(table).to_be_visible()
     page.locator(READY).wait_for()
-    box = table.bounding_box()
-    assert box
-    page.mouse.click(box["x"] + 16, box["y"] + 54)
+    _select_first_row(table)
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_test_id("stMetric").filter(has_text="Gross")).to_contain_text(f"{gross:,.2f}")
     expect(dialog.get_by_test_id("stMetric").filter(has_text="Returned")).to_contain_text(f"{returned:,.2f}")
@@ -204,14 +207,81 @@ def test_row_opens_its_order_and_closing_takes_it_off_the_link(page: Page, dashb
     expect(table).to_be_visible()
     for _ in range(2):  # the same row again: once closed, it is not selected any more
         page.locator(READY).wait_for()
-        box = table.bounding_box()
-        assert box
-        page.mouse.click(box["x"] + 16, box["y"] + 54)
+        _select_first_row(table)
         expect(page.get_by_role("dialog")).to_contain_text("Net sales")
         expect(page).to_have_url(re.compile("order="))
         page.keyboard.press("Escape")
         expect(page.get_by_role("dialog")).to_have_count(0)
         expect(page).not_to_have_url(re.compile("order="))
+
+
+@contextmanager
+def arriving(warehouse: Warehouse) -> Iterator[None]:
+    """Something that open pages show changes, and they are told so, three times a second."""
+
+    def arrive(stop: Event) -> None:
+        while not stop.wait(0.3):
+            warehouse.sql(f"update raw.files set event_at = event_at + interval '1 second' where {newest}")
+            warehouse.sql("select pg_notify('pipeline', '')")
+
+    newest = "file_id = (select max(file_id) from raw.files)"
+    [(event_at,)] = warehouse.sql(f"select event_at from raw.files where {newest}")
+    try:
+        with beside(arrive):
+            yield
+    finally:
+        warehouse.sql(f"update raw.files set event_at = %s where {newest}", event_at)
+
+
+def test_order_opens_stays_and_closes_while_sales_arrive(page: Page, dashboard: str, warehouse: Warehouse) -> None:
+    page.goto(f"{dashboard}/orders?period=7D")
+    table = page.get_by_test_id("stDataFrame").first
+    expect(table).to_be_visible()
+    dialog = page.get_by_role("dialog")
+    with arriving(warehouse):
+        for _ in range(6):
+            page.wait_for_timeout(1500)  # so long the page is drawn anew again and again
+            _select_first_row(table)
+            expect(dialog).to_contain_text("Net sales")
+            drawn = dialog.element_handle()
+            page.wait_for_timeout(1500)  # several changes, each of which would draw the page anew
+            assert drawn.evaluate("dialog => dialog.isConnected"), "the dialog was taken away while it was read"
+            page.keyboard.press("Escape")
+            expect(dialog).to_have_count(0)
+            page.wait_for_timeout(500)  # within which it would come back
+            assert "order=" not in page.url
+            expect(dialog).to_have_count(0)
+
+
+def test_news_wait_for_an_open_dialog_and_are_there_when_it_closes(
+    page: Page, dashboard: str, warehouse: Warehouse
+) -> None:
+    page.goto(f"{dashboard}/orders?period=7D")
+    table = page.get_by_test_id("stDataFrame").first
+    expect(table).to_be_visible()
+    page.locator(READY).wait_for()
+    page.wait_for_timeout(1500)  # the page hears that it is drawn, and has looked
+    _select_first_row(table)
+    expect(page.get_by_role("dialog")).to_contain_text("Net sales")
+    page.wait_for_timeout(1500)  # nobody touches anything now
+    warehouse.sql(PUBLISH)
+    [(version,)] = warehouse.sql("select mart_version from ops.mart_version")
+    badge = page.get_by_text(re.compile(f"Version {version} "))
+    page.wait_for_timeout(2000)  # within which a page without a dialog shows it
+    expect(badge).to_have_count(0, timeout=1)
+    page.keyboard.press("Escape")
+    expect(badge).to_be_visible()
+
+
+def test_news_come_by_themselves_once_nobody_has_touched_the_page(
+    page: Page, dashboard: str, warehouse: Warehouse
+) -> None:
+    page.goto(f"{dashboard}/orders?period=7D")
+    expect(page.get_by_test_id("stDataFrame").first).to_be_visible()
+    page.mouse.click(5, 5)
+    warehouse.sql(PUBLISH)
+    [(version,)] = warehouse.sql("select mart_version from ops.mart_version")
+    expect(page.get_by_text(re.compile(f"Version {version} "))).to_be_visible()
 
 
 def test_files_hold_every_line_to_the_cent_and_no_formula(
@@ -282,6 +352,12 @@ def _order(app: AppTest, link: str) -> tuple[pd.DataFrame, dict[str, str]]:
     """The lines and the figures of the order that the link opens."""
     _open(app, order=link, search="nothing is called this")
     return app.dataframe[0].value, {card.label: card.value for card in app.metric}
+
+
+def _select_first_row(table: Locator) -> None:
+    box = table.bounding_box()
+    assert box
+    table.page.mouse.click(box["x"] + 16, box["y"] + 54)
 
 
 def _table(app: AppTest) -> list[dict[Any, Any]]:
