@@ -365,11 +365,13 @@ select
     latest.sale_date - last_order_date as recency_days,
     window_orders as frequency,
     window_net_sales as monetary,
-    ntile(5) over (partition by currency order by last_order_date, customer_id) as recency_score,
-    ntile(5) over (partition by currency order by window_orders, customer_id) as frequency_score,
-    ntile(5) over (partition by currency order by window_net_sales, customer_id) as monetary_score
+    -- Five less the whole fifths of the customers who came later; one and the whole fifths of those below.
+    5 - 5 * (rank() over (partition by currency order by last_order_date desc) - 1) // count(*) over all_of as recency_score,
+    1 + 5 * (rank() over (partition by currency order by window_orders) - 1) // count(*) over all_of as frequency_score,
+    1 + 5 * (rank() over (partition by currency order by window_net_sales) - 1) // count(*) over all_of as monetary_score
 from customers, latest
-where window_orders > 0;
+where window_orders > 0
+window all_of as (partition by currency);
 
 -- name: kpi_customer_rfm
 select * from rfm;
