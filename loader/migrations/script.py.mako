@@ -1,15 +1,10 @@
 """${message}"""
 
-from pathlib import Path
-
-from alembic import op
+from loader.migrations import execute_script_beside
 
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 
 
 def upgrade() -> None:
-    # Through the driver: a script of several statements, in which % is no placeholder.
-    driver = op.get_bind().connection.driver_connection
-    assert driver
-    driver.execute(Path(__file__).with_suffix(".sql").read_text())
+    execute_script_beside(__file__)

@@ -101,6 +101,46 @@ def test_the_marts_follow_a_correction_and_equal_a_full_refresh(world: World) ->
     assert marts(world) == after_correction
 
 
+def test_a_worker_that_starts_again_before_anything_arrives_is_ready_again(world: World) -> None:
+    for _ in range(2):
+        world.transform()
+    load(world, SHEETS[0].key, SHEETS[0].content)
+    world.transform()
+    assert list(net_by_date(world)) == [date(2026, 3, 1)]
+
+
+def test_facts_of_an_earlier_revision_get_the_indexes_of_new_ones(world: World) -> None:
+    definitions = """
+        select tablename, regexp_replace(indexdef, 'INDEX \\S+', 'INDEX') as definition
+        from pg_indexes where tablename in ('fct_sales_lines', 'fct_orders') order by tablename, definition
+    """
+    new = world.rows(definitions)
+    world.run(
+        """
+        do $$
+        declare
+            lately regclass;
+        begin
+            for lately in
+                select indexrelid from pg_index
+                where indrelid in ('core.fct_sales_lines'::regclass, 'core.fct_orders'::regclass)
+                    and pg_get_indexdef(indexrelid) like '%customer_id%'
+            loop
+                execute format('drop index %s', lately);
+            end loop;
+        end
+        $$;
+        create index on core.fct_sales_lines (sale_date);
+        create index on core.fct_sales_lines (customer_id, sale_date);
+        create index on core.fct_orders (customer_id, sale_date);
+        update public.alembic_version set version_num = '0007';
+        """
+    )
+    assert world.rows(definitions) != new
+    assert world.loader("migrate").returncode == 0
+    assert world.rows(definitions) == new
+
+
 @pytest.mark.parametrize(
     ("fault", "remedy", "message"),
     [
@@ -224,6 +264,24 @@ def test_a_worker_that_lost_its_session_does_not_go_on_without_its_lock(world: W
     assert "terminating connection" in world.loader("transform", "--once").stderr
     # It has recorded nothing: that run is the next worker's to abandon, under the lock.
     assert world.value("select status from raw.dbt_runs order by run_id desc limit 1") == "running"
+
+
+def test_connections_of_a_run_serve_the_next_and_are_replaced_once_cut_off(world: World) -> None:
+    of_dbt = "from pg_stat_activity where application_name = 'dbt' and datname = current_database()"
+
+    def arrives(number: int) -> set[int]:
+        load(world, SHEETS[number].key, SHEETS[number].content)
+        eventually("its marts are published", lambda: len(net_by_date(world)) == number + 1)
+        return {row["pid"] for row in world.rows(f"select pid {of_dbt}")}
+
+    with world.process("transform"):
+        eventually("marts are there", lambda: world.value("select to_regclass('kpi.kpi_daily_totals') is not null"))
+        first = arrives(0)
+        assert first
+        assert first <= arrives(1)
+        world.run(f"select pg_terminate_backend(pid) {of_dbt}")
+        assert not first & arrives(2)
+    assert world.rows("select distinct status from raw.dbt_runs") == [{"status": "succeeded"}]
 
 
 def test_a_burst_of_files_is_one_run(world: World) -> None:

@@ -21,14 +21,16 @@
             insert into {{ this }} ({{ columns }})
             select {{ columns }} from {{ next }}{{ ' where ' ~ scope.keep if scope.keep }}
         {%- endset -%}
+        {#- In the order of a large index: what is entered one after the other is then entered side by side. -#}
+        {%- set ordered = 'order by ' ~ scope.order if scope.order else '' -%}
         {%- call statement('main') -%}
             {% if scope.keep -%}
-            create table {{ next }} as {{ sql }};
+            create table {{ next }} as select * from ({{ sql }}) as new_rows {{ ordered }};
             {%- else -%}
             create table {{ next }} (like {{ this }} including constraints);
 
             insert into {{ next }} ({{ columns }})
-            select {{ columns }} from ({{ sql }}) as new_rows;
+            select {{ columns }} from ({{ sql }}) as new_rows {{ ordered }};
             {%- endif %}
 
             {# Of facts, which the other models of the run read, the planner has to know something. -#}
@@ -59,14 +61,18 @@
 {% endmaterialization %}
 
 {% macro scope_of_replace_dates() -%}
-    {{ return({'delete': 'delete from ' ~ this ~ ' where sale_date = any(' ~ affected_dates() ~ ')'}) }}
+    {{ return({
+        'delete': 'delete from ' ~ this ~ ' where sale_date = any(' ~ affected_dates() ~ ')',
+        'order': config.get('next_order'),
+    }) }}
 {%- endmacro %}
 
 {% macro scope_of_replace_members() -%}
     {#- `offset 0` has the index asked for one member after the other; else all members are read to find a run's few. -#}
     {%- set matches = [] -%}
     {%- set keys = config.require('unique_key') -%}
-    {%- for key in ([keys] if keys is string else keys) -%}
+    {%- set keys = [keys] if keys is string else keys -%}
+    {%- for key in keys -%}
         {%- do matches.append('member.' ~ key ~ ' = new_member.' ~ key) -%}
     {%- endfor -%}
     {{ return({
@@ -75,6 +81,7 @@
             ~ matches | join(' and ') ~ ' offset 0) as gone))',
         'delete_in_shell': 'delete from ' ~ this,
         'keep': config.require('keep'),
+        'order': keys | join(', '),
     }) }}
 {%- endmacro %}
 

@@ -1,3 +1,8 @@
+{% macro has_no_customer_day() -%}
+    {#- Of a line: fct_customer_days does not tell its day. -#}
+    (line_type not in ('sale', 'return') or customer_id = 'unknown')
+{%- endmacro %}
+
 {# The customers that a run changes, and all that is known of them before and after it. #}
 {% macro affected_customers(fact) -%}
     select customer_id from {{ next_of(fact) }}
@@ -57,4 +62,12 @@
     {%- else -%}
     {{ whole(fact) }}
     {%- endif -%}
+{%- endmacro %}
+
+{% macro fifths_passed(value, comparison, bounds) -%}
+    {#- How many fifths of the customers lie wholly on the other side of a value: who is alike is scored alike. By the bounds
+        of the fifths, which are found faster than the ranks of all customers. -#}
+    {%- for fifth in range(1, 5) -%}
+    {{ ' + ' if not loop.first }}({{ value }} {{ comparison }} {{ bounds }}[{{ fifth }}])::integer
+    {%- endfor %}
 {%- endmacro %}

@@ -8,8 +8,9 @@
             row_number desc
 {%- endmacro %}
 
-{% macro dimension_from_lines(key, attributes=[], values=[]) -%}
+{% macro dimension_from_lines(key, attributes=[], values=[], days=none, other_lines=none) -%}
 {%- set lines = ref('fct_sales_lines') -%}
+{%- set dated_by = [(days, 'true'), (lines, other_lines)] if days else [(lines, 'true')] -%}
 {%- set described = attributes + values -%}
 {%- if increments() -%}
 {%- set new_lines = next_of(lines) -%}
@@ -64,15 +65,24 @@ left_alone as (
     left join last_new_lines using ({{ key }})
     {#- A range of one key, in the order of the index on key and date: with equality the planner may walk the index on
         the date alone, through the whole history of a member that is new or rare. #}
-    {%- for name, direction in [('first_line', 'asc'), ('last_line', 'desc')] %}
+    {%- for name, direction, farthest in [('first_line', 'asc', 'min'), ('last_line', 'desc', 'max')] %}
     left join lateral (
-        select line.sale_date
-        from {{ lines }} as line
-        where
-            line.{{ key }} between losing.{{ key }} and losing.{{ key }}
-            and line.sale_date != all({{ affected_dates() }})
-        order by line.{{ key }} {{ direction }}, line.sale_date {{ direction }}
-        limit 1
+        select {{ farthest }}(kept.sale_date) as sale_date
+        from (
+            {%- for relation, condition in dated_by %}
+            (
+                select day.sale_date
+                from {{ relation }} as day
+                where
+                    day.{{ key }} between losing.{{ key }} and losing.{{ key }}
+                    and day.sale_date != all({{ affected_dates() }})
+                    and {{ condition }}
+                order by day.{{ key }} {{ direction }}, day.sale_date {{ direction }}
+                limit 1
+            )
+            {{ 'union all' if not loop.last }}
+            {%- endfor %}
+        ) as kept
     ) as {{ name }} on true
     {%- endfor %}
     left join lateral (

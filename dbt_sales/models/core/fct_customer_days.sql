@@ -4,6 +4,7 @@
     materialized='incremental',
     incremental_strategy='replace_dates',
     on_schema_change='fail',
+    next_order='customer_id',
     indexes=[
         {'columns': ['sale_date', 'customer_id', 'currency'], 'unique': true},
         {'columns': ['customer_id', 'sale_date', 'currency', 'orders', 'units_sold', 'net_sales']},
@@ -27,7 +28,7 @@ parts as (
         units_sold,
         net_amount
     from lines
-    where line_type in ('sale', 'return')
+    where not {{ has_no_customer_day() }}
     union all
     select
         sale_date,
@@ -37,7 +38,7 @@ parts as (
         0 as units_sold,
         0 as net_amount
     from orders
-    where order_status = 'completed'
+    where order_status = 'completed' and customer_id != 'unknown'
 ),
 
 final as (
@@ -49,7 +50,6 @@ final as (
         sum(units_sold) as units_sold,
         sum(net_amount) as net_sales
     from parts
-    where customer_id != 'unknown'
     group by sale_date, customer_id, currency
 )
 

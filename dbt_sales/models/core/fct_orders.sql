@@ -5,7 +5,7 @@
     next_index='sale_id',
     indexes=[
         {'columns': ['sale_date', 'feed', 'sale_id'], 'unique': true},
-        {'columns': ['customer_id', 'sale_date']},
+        {'columns': ['sale_date', 'customer_id']},
         {'columns': ['sale_id']},
     ],
 ) }}

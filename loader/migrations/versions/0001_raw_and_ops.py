@@ -1,15 +1,10 @@
 """The raw schema, the roles and their grants, and the published mart version."""
 
-from pathlib import Path
-
-from alembic import op
+from loader.migrations import execute_script_beside
 
 revision = "0001"
 down_revision = None
 
 
 def upgrade() -> None:
-    # Through the driver: a script of several statements, in which % is no placeholder.
-    driver = op.get_bind().connection.driver_connection
-    assert driver
-    driver.execute(Path(__file__).with_suffix(".sql").read_text())
+    execute_script_beside(__file__)
