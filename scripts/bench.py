@@ -276,6 +276,9 @@ def arrivals_at_marts(bench: Bench, turn: int, sheets: int) -> list[float]:
             content = sheet_of(10_000, 1000 + turn * 100 + number, day, days=1, customers=CUSTOMERS)
             store.put(bench.settings.s3_bucket, f"bench/day-{day}.csv", content)
             taken.append(seconds(lambda: list(listener.notifies(timeout=600, stop_after=1))))
+        # As in add_history: a turn would pay at every look for the sheets of those before it.
+        for version in list(store.list(bench.settings.s3_bucket, "bench/")):
+            store.delete(bench.settings.s3_bucket, version.key)
     return taken[1:]
 
 
