@@ -8,7 +8,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from dashboard import queries
+from dashboard import live, queries
 from dashboard.filters import View
 from dashboard.measures import MISSING, Measure
 from dashboard.queries import Unavailable
@@ -49,7 +49,7 @@ def panel(view: View, sources: Mapping[str, Callable[[], Source]]) -> None:
     """The panel that the link asks for, if it is of one of these, by the names of their buttons."""
     if make := sources.get(st.query_params.get(PARAMETER, "")):
         source = make()
-        st.dialog(source.title, width="large", on_dismiss=_close)(_draw)(view, source)
+        live.dialog(source.title, _close, _draw, view, source)
 
 
 def measures(view: View, shown: Iterable[Measure], *by: str) -> dict[str, Callable[[], Source]]:

@@ -18,8 +18,7 @@ SIGN_IN_SECONDS = 600  # until a page that nobody touches finds that the sign-in
 # Only a page that hears nothing, not even that the stream is alive, looks from time to time by itself. What it is told
 # while it is being drawn may be lost on the way to its session: it is said again until the session has `seen` it.
 # Whatever asks the session brings the link and the choices as the browser knows them. Between a click and its answer
-# those are the old ones, and would undo what the click has set: so nothing asks until the page has come to rest. Nor
-# under an open dialog, which Streamlit takes away and draws anew, from its top, with the page; closing it asks anyway.
+# those are the old ones, and would undo what the click has set: so nothing asks until the page has come to rest.
 LISTEN = """
 function listen(place, path, patience) {
   const channel = new BroadcastChannel(path);
@@ -29,7 +28,7 @@ function listen(place, path, patience) {
     window.addEventListener(kind, () => { touched = performance.now(); }, { capture: true, signal: end.signal });
   }
   const busy = () => performance.now() - touched < 1000
-    || document.querySelector("[data-testid=stApp][data-test-script-state=running], [data-testid=stDialog]");
+    || document.querySelector("[data-testid=stApp]:not([data-test-script-state=notRunning])");
   const ask = (times = 3) => {
     clearTimeout(rest);
     clearTimeout(again);
@@ -86,7 +85,11 @@ def observe() -> State:
 
 
 def watch(shown: State, tools: Callable[[], None]) -> None:
-    """Draw the bar of `tools`, Live switch, bell and badge, and rerun as soon as the state is no longer `shown`."""
+    """Draw the bar of `tools`, Live switch, bell and badge, and rerun as soon as the state is no longer `shown`.
+
+    Drawn before any `dialog` of the page, under which the page stays as it is: the bar says that updates are waiting.
+    """
+    st.session_state["dialog-open"] = False
     with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", key="live-bar"):
         tools()
         st.toggle("Live", value=True, key="live", help="Off: the page stays as it is until you touch it.")
@@ -95,13 +98,22 @@ def watch(shown: State, tools: Callable[[], None]) -> None:
             st.fragment(_look, run_every=seconds)(shown, datetime.now(UTC))
 
 
+def dialog(title: str, close: Callable[[], None], draw: Callable[..., None], *arguments: object) -> None:
+    """Open one, whose content `draw` draws of the arguments. `close` is called once the reader closes it.
+
+    Streamlit would take it away and draw it anew, from its top, with the page; closing it draws the page anew anyway.
+    """
+    st.session_state["dialog-open"] = True
+    st.dialog(title, width="large", on_dismiss=close)(draw)(*arguments)
+
+
 def _look(shown: State, drawn_at: datetime) -> None:
     if not isinstance(access.rights(), access.Rights):
         st.rerun()  # the sign-in has run out
     seen = push.heard()
     now = observe()
-    live = st.session_state["live"]
-    if now != shown and (live or isinstance(now, Problem) != isinstance(shown, Problem)):
+    wanted = st.session_state["live"] or isinstance(now, Problem) != isinstance(shown, Problem)
+    if now != shown and wanted and not st.session_state["dialog-open"]:
         st.rerun()
     path = f"{config.get_option('server.baseUrlPath').rstrip('/')}{push.PATH}"
     _listen(data={"path": path, "patience": POLL_SECONDS * 1000, "seen": seen}, key="changes", height=0)

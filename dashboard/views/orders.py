@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from dashboard import access, export, filters, queries
+from dashboard import access, export, filters, live, queries
 from dashboard.filters import View
 from dashboard.measures import MISSING, Kind, Writer
 from dashboard.queries import Lines, Order
@@ -149,7 +149,7 @@ def _open(asked: str, view: View, reader: str, customers: bool) -> None:
         return
     # Not the currency of the filters: a link opens any order.
     writer = Writer(settings().number_style, lines["currency"].iloc[0])
-    st.dialog(f"Order {filters.escape(sale_id)}", width="large", on_dismiss=_close)(_order)(lines, writer)
+    live.dialog(f"Order {filters.escape(sale_id)}", _close, _order, lines, writer)
 
 
 def _close() -> None:
