@@ -18,7 +18,8 @@ SIGN_IN_SECONDS = 600  # until a page that nobody touches finds that the sign-in
 # Only a page that hears nothing, not even that the stream is alive, looks from time to time by itself. What it is told
 # while it is being drawn may be lost on the way to its session: it is said again until the session has `seen` it.
 # Whatever asks the session brings the link and the choices as the browser knows them. Between a click and its answer
-# those are the old ones, and would undo what the click has set: so nothing asks until the page has come to rest.
+# those are the old ones, and would undo what the click has set: so nothing but the timer of the sign-in asks until the
+# page has come to rest.
 LISTEN = """
 function listen(place, path, patience) {
   const channel = new BroadcastChannel(path);

@@ -9,17 +9,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import Any
 
-import psycopg2
-import psycopg2.extensions
 import structlog
 from dbt.artifacts.schemas.run import RunExecutionResult
 from dbt.cli.main import dbtRunner
@@ -28,6 +26,7 @@ from dbt_common.behavior_flags import BehaviorFlagRendered
 from dbt_common.events.base_types import EventMsg
 
 from loader import metrics
+from loader.connections import kept_connections
 from loader.errors import SettingsError, Unpublishable
 from loader.settings import Settings
 from loader.warehouse import Session, Warehouse
@@ -54,7 +53,7 @@ def run(settings: Settings, stop: Event, once: bool = False) -> bool:
         closing(Warehouse(settings.database_url.get_secret_value())) as warehouse,
         closing(warehouse.listen("rebuild_queue")) as listener,
         warehouse.session() as session,
-        _kept_connections(),
+        kept_connections(),
     ):
         warehouse.check()
         # dbt's connections: see ops.put_in_place.
@@ -274,42 +273,6 @@ def _take_turn(session: Session, settings: Settings, stop: Event) -> bool:
     session.execute("abandon_runs")
     session.commit()
     return True
-
-
-@contextmanager
-def _kept_connections() -> Iterator[None]:
-    """While it lasts, a connection that dbt closes after a node is the one that it opens for another node or run.
-
-    dbt knows no pool. Each of some twenty connections of a run costs both sides a sign-in, and PostgreSQL a process
-    that maps the pages of large indexes anew.
-    """
-    connect = psycopg2.connect
-    idle: list[psycopg2.extensions.connection] = []
-
-    class Kept(psycopg2.extensions.connection):  # type: ignore[misc]  # dbt's driver, which brings no types
-        def close(self) -> None:
-            try:
-                self.rollback()
-            except psycopg2.Error:
-                super().close()
-            else:
-                idle.append(self)
-
-    def connect_again(*arguments: Any, **options: Any) -> psycopg2.extensions.connection:
-        while idle:
-            kept = idle.pop()
-            with suppress(psycopg2.Error):  # it has been cut off since
-                kept.reset()
-                return kept
-        return connect(*arguments, connection_factory=Kept, **options)
-
-    psycopg2.connect = connect_again
-    try:
-        yield
-    finally:
-        psycopg2.connect = connect
-        for each in idle:
-            super(Kept, each).close()
 
 
 def keep_up(stop: Event) -> None:

@@ -34,7 +34,8 @@ PUBLISH = """
 # sparklines, and the four charts are drawn. Told by the page itself: Playwright looks up to half a second apart.
 DRAWN = """([settled]) => new Promise((done, fail) => {
     const count = (what) => document.querySelectorAll(what).length;
-    const drawn = () => count('img.sparkline') >= 6
+    const pictures = () => [...document.querySelectorAll('img.sparkline')].filter((each) => each.naturalWidth > 0);
+    const drawn = () => pictures().length >= 6
         && count('[data-testid=stEChartsChart] canvas') >= 4
         && count(settled) === 1;
     const look = () => {

@@ -260,11 +260,9 @@ def test_news_wait_for_an_open_dialog_and_are_there_when_it_closes(
     table = page.get_by_test_id("stDataFrame").first
     expect(table).to_be_visible()
     page.locator(READY).wait_for()
-    page.wait_for_timeout(1500)  # the page hears that it is drawn, and has looked
     _select_first_row(table)
     expect(page.get_by_role("dialog")).to_contain_text("Net sales")
     drawn = page.get_by_role("dialog").element_handle()
-    page.wait_for_timeout(1500)  # nobody touches anything now
     warehouse.sql(PUBLISH)
     [(version,)] = warehouse.sql("select mart_version from ops.mart_version")
     waiting = page.get_by_text("Updates waiting")

@@ -4,7 +4,7 @@
     materialized='incremental',
     incremental_strategy='replace_dates',
     on_schema_change='fail',
-    next_order='customer_id',
+    next_order='sale_date, customer_id',
     indexes=[
         {'columns': ['sale_date', 'customer_id', 'currency'], 'unique': true},
         {'columns': ['customer_id', 'sale_date', 'currency', 'orders', 'units_sold', 'net_sales']},

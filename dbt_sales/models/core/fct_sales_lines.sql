@@ -4,7 +4,7 @@
     materialized='incremental',
     incremental_strategy='replace_dates',
     on_schema_change='fail',
-    next_order='product_id',
+    next_order='sale_date, product_id',
     next_statistics=['sale_date', 'sale_id', 'line_type', 'customer_id', 'product_id'],
     indexes=[
         {'columns': ['file_id', 'row_number'], 'unique': true},

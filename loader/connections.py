@@ -1,0 +1,58 @@
+"""The connections of dbt, which knows no pool, kept from node to node and from run to run.
+
+Each of some twenty connections of a run costs both sides a sign-in, and PostgreSQL a process that maps the pages of
+large indexes anew.
+"""
+
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg2
+import psycopg2.extensions
+
+# Between two arrivals it may be hours: what lies between must not forget the connection, nor dbt wait for a dead one.
+_KEEPALIVES = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+
+
+@contextmanager
+def kept_connections() -> Iterator[None]:
+    """While it lasts, a connection that is closed is the one that is opened next with the same arguments."""
+    connect = psycopg2.connect
+    idle: dict[Hashable, list[_Kept]] = {}
+
+    def connect_again(*arguments: Any, **options: Any) -> _Kept:
+        own = idle.setdefault((arguments, tuple(sorted(options.items()))), [])
+        with suppress(IndexError):  # none is left; another thread may take the last one at any moment
+            while True:
+                kept = own.pop()
+                with suppress(psycopg2.Error):  # it has been cut off since
+                    kept.reset()
+                    return kept
+        fresh: _Kept = connect(*arguments, connection_factory=_Kept, **_KEEPALIVES | options)
+        fresh.idle = own
+        return fresh
+
+    psycopg2.connect = connect_again
+    try:
+        yield
+    finally:
+        psycopg2.connect = connect
+        for own in idle.values():
+            for kept in own:
+                kept.end()
+
+
+class _Kept(psycopg2.extensions.connection):  # type: ignore[misc]  # dbt's driver, which brings no types
+    idle: "list[_Kept]"
+
+    def close(self) -> None:
+        try:
+            self.rollback()
+        except psycopg2.Error:
+            self.end()
+        else:
+            self.idle.append(self)
+
+    def end(self) -> None:
+        super().close()
