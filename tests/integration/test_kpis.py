@@ -84,6 +84,7 @@ MARTS = {
     "kpi_daily_customers": Mart(("sale_date", "currency", "customer_type")),
     "kpi_customers": Mart(("customer_id", "currency")),
     "kpi_customer_rfm": Mart(("customer_id", "as_of_date", "currency"), frozenset({"segment"})),
+    "kpi_rfm_cells": Mart(("currency", "last_order_date", "window_orders", "sales_band")),
     "kpi_monthly_customers": Mart(("month", "currency")),
     "kpi_cohort_months": Mart(("cohort_month", "month", "currency")),
     "kpi_cohort_retention": Mart(("cohort_month", "months_since", "currency")),
@@ -270,8 +271,12 @@ def test_the_segments_hold_every_customer_with_scores_once(shop: Shop, oracle: O
            from kpi.kpi_rfm_segments group by currency, as_of_date"""
     )
     assert differences(oracle.mart("kpi_rfm_segments"), found, ("currency",)) == []
-    segments = "select distinct recency_score, frequency_score, monetary_score, segment from kpi.kpi_customer_rfm"
-    named = shop.world.rows(segments)
+    by_customer = """select currency, as_of_date, segment, count(*) as customers, sum(frequency) as orders,
+        sum(monetary) as net_sales from kpi.kpi_customer_rfm group by currency, as_of_date, segment"""
+    segments = shop.world.rows("select * from kpi.kpi_rfm_segments")
+    assert differences(shop.world.rows(by_customer), segments, ("currency", "segment")) == []
+    names = "select distinct recency_score, frequency_score, monetary_score, segment from kpi.kpi_customer_rfm"
+    named = shop.world.rows(names)
     scores = {(row["recency_score"], row["frequency_score"], row["monetary_score"]) for row in named}
     assert len(scores) == len(named), "the same scores in two segments"
 

@@ -118,3 +118,16 @@
     where first_order_date is not null
     group by date_trunc('month', first_order_date)::date, month, currency
 {%- endmacro %}
+
+{% macro rfm_cell_sums(customers) -%}
+    select
+        currency,
+        last_order_date,
+        window_orders,
+        {{ sales_band('window_net_sales') }} as sales_band,
+        count(*) as customers,
+        sum(window_net_sales) as net_sales
+    from {{ customers }} as customers
+    where window_orders > 0
+    group by currency, last_order_date, window_orders, {{ sales_band('window_net_sales') }}
+{%- endmacro %}

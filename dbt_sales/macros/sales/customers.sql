@@ -71,3 +71,41 @@
     {{ ' + ' if not loop.first }}({{ value }} {{ comparison }} {{ bounds }}[{{ fifth }}])::integer
     {%- endfor %}
 {%- endmacro %}
+
+{% macro customers_up_to(value, direction='asc') -%}
+    {#- Of what is `counted` in a query of that name. -#}
+        select
+            currency,
+            {{ value }},
+            sum(customers) as customers,
+            sum(sum(customers)) over (partition by currency order by {{ value }} {{ direction }}) as reached,
+            sum(sum(customers)) over (partition by currency) as all_customers
+        from counted
+        where {{ value }} is not null
+        group by currency, {{ value }}
+{%- endmacro %}
+
+{% macro ends_of_fifths(first, value) -%}
+        array[
+            {%- for fifth in range(1, 5) %}
+            {{ first }}({{ value }}) filter (where 5 * reached >= {{ fifth }} * all_customers){{ ',' if not loop.last }}
+            {%- endfor %}
+        ]
+{%- endmacro %}
+
+{% macro sales_band(net_sales) -%}
+    {#- Five bands to a power of ten. Rises with net sales; all that is not above 0.01 lies in the lowest. -#}
+    floor(5 * log(greatest({{ net_sales }}, 0.01)::double precision))::integer
+{%- endmacro %}
+
+{% macro rfm_segment(spends_most) -%}
+    {#- By the scores of recency and frequency, and whether the one of monetary value is 4 or 5. -#}
+        case
+            when recency_score >= 4 and frequency_score >= 4 and {{ spends_most }} then 'champions'
+            when recency_score >= 3 and frequency_score >= 4 then 'loyal'
+            when recency_score >= 4 and frequency_score <= 2 then 'new or promising'
+            when recency_score <= 2 and frequency_score >= 4 then 'at risk'
+            when recency_score <= 2 and frequency_score <= 2 then 'lost'
+            else 'needs attention'
+        end
+{%- endmacro %}

@@ -8,6 +8,11 @@
     indexes=[
         {'columns': ['customer_id', 'currency'], 'unique': true},
     ],
+    post_hook="""
+        create index on {{ this }} (
+            currency, ({{ sales_band('window_net_sales') }}), window_net_sales, last_order_date, window_orders
+        ) where window_orders > 0
+    """,
 ) }}
 
 {% set days = ref('fct_customer_days') %}

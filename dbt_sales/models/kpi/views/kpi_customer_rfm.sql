@@ -42,14 +42,7 @@ scored as (
 final as (
     select
         *,
-        case
-            when recency_score >= 4 and frequency_score >= 4 and monetary_score >= 4 then 'champions'
-            when recency_score >= 3 and frequency_score >= 4 then 'loyal'
-            when recency_score >= 4 and frequency_score <= 2 then 'new or promising'
-            when recency_score <= 2 and frequency_score >= 4 then 'at risk'
-            when recency_score <= 2 and frequency_score <= 2 then 'lost'
-            else 'needs attention'
-        end as segment
+        {{ rfm_segment('monetary_score >= 4') }} as segment
     from scored
 )
 
