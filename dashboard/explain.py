@@ -61,15 +61,14 @@ def of_measure(view: View, measure: Measure, *by: str) -> Source:
     """Of a measure over the period and under the filters."""
     told = queries.descriptions(view.version)
     mart = queries.mart_of(view.scope, by)
-    columns = [name for name in (measure.numerator, measure.denominator) if name]
-    figure = " ÷ ".join(f"`{name}`" for name in columns)
+    figure = " ÷ ".join(f"`{name}`" for name in measure.sums)
     reading = f"A bar is {figure} of a row" if by else f"The figure is {figure} of the row"
-    parts = [f"- `{name}`: {text}" for name in columns if (text := told.get(f"{mart}.{name}"))]
+    parts = [f"- `{name}`: {text}" for name in measure.sums if (text := told.get(f"{mart}.{name}"))]
     return Source(
         measure.label,
         told.get(measure.described_by, ""),
         "\n".join([f"{reading} that this statement returns.", "", *parts]),
-        queries.sales_sql(view.scope, view.span.start, view.span.end, by),
+        queries.sales_sql(view.scope, view.span.start, view.span.end, by, measure.sums if by else queries.MEASURES),
         mart,
         view.scope,
         view.span.end,

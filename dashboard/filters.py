@@ -80,9 +80,9 @@ class View:
     def filtered(self) -> bool:
         return bool(self.scope.kept)
 
-    def sales(self, span: Span, *by: str) -> pd.DataFrame:
+    def sales(self, span: Span, *by: str, sums: tuple[str, ...] = queries.MEASURES) -> pd.DataFrame:
         """`queries.sales` of these dates under the filters; by date where nothing else is named."""
-        return queries.sales(self.version, self.scope, span.start, span.end, by or ("date",))
+        return queries.sales(self.version, self.scope, span.start, span.end, by or ("date",), sums=sums)
 
     def total(self, span: Span) -> pd.DataFrame:
         """`queries.sales` of these dates in one row, or none."""

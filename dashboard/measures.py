@@ -38,6 +38,11 @@ class Measure:
     described_by: str = ""  # the column whose dbt description defines the figure, as `mart.column`
     falls: bool = False  # less of it is better
 
+    @property
+    def sums(self) -> tuple[str, ...]:
+        """What it is made of, of `queries.MEASURES`."""
+        return (self.numerator, self.denominator) if self.denominator else (self.numerator,)
+
     def over(self, daily: pd.DataFrame) -> Decimal | None:
         """The figure over all rows; None where nothing is known or the denominator is zero."""
         return self.of(daily[self.numerator], daily[self.denominator] if self.denominator else ())

@@ -135,13 +135,13 @@ def leaders(view: View, dimensions: Sequence[str], measure: Measure) -> pd.DataF
 def by_day(view: View, measures: Sequence[Measure]) -> pd.DataFrame:
     """For a file: the measures of each day of the period, with the sums that a rate divides, so that days add up."""
     daily = view.sales(view.span)
-    sums = [name for measure in measures for name in (measure.numerator, measure.denominator) if name]
+    sums = [name for measure in measures for name in measure.sums]
     figures = {measure.name: measure.each(daily) for measure in measures}
     return pd.DataFrame({"sale_date": daily["sale_date"], **{name: daily[name] for name in sums}, **figures})
 
 
 def _by_member(view: View, span: filters.Span, dimension: str, measure: Measure) -> "pd.Series[Any]":
-    frame = view.sales(span, dimension)
+    frame = view.sales(span, dimension, sums=measure.sums)
     figures = dict(zip(frame[queries.DIMENSIONS[dimension]], measure.each(frame), strict=True))
     return pd.Series({name: value for name, value in figures.items() if value is not None}, dtype=object)
 

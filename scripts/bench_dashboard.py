@@ -9,17 +9,18 @@ from statistics import median, quantiles
 import psycopg
 import sqlalchemy as sa
 import streamlit as st
-from playwright.sync_api import Page
+from playwright.sync_api import Page, ViewportSize
 from sqlalchemy.event import listen
 from streamlit.testing.v1 import AppTest
 
-from scripts.browser import chromium, serving
+from scripts.browser import chromium, serving, with_profile
 from scripts.stack import REPOSITORY
 
 SETTLED = "[data-testid=stApp][data-test-script-state=notRunning]"
 PAGES = ("", "explore", "products", "places", "customers", "orders", "pipeline")
 PERIODS = ("7D", "28D", "MTD", "QTD", "YTD")
 SESSIONS = 20
+VIEWPORT: ViewportSize = {"width": 1360, "height": 900}
 # Of the newest day, so that every period shows it. The version goes up and NOTIFYs in the same transaction.
 CHANGE = """
     update kpi.kpi_daily_sales set gross_sales = gross_sales + 1000, net_sales = net_sales + 1000 where sale_date = %s
@@ -64,18 +65,17 @@ def measure(dashboard_url: str, admin_url: str, folder: Path, rounds: int = 5) -
         lines: list[tuple[str, ...]] = []
         colds: list[float] = []
         warms: list[float] = []
-        for _ in range(rounds):
-            context = browser.new_context(viewport={"width": 1360, "height": 900})
-            for times in (colds, warms):
-                page = context.new_page()
-                page.goto(address)
-                times.append(page.evaluate(DRAWN, [SETTLED]))
-                page.close()
-            context.close()
+        for number in range(rounds):
+            with with_profile(browser, folder / f"profile-{number}", viewport=VIEWPORT) as context:
+                for times in (colds, warms):
+                    page = context.new_page()
+                    page.goto(address)
+                    times.append(page.evaluate(DRAWN, [SETTLED]))
+                    page.close()
         lines.append(("Today, cold browser, median", f"{median(colds):.2f} s", "2.5 s"))
         lines.append(("Today, warm browser, median", f"{median(warms):.2f} s", "1.2 s"))
 
-        page = browser.new_page(viewport={"width": 1360, "height": 900})
+        page = browser.new_page(viewport=VIEWPORT)
         page.goto(address)
         settle(page)
         clicks = [
@@ -87,7 +87,7 @@ def measure(dashboard_url: str, admin_url: str, folder: Path, rounds: int = 5) -
         page.close()
 
         # A browser profile each: twenty people, not twenty tabs.
-        contexts = [browser.new_context(viewport={"width": 1360, "height": 900}) for _ in range(SESSIONS)]
+        contexts = [browser.new_context(viewport=VIEWPORT) for _ in range(SESSIONS)]
         pages = [context.new_page() for context in contexts]
         for each in pages:
             each.goto(address)
@@ -106,7 +106,7 @@ def measure(dashboard_url: str, admin_url: str, folder: Path, rounds: int = 5) -
         ("slowest statement of a page, 28 days", f"{slow['28D'][0] * 1000:.0f} ms ({slow['28D'][1]})", "50 ms")
     )
     lines.append(
-        ("slowest statement of a page, year to date", f"{slow['YTD'][0] * 1000:.0f} ms ({slow['YTD'][1]})", "–")
+        ("slowest statement of a page, year to date", f"{slow['YTD'][0] * 1000:.0f} ms ({slow['YTD'][1]})", "50 ms")
     )
     return lines
 

@@ -9,12 +9,14 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 from scripts.stack import REPOSITORY, free_port
 
 START_SECONDS = 60
+FLAGS = ["--no-sandbox"]
 
 
 @contextmanager
@@ -47,12 +49,23 @@ def serving(
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """The machine's own Chromium, headless."""
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    """The machine's own Chromium, headless. Its contexts keep nothing on disk."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=_path(), args=FLAGS)
         yield browser
         browser.close()
+
+
+@contextmanager
+def with_profile(browser: Browser, folder: Path, **options: Any) -> Iterator[BrowserContext]:
+    """Another one, with a profile in the folder: as with people's own, what it has loaded stays, scripts compiled."""
+    context = browser.browser_type.launch_persistent_context(folder, executable_path=_path(), args=FLAGS, **options)
+    yield context
+    context.close()
+
+
+def _path() -> str | None:
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 def _answers(address: str) -> bool:

@@ -26,7 +26,7 @@ EARLIER_INDEXES = """
             where
                 indrelid in ('core.fct_sales_lines'::regclass, 'core.fct_orders'::regclass)
                 and pg_get_indexdef(indexrelid) like '%customer_id%'
-                or indrelid = 'kpi.kpi_customers'::regclass and indpred is not null
+                or indrelid = 'kpi.kpi_customers'::regclass and not indisunique
         loop
             execute format('drop index %s', lately);
         end loop;

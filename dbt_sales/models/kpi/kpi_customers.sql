@@ -7,6 +7,7 @@
     grants={'select': ['dashboard_customers']},
     indexes=[
         {'columns': ['customer_id', 'currency'], 'unique': true},
+        {'columns': ['currency', 'net_sales', 'customer_id']},
     ],
     post_hook="""
         create index on {{ this }} (

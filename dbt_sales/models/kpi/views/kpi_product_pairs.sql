@@ -5,14 +5,8 @@ with pairs as (
     where orders >= {{ var('min_pair_orders') }}
 ),
 
--- Not materialized, as it would be for its two uses: a question about one month would sum up all months.
-product_orders as not materialized (
-    select
-        month,
-        product_id,
-        sum(orders) as orders
-    from {{ ref('kpi_monthly_product_sales') }}
-    group by month, product_id
+product_sales as not materialized (
+    select * from {{ ref('kpi_monthly_product_sales') }}
 ),
 
 -- Materialized: planned as part of the join, a question about one month would sum all days again for each of its pairs.
@@ -24,6 +18,7 @@ month_orders as materialized (
     group by date_trunc('month', sale_date)::date
 ),
 
+-- Product by product along the index: PostgreSQL takes the pairs of a month for one, and would sum up all products for each.
 final as (
     select
         pairs.month,
@@ -36,8 +31,14 @@ final as (
         pairs.orders * month_orders.orders / nullif(with_a.orders * with_b.orders, 0) as lift
     from pairs
     inner join month_orders on pairs.month = month_orders.month
-    inner join product_orders as with_a on pairs.month = with_a.month and pairs.product_a = with_a.product_id
-    inner join product_orders as with_b on pairs.month = with_b.month and pairs.product_b = with_b.product_id
+    {%- for side in ['a', 'b'] %}
+    cross join lateral (
+        select sum(product_sales.orders) as orders
+        from product_sales
+        where pairs.month = product_sales.month and pairs.product_{{ side }} = product_sales.product_id
+        limit all offset 0
+    ) as with_{{ side }}
+    {%- endfor %}
 )
 
 select * from final
