@@ -68,7 +68,7 @@ def of_measure(view: View, measure: Measure, *by: str) -> Source:
         measure.label,
         told.get(measure.described_by, ""),
         "\n".join([f"{reading} that this statement returns.", "", *parts]),
-        queries.sales_sql(view.scope, view.span.start, view.span.end, by, measure.sums if by else queries.MEASURES),
+        queries.sales_sql(view.scope, view.span.start, view.span.end, by, queries.asked_for(by, measure.sums)),
         mart,
         view.scope,
         view.span.end,

@@ -80,8 +80,9 @@ class View:
     def filtered(self) -> bool:
         return bool(self.scope.kept)
 
-    def sales(self, span: Span, *by: str, sums: tuple[str, ...] = queries.MEASURES) -> pd.DataFrame:
-        """`queries.sales` of these dates under the filters; by date where nothing else is named."""
+    def sales(self, span: Span, *by: str, shown: tuple[str, ...] = queries.MEASURES) -> pd.DataFrame:
+        """`queries.sales` of these dates under the filters, with what is `shown`; by date where no other is named."""
+        sums = queries.asked_for(by, shown)
         return queries.sales(self.version, self.scope, span.start, span.end, by or ("date",), sums=sums)
 
     def total(self, span: Span) -> pd.DataFrame:

@@ -141,7 +141,7 @@ def by_day(view: View, measures: Sequence[Measure]) -> pd.DataFrame:
 
 
 def _by_member(view: View, span: filters.Span, dimension: str, measure: Measure) -> "pd.Series[Any]":
-    frame = view.sales(span, dimension, sums=measure.sums)
+    frame = view.sales(span, dimension, shown=measure.sums)
     figures = dict(zip(frame[queries.DIMENSIONS[dimension]], measure.each(frame), strict=True))
     return pd.Series({name: value for name, value in figures.items() if value is not None}, dtype=object)
 

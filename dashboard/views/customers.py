@@ -150,7 +150,7 @@ def _explain_segments(view: View) -> explain.Source:
     return explain.of_statement(
         view,
         "Segments",
-        "kpi_customer_rfm.segment",
+        "kpi_rfm_segments.segment",
         "A bar is `net_sales` of the row of its segment, a share that ÷ the sum over all segments.",
         "rfm_segments",
         currency=view.scope.currency,
@@ -246,7 +246,7 @@ def _cohorts(view: View, meaning: dict[str, str], writer: Writer) -> None:
 
 def _segments(view: View, meaning: dict[str, str], writer: Writer) -> None:
     frame = queries.rfm_segments(view.version, view.scope.currency)
-    st.subheader("Segments", anchor=False, help=meaning.get("kpi_customer_rfm.segment"))
+    st.subheader("Segments", anchor=False, help=meaning.get("kpi_rfm_segments.segment"))
     if frame.empty:
         st.caption("No customer has ordered in the latest year.")
         return
@@ -279,7 +279,7 @@ def _segments(view: View, meaning: dict[str, str], writer: Writer) -> None:
         key="segment-table",
         column_config={
             "segment": st.column_config.TextColumn(
-                "Segment", pinned=True, help=meaning.get("kpi_customer_rfm.segment")
+                "Segment", pinned=True, help=meaning.get("kpi_rfm_segments.segment")
             ),
             "customers": st.column_config.NumberColumn(
                 "Customers", format="localized", help=meaning.get("kpi_rfm_segments.customers")

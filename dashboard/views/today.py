@@ -14,7 +14,6 @@ from dashboard.settings import settings
 LEADERS = 8
 RECENT_FILES = 5
 RUN_RATE = "run_rate"
-OF_PRODUCTS = ("net_sales", "units_sold")  # one statement for two panels
 
 
 def page() -> None:
@@ -123,7 +122,7 @@ def _categories(view: View, writer: Writer) -> None:
 def _products(view: View, names: dict[str, str], writer: Writer) -> None:
     by = panels.heading("Top-selling products", "Rank products by", ("Value", "Units"), "top")
     column = "units_sold" if by == "Units" else "net_sales"
-    products = view.sales(view.span, "product", sums=OF_PRODUCTS)
+    products = view.sales(view.span, "product", shown=queries.OF_PRODUCTS)
     sold = products[products[column] > 0].sort_values(column, ascending=False, kind="stable").head(LEADERS)
     st.caption("Units sold" if by == "Units" else "Net sales")
     if sold.empty:
@@ -143,8 +142,10 @@ def _movers(view: View, names: dict[str, str], writer: Writer) -> None:
     if view.comparable is None:
         st.caption(f"Nothing to compare with: {view.past} lies before the first sales.")
         return
-    now, before = (view.sales(span, "product", sums=OF_PRODUCTS).set_index("product_id")["net_sales"]
-                   for span in (view.span, view.comparable))  # fmt: skip
+    now, before = (
+        view.sales(span, "product", shown=queries.OF_PRODUCTS).set_index("product_id")["net_sales"]
+        for span in (view.span, view.comparable)
+    )
     both = pd.DataFrame({"net_sales": now, "net_sales_before": before}).map(
         lambda value: value if isinstance(value, Decimal) else Decimal(0)
     )

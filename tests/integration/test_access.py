@@ -21,7 +21,7 @@ READABLE = """
     )
     order by 1
 """
-CUSTOMERS = {"kpi.kpi_customers", "kpi.kpi_customer_rfm", "kpi.kpi_order_lines"}
+CUSTOMERS = {"kpi.kpi_customers", "kpi.kpi_customer_rfm", "kpi.kpi_rfm_cells", "kpi.kpi_order_lines"}
 REJECTS = {"ops.ops_rejected_rows"}
 INTERNAL = {"ops.replacements"}  # of the run, nobody's to read
 ROLES = {

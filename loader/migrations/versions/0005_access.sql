@@ -45,7 +45,8 @@ begin
             and class.relname not in ('mart_version', 'replacements')
     loop
         reader := case
-            when each.name in ('kpi_customers', 'kpi_customer_rfm', 'kpi_order_lines') then 'dashboard_customers'
+            when each.name in ('kpi_customers', 'kpi_customer_rfm', 'kpi_rfm_cells', 'kpi_order_lines')
+                then 'dashboard_customers'
             when each.name = 'ops_rejected_rows' then 'dashboard_rejects'
             else 'dashboard_viewer'
         end;

@@ -1,5 +1,6 @@
--- One tells who buys for most; the other tells kpi_rfm_segments, which counts customers by bands of net sales, who of one
--- band spends more than another.
+-- One tells who bought for most; the other tells kpi_rfm_segments, which counts customers by bands of net sales, which of
+-- one band spend more than an amount. While they are built, some seconds with a million customers, who writes this table
+-- waits, and who reads it does not.
 do $$
 declare
     made record;

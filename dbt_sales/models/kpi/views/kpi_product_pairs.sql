@@ -36,7 +36,6 @@ final as (
         select sum(product_sales.orders) as orders
         from product_sales
         where pairs.month = product_sales.month and pairs.product_{{ side }} = product_sales.product_id
-        limit all offset 0
     ) as with_{{ side }}
     {%- endfor %}
 )

@@ -45,7 +45,7 @@ bands as (
     {{ customers_up_to('sales_band') }}
 ),
 
--- The third fifth by net sales ends within a band: with which of its customers, their index tells.
+-- The third fifth by net sales ends within a band: the index of customers finds the one with whom it ends.
 fifths as materialized (
     select
         recency.currency,
@@ -69,6 +69,7 @@ fifths as materialized (
         and 5 * (bands.reached - bands.customers) < 3 * bands.all_customers
 ),
 
+-- `limit all offset 0`: else each score is found out again wherever it is named.
 scored as (
     select
         counted.currency,
@@ -113,7 +114,7 @@ spend_most as (
         and customers.window_orders > fifths.window_orders[3]
 ),
 
--- Who spends most was counted as loyal before.
+-- Who spends most is scored as loyal above, and moves to the champions here.
 parts as (
     select
         currency,
