@@ -1,5 +1,5 @@
-{# The second index tells the dashboard who bought for most; the third tells kpi_rfm_segments which customers of one band of
-   net sales spend more than an amount. Migration 0009 gives both to a table that is there already. #}
+{# The second index tells kpi_rfm_segments which customers of one band of net sales spend more than an amount. Migration 0009
+   gives it to a table that is there already. #}
 {{ config(
     materialized='incremental',
     incremental_strategy='replace_members',
@@ -9,7 +9,6 @@
     grants={'select': ['dashboard_customers']},
     indexes=[
         {'columns': ['customer_id', 'currency'], 'unique': true},
-        {'columns': ['currency', 'net_sales', 'customer_id']},
     ],
     post_hook="""
         create index on {{ this }} (

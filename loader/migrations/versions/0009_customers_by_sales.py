@@ -1,4 +1,4 @@
-"""Customers that are there already get the indexes by net sales that dbt gives new ones."""
+"""Customers that are there already get the index by net sales that dbt gives new ones."""
 
 from loader.migrations import execute_script_beside
 
