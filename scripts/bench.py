@@ -274,7 +274,7 @@ def arrivals_at_marts(bench: Bench, turn: int, sheets: int) -> list[float]:
         for number in range(sheets + 1):
             day = DAY + timedelta(1 + turn * (sheets + 1) + number)
             content = sheet_of(10_000, 1000 + turn * 100 + number, day, days=1, customers=CUSTOMERS)
-            # When the sheet before it is done with, and spread evenly over a second: the watcher looks some times in it.
+            # When the sheet before it is done with, and spread evenly over a second, some looks of the watcher.
             time.sleep(1 + number / sheets)
             store.put(bench.settings.s3_bucket, f"bench/day-{day}.csv", content)
             taken.append(seconds(lambda: list(listener.notifies(timeout=600, stop_after=1))))
