@@ -131,3 +131,13 @@
     where window_orders > 0
     group by currency, last_order_date, window_orders, {{ sales_band('window_net_sales') }}
 {%- endmacro %}
+
+{% macro orders_of_product(product, name) -%}
+    {#- Product by product along the index: PostgreSQL takes the pairs of a month for one, and would sum all products for
+        each of them. -#}
+    cross join lateral (
+        select sum(product_sales.orders) as orders
+        from product_sales
+        where product_sales.month = pairs.month and product_sales.product_id = {{ product }}
+    ) as {{ name }}
+{%- endmacro %}

@@ -18,7 +18,6 @@ month_orders as materialized (
     group by date_trunc('month', sale_date)::date
 ),
 
--- Product by product along the index: PostgreSQL takes the pairs of a month for one, and would sum up all products for each.
 final as (
     select
         pairs.month,
@@ -31,13 +30,8 @@ final as (
         pairs.orders * month_orders.orders / nullif(with_a.orders * with_b.orders, 0) as lift
     from pairs
     inner join month_orders on pairs.month = month_orders.month
-    {%- for side in ['a', 'b'] %}
-    cross join lateral (
-        select sum(product_sales.orders) as orders
-        from product_sales
-        where pairs.month = product_sales.month and pairs.product_{{ side }} = product_sales.product_id
-    ) as with_{{ side }}
-    {%- endfor %}
+    {{ orders_of_product('pairs.product_a', 'with_a') }}
+    {{ orders_of_product('pairs.product_b', 'with_b') }}
 )
 
 select * from final
