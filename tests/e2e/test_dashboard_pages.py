@@ -338,8 +338,8 @@ def test_places_without_pending_payments_say_so(app: AppTest, monkeypatch: pytes
 def test_places_without_deliveries_and_ratings_say_so(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     known = queries.sales
 
-    def undelivered(*asked: object) -> pd.DataFrame:
-        return known(*asked).assign(delivered_lines=Decimal(0))  # type: ignore[arg-type]
+    def undelivered(*asked: object, **sums: object) -> pd.DataFrame:
+        return known(*asked, **sums).assign(delivered_lines=Decimal(0))  # type: ignore[arg-type]
 
     monkeypatch.setattr(queries, "sales", undelivered)
     monkeypatch.setattr(queries, "rep_ratings", lambda *_: pd.DataFrame())
