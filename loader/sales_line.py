@@ -1,10 +1,11 @@
 """The canonical sale line: pydantic's word on what a row may say. `raw.sales_lines` has the same columns."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from pydantic import (
     AfterValidator,
@@ -25,6 +26,7 @@ CENT = Decimal("0.01")
 FIRST_YEAR = 2000  # of the calendar in dbt_sales
 _NUMBER_PATTERN = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 _DATE_PATTERN = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_SCIENTIFIC = re.compile(r"\d(?:[.,]\d+)?[eE]\+\d{2,3}", re.ASCII)
 _WIDE = Context(prec=60)  # 14 digits before the point twice give 28, which the default context cannot round to cents
 
 
@@ -57,9 +59,17 @@ def _in_calendar(moment: datetime) -> datetime:
     return moment
 
 
+def _undamaged(identifier: str) -> str:
+    """A spreadsheet shows 4052118834027 as 4.05E+12, and saves what it shows: the digits are lost, and ids collide."""
+    if "+" in identifier and _SCIENTIFIC.fullmatch(identifier):
+        raise PydanticCustomError("damaged", "Input should be the whole identifier: format its column as text")
+    return identifier
+
+
 Text = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 # What the marts group and index by: several of them share one PostgreSQL index entry of at most 2,704 bytes.
 Name = Annotated[str, StringConstraints(min_length=1, max_length=120)]
+Identifier = Annotated[Name, AfterValidator(_undamaged)]
 # The bounds stand before the check of the text: after it, pydantic would apply them in Python, five times as slowly.
 Number = Annotated[Decimal, Field(max_digits=20, decimal_places=6), BeforeValidator(_plain_number)]
 # Text that is a Number whatever its digits are.
@@ -81,11 +91,11 @@ class SalesLine(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    sale_id: Name
+    sale_id: Identifier
     line_number: Whole | None = None
     sold_at: Annotated[AwareDatetime, BeforeValidator(_iso_date), AfterValidator(_in_calendar)]
     line_type: LineType = "sale"
-    product_id: Name
+    product_id: Identifier
     product_name: Text | None = None
     product_category: Name | None = None
     quantity: Annotated[Number, AfterValidator(_not_zero)]
@@ -99,9 +109,9 @@ class SalesLine(BaseModel):
     payment_method: Text | None = None
     payment_status: Text | None = None
     payment_date: Day | None = None
-    customer_id: Name | None = None
+    customer_id: Identifier | None = None
     customer_name: Text | None = None
-    store_id: Name | None = None
+    store_id: Identifier | None = None
     sales_channel: Name | None = None
     sales_region: Name | None = None
     sales_representative: Name | None = None
@@ -119,25 +129,99 @@ class SalesLine(BaseModel):
         return self
 
     def _broken_rules(self) -> Iterable[tuple[str, str]]:
-        if self.line_type == "sale" and self.quantity < 0:
-            yield "quantity", "A sale has a positive quantity; the feed's line_type rules say what a negative one is"
-        if self.line_type != "adjustment" and self.unit_price < 0:
-            yield "unit_price", "Only an adjustment has a negative price"
-        # To within a cent: sheets round at different steps. By size: sheets disagree on the sign of a return.
-        total = self.quantity * self.unit_price
-        total -= total * self.discount_rate if self.discount_rate else (self.discount_amount or 0) * _sign(total)
-        if self.stated_total is not None and abs(abs(self.stated_total) - abs(total)) > CENT:
-            yield "stated_total", f"Quantity, price and discount give {cents(total)}"
-        if self.unit_cost is not None:
-            cost = self.quantity * self.unit_cost
-            if self.stated_cost is not None and abs(abs(self.stated_cost) - abs(cost)) > CENT:
-                yield "stated_cost", f"Quantity and unit cost give {cents(cost)}"
-            if self.stated_profit is not None and abs(abs(self.stated_profit) - abs(total - cost)) > 2 * CENT:
-                yield "stated_profit", f"Total and cost give {cents(total - cost)}"
+        amounts = Amounts({name: getattr(self, name) for name in AMOUNT_FIELDS})
+        for rule in RULES:
+            known = all(getattr(self, name) is not None for name in rule.needs)
+            if known and self.line_type in rule.line_types and rule.excess(amounts) > rule.tolerance:
+                yield rule.field, rule.message(amounts)
 
 
-def _sign(number: Decimal) -> int:
-    return -1 if number < 0 else 1
+class Amounts:
+    """The amounts of one line as decimals, or of many lines as arrays of floats: the arithmetic is the same.
+
+    `total` has the discount taken off.
+    """
+
+    def __init__(self, stated: Mapping[str, Any], nothing: Any = Decimal(0)) -> None:
+        """`stated` by canonical field; `nothing` is what an amount that is not stated counts as, such as a discount."""
+        self._stated = stated
+        self._nothing = nothing
+
+    def __getattr__(self, field: str) -> Any:
+        if field not in AMOUNT_FIELDS:
+            raise AttributeError(f"{field} is no amount: a rule across fields cannot look at it")
+        found = self._stated.get(field)
+        return self._nothing if found is None else found
+
+    @property
+    def gross(self) -> Any:
+        return self.quantity * self.unit_price
+
+    @property
+    def total(self) -> Any:
+        gross = self.gross
+        sign = 1 - 2 * (gross < 0)
+        return gross - gross * self.discount_rate - self.discount_amount * sign
+
+    @property
+    def cost(self) -> Any:
+        return self.quantity * self.unit_cost
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule across the fields of a line. It stands once: the model asks it of decimals, the columns of floats.
+
+    A line breaks it whose `excess` is more than `tolerance`. Where a field of `needs` is empty, it does not apply.
+    """
+
+    field: str  # which is at fault
+    needs: tuple[str, ...]
+    excess: Callable[[Amounts], Any]
+    message: Callable[[Amounts], str]
+    tolerance: Decimal = Decimal(0)
+    line_types: frozenset[str] = frozenset(get_args(LineType))
+
+
+# Totals are compared to within a cent, as sheets round at different steps, and by size, as sheets disagree on the sign
+# of a return.
+RULES = (
+    Rule(
+        "quantity",
+        ("quantity",),
+        lambda of: -of.quantity,
+        lambda _: "A sale has a positive quantity; the feed's line_type rules say what a negative one is",
+        line_types=frozenset({"sale"}),
+    ),
+    Rule(
+        "unit_price",
+        ("unit_price",),
+        lambda of: -of.unit_price,
+        lambda _: "Only an adjustment has a negative price",
+        line_types=frozenset(get_args(LineType)) - {"adjustment"},
+    ),
+    Rule(
+        "stated_total",
+        ("stated_total",),
+        lambda of: abs(abs(of.stated_total) - abs(of.total)),
+        lambda of: f"Quantity, price and discount give {cents(of.total)}",
+        CENT,
+    ),
+    Rule(
+        "stated_cost",
+        ("stated_cost", "unit_cost"),
+        lambda of: abs(abs(of.stated_cost) - abs(of.cost)),
+        lambda of: f"Quantity and unit cost give {cents(of.cost)}",
+        CENT,
+    ),
+    Rule(
+        "stated_profit",
+        ("stated_profit", "unit_cost"),
+        lambda of: abs(abs(of.stated_profit) - abs(of.total - of.cost)),
+        lambda of: f"Total and cost give {cents(of.total - of.cost)}",
+        2 * CENT,
+    ),
+)
 
 
 def cents(amount: Decimal) -> Decimal:
@@ -154,6 +238,9 @@ NUMBER_FIELDS = frozenset(
     {"line_number", "quantity", "unit_price", "discount_rate", "discount_amount", "unit_cost", "tax_amount"}
     | {"shipping_cost", "customer_rating", "stated_total", "stated_cost", "stated_profit"}
 )
+# The numbers that rules across fields may look at: what the columns need to know of a line to ask them.
+AMOUNT_FIELDS = NUMBER_FIELDS - {"line_number", "customer_rating"}
+IDENTIFIER_FIELDS = frozenset(name for name, kind in TYPES.items() if kind in (Identifier, Identifier | None))
 PLAIN_NUMBER_FIELDS = frozenset(name for name, kind in TYPES.items() if kind in (Number, Number | None))
 # What a batch of accepted rows may fill.
 COLUMNS = ("row_number", "source_line", *FIELDS, "sale_date", "extra")

@@ -26,13 +26,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import TypeAdapter, ValidationError
 
+from loader import sales_line
 from loader.header import Matched, match_header
 from loader.sales_line import (
-    CENT,
+    AMOUNT_FIELDS,
     COLUMNS,
     NUMBER,
     PLAIN_NUMBER_FIELDS,
     TYPES,
+    Amounts,
     LineType,
     PlainNumber,
     SalesLine,
@@ -49,6 +51,9 @@ MASK = "•••"
 _TOTAL = re.compile(
     r"\W*((grand|sub)[\s-]?)?total(s|es)?( general)?|\W*(sum|suma|summe|gesamt|gesamtsumme|somme)", re.IGNORECASE
 )
+_DISCOUNTS = ("discount_rate", "discount_amount")
+_LARGE = 1e9
+_SLACK = 0.99  # of a rule's tolerance, from which on the model decides
 _LINE_TYPES = ("", *get_args(LineType))
 _ADAPTERS: dict[str, TypeAdapter[list[Any]]] = {name: TypeAdapter(list[kind]) for name, kind in TYPES.items()}  # type: ignore[valid-type]
 _PLAIN_NUMBERS = TypeAdapter(list[PlainNumber])
@@ -326,32 +331,23 @@ class Validator:
         return types
 
     def _may_break_a_rule(self, fields: dict[str, _Decided], line_types: npt.NDArray[np.int8]) -> Mask:
-        """Rows that could break a rule of `SalesLine._broken_rules`, in floats with slack: the model decides exactly.
+        """Rows that could break one of `sales_line.RULES`, asked of floats with slack: the model decides exactly.
 
         Large amounts, where a float is no longer good to a hundredth of a cent, are always sent to the model.
         """
-        used = {"quantity", "unit_price", "discount_rate", "discount_amount", "unit_cost"}
-        used |= {"stated_total", "stated_cost", "stated_profit"}
-        number = {name: fields[name].numbers for name in used & fields.keys()}
-        slack = float(CENT) * 0.99
-        quantity, price = number["quantity"], number["unit_price"]
-        total = quantity * price
-        perhaps_sale = (line_types == 0) | (line_types == _LINE_TYPES.index("sale"))
-        suspect = (np.abs(total) > 1e9) | (price < 0) | ((quantity < 0) & perhaps_sale)
-        if "discount_rate" in number:
-            total = total - total * np.nan_to_num(number["discount_rate"])
-        if "discount_amount" in number:
-            total = total - np.nan_to_num(number["discount_amount"]) * np.where(total < 0, -1, 1)
-            suspect |= np.abs(total) > 1e9
-        if "stated_total" in number:
-            suspect |= np.abs(np.abs(number["stated_total"]) - np.abs(total)) > slack
-        if "unit_cost" in number:
-            cost = quantity * number["unit_cost"]
-            suspect |= np.abs(cost) > 1e9
-            if "stated_cost" in number:
-                suspect |= np.abs(np.abs(number["stated_cost"]) - np.abs(cost)) > slack
-            if "stated_profit" in number:
-                suspect |= np.abs(np.abs(number["stated_profit"]) - np.abs(total - cost)) > 2 * slack
+        numbers = {name: fields[name].numbers for name in AMOUNT_FIELDS & fields.keys()}
+        amounts = Amounts(
+            {name: np.nan_to_num(each) if name in _DISCOUNTS else each for name, each in numbers.items()}, nothing=0.0
+        )
+        suspect = np.zeros(len(line_types), dtype=bool)
+        with np.errstate(invalid="ignore"):  # an empty cell is no number, and no rule applies to it
+            for each in (*numbers.values(), amounts.gross, amounts.total, amounts.cost):
+                suspect |= np.abs(each) > _LARGE
+            for rule in sales_line.RULES:
+                if any(name not in fields for name in rule.needs):
+                    continue
+                perhaps = (line_types == 0) | np.isin(line_types, [_LINE_TYPES.index(each) for each in rule.line_types])
+                suspect |= perhaps & (rule.excess(amounts) > float(rule.tolerance) * _SLACK)
         return np.asarray(suspect, dtype=bool)
 
     def _refusal(self, batch: "Batch", columns: dict[str, pa.Array | None], index: int) -> Rejected | str | None:

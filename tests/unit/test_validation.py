@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from loader import decoding, validation
+from loader import decoding, sales_line, validation
 from loader.decoding import decode
 from loader.errors import InvalidFile
 from loader.feeds import Feed
 from loader.reader import Reader
-from loader.sales_line import COLUMNS, FIELDS, Number
+from loader.sales_line import COLUMNS, FIELDS, Amounts, Number, Rule
 from loader.settings import Limits
 from loader.validation import Counts, Rejected, Validator, validate_row
 
@@ -194,10 +194,29 @@ OTHER_FIELDS: dict[str, st.SearchStrategy[str]] = {
     "line_number": st.sampled_from(["1", "2", "2147483647", ""]),
     "product_name": TEXTS | st.just(""),
     "tax_amount": st.sampled_from(["1", "-2", "1234567", ""]),
+    "shipping_cost": st.sampled_from(["1", "-2", "0.5", ""]),
     "currency": st.sampled_from(["EUR", "USD", ""]),
     "customer_rating": st.sampled_from(["1", "5", ""]),
     "line_type": st.sampled_from(["sale", "return", "cancellation", "adjustment", ""]),
+    **dict.fromkeys(
+        [
+            "product_category",
+            "payment_method",
+            "payment_status",
+            "customer_id",
+            "customer_name",
+            "store_id",
+            "sales_channel",
+            "sales_region",
+            "sales_representative",
+            "delivery_status",
+        ],
+        TEXTS | st.just(""),
+    ),
 }
+DATE_FIELDS = ["payment_date", "delivery_date"]
+STATED = ["unit_cost", "stated_total", "stated_cost", "stated_profit"]
+DISCOUNTS = ["discount_rate", "discount_amount"]
 ODD_NUMBERS = [
     "ten",
     "1_000",
@@ -264,7 +283,7 @@ def rows(draw: st.DrawFn, feed: Feed) -> dict[str, str]:
     numbers[draw(st.sampled_from(sorted(stated)))] *= draw(st.sampled_from([1, 1, 1, -1]))
     texts = {field: f"{number:f}".replace(".", feed.format.decimal) for field, number in numbers.items()}
     texts |= {"sale_id": draw(TEXTS), "product_id": draw(TEXTS)}
-    for field in ("sold_at", "payment_date"):
+    for field in ("sold_at", *DATE_FIELDS):
         moment = datetime.combine(draw(DAYS), time(draw(st.integers(0, 23)), 30), UTC)
         texts[field] = moment.strftime(draw(st.sampled_from(feed.format.dates)))
     texts |= {field: draw(strategy) for field, strategy in OTHER_FIELDS.items()}
@@ -277,9 +296,8 @@ def rows(draw: st.DrawFn, feed: Feed) -> dict[str, str]:
 def sheets(draw: st.DrawFn) -> Sheet:
     form = draw(st.sampled_from(FORMS))
     columns: dict[str, Any] = dict(COLUMN_OF)
-    stated = ["unit_cost", "stated_total", "stated_cost", "stated_profit"]
     columns |= {
-        field: field.title() for field in draw(st.sets(st.sampled_from([*OTHER_FIELDS, "payment_date", *stated])))
+        field: field.title() for field in draw(st.sets(st.sampled_from([*OTHER_FIELDS, *DATE_FIELDS, *STATED])))
     }
     match draw(st.sampled_from(["none", "rate", "percent", "amount"])):
         case "rate":
@@ -336,6 +354,23 @@ def test_columns_decide_as_rows_do(sheet: Sheet, slack: int, remembered: int) ->
     assert in_columns(sheet) == expected
     longest = max(len(line) + 1 for line in sheet.content.split(b"\n"))
     assert in_columns(sheet, longest + slack, remembered) == expected
+
+
+def test_every_field_of_the_contract_is_drawn() -> None:
+    assert {*COLUMN_OF, *OTHER_FIELDS, *DATE_FIELDS, *STATED, *DISCOUNTS} == set(FIELDS)
+
+
+def a_tax_of_the_size_of_the_line(of: Amounts) -> Any:
+    return of.tax_amount - abs(of.total)
+
+
+@pytest.mark.parametrize(("tax", "accepted"), [("20.00", 1), ("20.01", 0), ("", 1)])
+def test_a_rule_that_is_added_is_asked_of_every_row(monkeypatch: pytest.MonkeyPatch, tax: str, accepted: int) -> None:
+    rule = Rule("tax_amount", ("tax_amount",), a_tax_of_the_size_of_the_line, lambda _: "Too much tax")
+    monkeypatch.setattr(sales_line, "RULES", (*sales_line.RULES, rule))
+    decided = one_row(tax_amount=tax)
+    assert len(decided.accepted) == accepted
+    assert [error["message"] for row in decided.rejected for error in row.errors] == ["Too much tax"][accepted:]
 
 
 SALE = {"sale_id": "S1", "sold_at": "2026-03-04", "product_id": "P1", "quantity": "2", "unit_price": "10.00"}
