@@ -1,5 +1,7 @@
 """S3: which objects there are, which version of one is current, and its bytes."""
 
+import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -9,11 +11,15 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from botocore.exceptions import BotoCoreError, ClientError
 
 from loader.aws import s3_client
-from loader.errors import ObjectGone, TransientError
+from loader.errors import InvalidFile, ObjectGone, TransientError
 from loader.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import GetObjectRequestTypeDef
+
+
+_MD5 = re.compile(r"[0-9a-fA-F]{32}")
+_BLOCK_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,8 @@ class ObjectStore:
         """The bytes of exactly this version.
 
         Raises ObjectGone when it is no longer there, where the server can tell; `current` afterwards tells for all.
+        Raises TransientError when the bytes are not those of the version, before the reader's verdict on them counts:
+        half a sheet would load as a whole one, and an error page would be a bad sheet.
         """
         request: GetObjectRequestTypeDef = {"Bucket": version.bucket, "Key": version.key}
         if version.version_id:
@@ -59,9 +67,17 @@ class ObjectStore:
         else:
             request["IfMatch"] = f'"{version.etag}"'
         with _s3_errors(version.bucket, version.key):
-            body = self._client.get_object(**request)["Body"]
-            with closing(body):
-                yield cast(BinaryIO, body)
+            answer = self._client.get_object(**request)
+            with closing(answer["Body"]) as body:
+                # https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html: the ETag of these is no MD5.
+                encrypted = answer.get("ServerSideEncryption") not in (None, "AES256")
+                own_key = "SSECustomerAlgorithm" in answer
+                whole = _Whole(cast(BinaryIO, body), version, has_md5=not (encrypted or own_key))
+                try:
+                    yield cast(BinaryIO, whole)
+                except InvalidFile:
+                    whole.read_to_end()
+                    raise
 
     def check(self, bucket: str) -> None:
         """Raises TransientError when the bucket cannot be read."""
@@ -99,6 +115,39 @@ class ObjectStore:
         """Put an object of any size, in parts."""
         with _s3_errors(bucket, key):
             self._client.upload_fileobj(stream, bucket, key)
+
+
+class _Whole:
+    """The bytes of a version; at their end it is checked that they are all of them, and that they are its own."""
+
+    def __init__(self, body: BinaryIO, version: ObjectVersion, has_md5: bool) -> None:
+        self._body = body
+        self._version = version
+        self._bytes = 0
+        # The ETag of an upload in one part; that of several has the number of parts behind a hyphen.
+        self._md5 = hashlib.md5(usedforsecurity=False) if has_md5 and _MD5.fullmatch(version.etag) else None
+
+    def read(self, size: int) -> bytes:
+        """Raises TransientError at the end of bytes that are not those of the version."""
+        block = self._body.read(size)
+        self._bytes += len(block)
+        if self._md5:
+            self._md5.update(block)
+        if not block and size:
+            self._check()
+        return block
+
+    def read_to_end(self) -> None:
+        while self.read(_BLOCK_BYTES):
+            pass
+
+    def _check(self) -> None:
+        version = self._version
+        where = f"s3://{version.bucket}/{version.key}"
+        if self._bytes != version.size:
+            raise TransientError(f"S3 sent {self._bytes:,} bytes of {where}, which has {version.size:,}")
+        if self._md5 and self._md5.hexdigest() != version.etag.lower():
+            raise TransientError(f"S3 sent other bytes of {where} than its ETag {version.etag} stands for")
 
 
 def _version_id(head: object) -> str | None:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Collection, Generator, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Full, Queue
@@ -150,9 +150,11 @@ class Pipeline:
                 load.describe(reader.text, reader.header)
                 validator = Validator(feed, reader.header)
                 load.drift = validator.drift
-                for batch in ahead(load.encoded(validator.validate(batch)) for batch in reader.batches()):
-                    load.add(batch)
-                    failpoints.reach("copying")
+                made = ahead(load.encoded(validator.validate(batch)) for batch in reader.batches())
+                with closing(made):  # before the stream is, which its thread reads
+                    for batch in made:
+                        load.add(batch)
+                        failpoints.reach("copying")
             sha256 = reader.sha256
             error = feed.rejects.exceeded(load.counts.rejected, load.counts.read)
         except InvalidFile as invalid:

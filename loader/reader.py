@@ -51,7 +51,6 @@ class Batch:
     text_at: Callable[[int], str]  # physical line → the record that starts there, as it stands in the file
     malformed: list[Malformed]
     blank: int  # lines with nothing on them
-    plain: bool = False  # no cell has a TAB, a CR, an LF or a backslash
 
     def __len__(self) -> int:
         return len(self.row_numbers)
@@ -163,7 +162,6 @@ class Reader:
             text_at,
             malformed,
             blank=len(ragged) - len(malformed),
-            plain=b"\\" not in block and b"\t" not in block,
         )
         self._line += lines
         self._row += lines

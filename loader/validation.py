@@ -76,11 +76,10 @@ class Rejected:
 class Verdict:
     """What pydantic says of one batch: read = accepted + rejected + skipped."""
 
-    accepted: pa.Table  # those of COLUMNS that the feed fills, canonical text; without a CR, LF or TAB where `plain`
+    accepted: pa.Table  # those of COLUMNS that the feed fills, canonical text
     rejected: list[Rejected]
     skipped: Counter[str]  # rows that are no data, by reason: blank, header, total, rule, duplicate
     dates: frozenset[date]
-    plain: bool = False
 
 
 @dataclass
@@ -294,7 +293,7 @@ class Validator:
             accepted[index] = False
         table, dates = self._table(batch, fields, line_types, accepted)
         rejected.sort(key=lambda each: each.row_number)
-        return Verdict(table, rejected, +skipped, dates, batch.plain)
+        return Verdict(table, rejected, +skipped, dates)
 
     def _texts(self, name: str, batch: "Batch") -> pa.Array | None:
         """The rows' texts of a field as they stand; None where the file has no column for it."""

@@ -424,17 +424,24 @@ def _as_copy_text(file_id: int, verdict: Verdict) -> pa.Buffer:
     """
     table = verdict.accepted
     columns = []
-    for name, column in zip(table.column_names, table.columns, strict=True):
+    for column in table.columns:
         texts = column.combine_chunks()
         if not pa.types.is_string(texts.type):
             texts = pc.cast(texts, pa.string())
-        elif name == "extra" or not verdict.plain:
-            for character, escaped in _ESCAPES:
-                texts = pc.replace_substring(texts, character, escaped)
-        columns.append(texts)
+        columns.append(_escaped(texts))
     # Each line begins with the line end of the one before; the first one's is cut off.
     lines = pc.binary_join_element_wise(f"\n{file_id}", *columns, "\t", null_handling="replace", null_replacement="")
     return lines.buffers()[2].slice(1)
+
+
+def _escaped(texts: pa.Array) -> pa.Array:
+    """What COPY would read as the end of a cell or of a row, or as an escape. Few columns have any of it."""
+    data = texts.buffers()[2]
+    found = data.to_pybytes() if data else b""
+    for character, escaped in _ESCAPES:
+        if character.encode() in found:
+            texts = pc.replace_substring(texts, character, escaped)
+    return texts
 
 
 def _rejected_cells(file_id: int, row: Rejected) -> tuple[object, ...]:

@@ -8,12 +8,16 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from csv import reader, writer
 from datetime import date
 from decimal import Decimal
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO, StringIO
+from itertools import product
 from pathlib import Path
+from threading import Thread
 
 import psycopg
 import pyarrow as pa
@@ -297,6 +301,82 @@ def test_an_object_that_changes_while_it_is_read_is_not_loaded_half(
     assert world.value("select count(*) from raw.files where status = 'loaded'") == 1
 
 
+class LyingS3(BaseHTTPRequestHandler):
+    """Passes requests on to the real server; what it answers to a GET of an object is changed by `change`."""
+
+    server_at = ""
+    change: Callable[[bytes], bytes] = staticmethod(lambda body: body)
+    says_length = True
+
+    def do_HEAD(self) -> None:
+        with closing(HTTPConnection(self.server_at)) as upstream:
+            upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():  # as they are: the signature is of the host that was asked for
+                upstream.putheader(name, value)
+            upstream.endheaders()
+            answer = upstream.getresponse()
+            body = answer.read()
+        of_object = self.command == "GET" and "?" not in self.path
+        if of_object and answer.status == 200:
+            body = type(self).change(body)
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+                self.send_header(name, value)
+        if self.command == "HEAD":
+            self.send_header("Content-Length", answer.getheader("Content-Length", "0"))
+        elif self.says_length or not of_object:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()  # HTTP 1.0: the end of the connection is the end of the body
+        self.wfile.write(body)
+
+    do_GET = do_HEAD  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def lying(world: World) -> Iterator[tuple[type[LyingS3], Pipeline]]:
+    """A server whose answers a test may change, and a pipeline that reads from it."""
+    server_at = world.settings.s3_endpoint_url or ""
+    handler = type("Handler", (LyingS3,), {"server_at": server_at.removeprefix("http://")})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        endpoint = {"s3_endpoint_url": f"http://127.0.0.1:{server.server_port}"}
+        with Pipeline(world.settings.model_copy(update=endpoint)) as pipeline:
+            yield handler, pipeline
+        server.shutdown()
+        thread.join()
+
+
+LIES: dict[str, Callable[[bytes], bytes]] = {
+    "half of it": lambda body: body[: body.rindex(b"\n", 0, len(body) // 2) + 1],
+    "nothing": lambda _: b"",
+    "an error document": lambda _: b"<?xml version='1.0'?><Error><Code>SlowDown</Code></Error>",
+    "other bytes": lambda body: body[:-3] + b"9" + body[-2:],
+}
+
+
+@pytest.mark.parametrize("pack", [bytes, lambda text: gzip.compress(text, mtime=0)], ids=["open", "packed"])
+def test_a_sheet_that_s3_did_not_send_as_it_is_gets_no_verdict(
+    world: World, lying: tuple[type[LyingS3], Pipeline], pack: Callable[[bytes], bytes]
+) -> None:
+    server, pipeline = lying
+    honest = server.change
+    arrival = world.drop(SHEET.key, pack(SHEET.content))
+    for lie, says_length in product(LIES.values(), (True, False)):
+        server.says_length, server.change = says_length, lie
+        with pytest.raises(TransientError, match="S3 sent"):
+            pipeline.load_file(arrival)
+        assert world.value("select count(*) from raw.sales_lines") == 0
+        assert world.rows("select status from raw.files") == [{"status": "loading"}]
+    server.change = honest
+    assert pipeline.load_file(arrival).status == "loaded"
+    assert net_sales_in_raw(world) == {DAY: Decimal(SHEET.summary["net_sales"])}
+
+
 def test_a_database_that_ends_the_session_undoes_the_file(world: World, pipeline: Pipeline) -> None:
     arrival = world.drop(SHEET.key, SHEET.content)
     world.run(
@@ -312,6 +392,27 @@ def test_a_database_that_ends_the_session_undoes_the_file(world: World, pipeline
     world.run("drop trigger fail on raw.files")
     assert pipeline.load_file(arrival).status == "loaded"
     assert net_sales_in_raw(world) == {DAY: Decimal(SHEET.summary["net_sales"])}
+
+
+def test_a_constant_is_the_same_in_every_file_whatever_it_has_in_it(world: World, tmp_path: Path) -> None:
+    store = "ACME\\north\\t"
+    contract = {
+        "feed": "shop",
+        "match": "shop/*",
+        "columns": {"sale_id": "id", "sold_at": "day", "product_id": "product", "quantity": "n", "unit_price": "price"}
+        | {"store_id": {"value": store}, "product_name": "name"},
+    }
+    (tmp_path / "shop.yml").write_text(yaml.safe_dump(contract))
+    with Pipeline(world.settings.model_copy(update={"feeds_dir": tmp_path})) as pipeline:
+        for number, name in enumerate(["Lamp", "La\\mp", '"La\tmp"']):
+            content = f"id,day,product,n,price,name\nS1,2026-03-02,P1,1,1,{name}\n"
+            assert pipeline.load_file(world.drop(f"shop/{number}.csv", content.encode())).status == "loaded"
+    found = world.rows("select store_id, product_name from raw.sales_lines order by file_id")
+    assert [(row["store_id"], row["product_name"]) for row in found] == [
+        (store, "Lamp"),
+        (store, "La\\mp"),
+        (store, "La\tmp"),
+    ]
 
 
 @pytest.mark.parametrize(
