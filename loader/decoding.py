@@ -46,6 +46,11 @@ _MAGIC = {
     "zstd": re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"),
 }
 _UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, ValueError)
+# What macOS and Windows add to a folder that is packed.
+_OF_A_DESKTOP = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|\._|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
+_LONE_CR = re.compile(rb"\r(?!\n)")
+_HELD = b"\r\x1a"
+_HELD_BYTES = 4096
 _WORD = re.compile(rb"[A-Za-z]*[\x80-\xff][A-Za-z\x80-\xff]*")
 _WORDS = 5000  # distinct ones that a guess looks at
 _SYMBOLS = "µªºƒ"  # letters to Unicode, and no part of a word
@@ -187,8 +192,7 @@ class _ZipFile(SpooledTemporaryFile[bytes]):
 
 
 def _only_member(archive: zipfile.ZipFile, limits: Limits) -> IO[bytes]:
-    # macOS adds a member of its own for each file.
-    members = [each for each in archive.infolist() if not (each.is_dir() or each.filename.startswith("__MACOSX/"))]
+    members = [each for each in archive.infolist() if not (each.is_dir() or _OF_A_DESKTOP.search(each.filename))]
     names = ", ".join(repr(each.filename) for each in members[:3]) + ", …" * (len(members) > 3)
     if any(each.filename == "[Content_Types].xml" for each in members):
         raise InvalidFile("the file is an office document, such as a spreadsheet: save it as CSV")
@@ -231,15 +235,21 @@ def _as_utf8(blocks: Iterator[bytes], encoding: str, guessed: bool) -> Iterator[
 
 
 def _line_feeds(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Lines that end in CR alone, as Excel writes them for "Macintosh", end in LF; the first block decides."""
-    first = next(blocks, b"")
-    if b"\n" in first or b"\r" not in first:
-        yield first
-        yield from blocks
-        return
-    yield first.replace(b"\r", b"\n")
-    for block in blocks:
-        yield block.replace(b"\r", b"\n")
+    """Lines that end in CR alone, all of them or some, end in LF; a Ctrl-Z at the end of the text is none of it.
+
+    Excel ends lines so for "Macintosh", and sheets put together of several have both. Ctrl-Z ended a file of DOS.
+    """
+    held = b""  # of the end of a block: whether it is what it looks like is known by what follows
+    for each in blocks:
+        block = held + each
+        kept = block.rstrip(_HELD)
+        held = block[len(kept) :]
+        if len(held) > _HELD_BYTES:
+            kept, held = block, b""
+        if kept.count(b"\r") != kept.count(b"\r\n"):
+            kept = _LONE_CR.sub(b"\n", kept)
+        yield kept
+    yield _LONE_CR.sub(b"\n", held.rstrip(b"\x1a"))
 
 
 def _guess(sample: bytes, whole: bool) -> str:

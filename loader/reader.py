@@ -3,7 +3,8 @@
 The text is cut at line ends into blocks of bounded size and number of lines. A plain block (every line a record,
 nothing that needs care) is parsed by Arrow at memory speed. Any other block is parsed by Python's csv module, which
 knows on which physical line a record with quoted newlines starts. A property test holds the two equal.
-Format: RFC 4180 with the feed's delimiter, LF or CR LF, in UTF-8 (decoding.py makes it so).
+Format: RFC 4180 with the feed's delimiter, LF or CR LF, in UTF-8 (decoding.py makes it so). A first line such as
+`sep=;`, by which Excel is told the delimiter, is no record.
 """
 
 import codecs
@@ -27,6 +28,8 @@ from loader.errors import InvalidFile
 # Physical lines of one record. A quote that is never closed costs as many, and with `x","` on every line each of them
 # would otherwise be read to the end of the file.
 RECORD_LINES = 200
+# Lines in which the header is looked for where it is not the first record.
+HEADER_LINES = 100
 # Lines of one batch. A line of two bytes that is rejected takes some hundred times as much of memory.
 BATCH_LINES = 50_000
 
@@ -39,6 +42,11 @@ class Malformed:
     source_line: int
     raw_text: str
     message: str
+
+    @property
+    def lines(self) -> int:
+        """Physical lines that it holds."""
+        return self.raw_text.count("\n") + 1
 
 
 @dataclass(frozen=True)
@@ -63,8 +71,14 @@ class Batch:
 class Reader:
     """Reads one file: `header` at once, then `batches`; after those, `sha256` of the bytes as stored."""
 
-    def __init__(self, text: Decoded, delimiter: str) -> None:
-        """Read the header. Raises InvalidFile when there is none, it is too wide, or the text cannot be decoded."""
+    def __init__(
+        self, text: Decoded, delimiter: str, is_header: Callable[[int, list[str]], bool] = lambda *_: True
+    ) -> None:
+        """Read the header: the first record that is not blank and of whose line and cells `is_header` says so.
+
+        `titles` are the records above it. Raises InvalidFile when there is no header, it is too wide, or the text
+        cannot be decoded.
+        """
         self.text = text
         csv.field_size_limit(text.limits.max_cell_bytes)  # of the process, where all files have the same limits
         self._delimiter = delimiter
@@ -74,7 +88,8 @@ class Reader:
         self._blocks = _Blocks(text.blocks)
         self._line = 1  # physical line on which the next block starts
         self._row = 1
-        self.header = self._read_header()
+        self.titles: list[str] = []
+        self.header = self._read_header(is_header)
 
     @property
     def sha256(self) -> str:
@@ -88,16 +103,22 @@ class Reader:
         for block in self._blocks:
             yield self._by_arrow(block) if self._is_plain(block) else self._by_csv(block)
 
-    def _read_header(self) -> list[str]:
-        """The first record that is not blank; what follows it in its block is handed back to the blocks."""
+    def _read_header(self, is_header: Callable[[int, list[str]], bool]) -> list[str]:
+        """What follows it in its block is handed back to the blocks."""
         for block in self._blocks:
             lines = _Lines(block, self._blocks, self._delimiter)
             while lines.pending:
                 record = lines.next_record()
-                if not record.text.strip():
+                line = self._line + record.first
+                if line > HEADER_LINES:
+                    raise InvalidFile(f"the first {HEADER_LINES} lines have no header as the feed's format.header says")
+                if not record.text.strip() or (line == 1 and self._says_delimiter(record.text)):
+                    continue
+                if not is_header(line, record.cells):
+                    self.titles.append(_printable(record.text))
                     continue
                 if record.problem:
-                    raise InvalidFile(f"line {self._line + record.first}: the header is not readable: {record.problem}")
+                    raise InvalidFile(f"line {line}: the header is not readable: {record.problem}")
                 if len(record.cells) > self.text.limits.max_columns:
                     limit = self.text.limits.max_columns
                     raise InvalidFile(f"the header has {len(record.cells)} columns, more than MAX_COLUMNS={limit}")
@@ -105,16 +126,23 @@ class Reader:
                 self._blocks.give_back(lines.rest())
                 return [" ".join(cell.split()) for cell in record.cells]
             self._line += lines.position
+        if self.titles:
+            raise InvalidFile(f"no line is a header as the feed's format.header says; line 1: {self.titles[0]}")
         raise InvalidFile("the file is empty: it has no header")
 
+    def _says_delimiter(self, text: str) -> bool:
+        """Raises InvalidFile where it says another one than the feed."""
+        said = _DELIMITER_LINE.fullmatch(text.strip())
+        if said and (said[1] or "\t") != self._delimiter:
+            raise InvalidFile(f"line 1 says {text.strip()}, and the feed's format.delimiter is {self._delimiter!r}")
+        return bool(said)
+
     def _is_plain(self, block: bytes) -> bool:
-        """No quote but around whole cells of one line, no NUL, no CR but before LF, valid UTF-8.
+        """No quote but around whole cells of one line, no NUL, valid UTF-8.
 
         Nor a byte order mark in front, which Arrow would take off: here it is part of a cell.
         """
         if b"\0" in block or block.startswith(codecs.BOM_UTF8) or not _is_utf8(block):
-            return False
-        if b"\r" in block and block.count(b"\r") != block.count(b"\r\n"):
             return False
         if b'"' not in block:
             return True
@@ -168,7 +196,7 @@ class Reader:
         return batch
 
     def _by_csv(self, block: bytes) -> Batch:
-        lines = _Lines(block, self._blocks, self._delimiter)
+        lines = _Lines(block, self._blocks, self._delimiter, len(self.header))
         rows: list[list[str]] = []
         row_numbers: list[int] = []
         texts: dict[int, str] = {}
@@ -206,6 +234,12 @@ class Reader:
         )
 
 
+_DELIMITER_LINE = re.compile(r'"?sep=(.?)"?', re.IGNORECASE)
+_TORN = "A quote is opened and not closed, or text stands behind a closing quote"
+_SWALLOWED = "A quote is opened and not closed: the lines below it look like rows of their own"
+_NUMBER_LIKE = re.compile(r"[\s\"'=]*[-+(]?\W{0,2}\d", re.ASCII)
+
+
 @dataclass(frozen=True)
 class _Record:
     first: int  # index of its first line
@@ -217,9 +251,11 @@ class _Record:
 class _Lines:
     """The physical lines of a block, read record by record; a record that the block's end cuts draws further blocks."""
 
-    def __init__(self, block: bytes, blocks: Iterator[bytes], delimiter: str) -> None:
+    def __init__(self, block: bytes, blocks: Iterator[bytes], delimiter: str, width: int = 0) -> None:
+        """`width`: cells of a record, where it is known."""
         self._blocks = blocks
         self._delimiter = delimiter
+        self._width = width
         self._lines: list[str] = []
         self._faults: dict[int, str] = {}
         self.position = 0
@@ -236,21 +272,47 @@ class _Lines:
         return self.position < self.read
 
     def next_record(self) -> _Record:
-        """A record that csv cannot read (or a quote that is never closed) is its first line alone."""
+        """A record that csv cannot read, or that has swallowed others by a stray quote, is its first line alone."""
         first = self._first = self.position
         problem = None
         cells: list[str] = []
         try:
             cells = next(self._records)
-        except csv.Error as error:
-            problem = f"Not CSV: {error}"
+            if (
+                self._width
+                and self.position > first + 1
+                and self._has_swallowed(cells, self._lines[first : self.position])
+            ):
+                problem = _SWALLOWED
+        except csv.Error:
+            problem = _TORN
             if sum(len(line) for line in self._lines[first : self.position]) > csv.field_size_limit():
                 problem = f"{_too_large(csv.field_size_limit())}, or a quote is never closed"
+        if problem:
             self.position = first + 1
             self._records = self._csv()
         faults = [self._faults[line] for line in range(first, self.position) if line in self._faults]
         text = "".join(self._lines[first : self.position]).rstrip("\r\n")
         return _Record(first, text, cells, faults[0] if faults else problem)
+
+    def _has_swallowed(self, cells: list[str], lines: list[str]) -> bool:
+        """Whether lines of a record of several look like records: as many cells, and numbers where it has numbers.
+
+        A cell may end on the last line and another begin on the first, so either of them alone may look so.
+        """
+        ragged = len(cells) != self._width
+        numbers = [index for index, cell in enumerate(cells) if "\n" not in cell and _NUMBER_LIKE.match(cell)]
+
+        def is_record(line: str) -> bool:
+            for quoting in (csv.QUOTE_NONE, csv.QUOTE_MINIMAL):
+                found = next(csv.reader([line], delimiter=self._delimiter, quoting=quoting), [])
+                if len(found) == self._width:
+                    filled = [found[index] for index in numbers if found[index].strip()] if not ragged else []
+                    return ragged or (bool(filled) and all(map(_NUMBER_LIKE.match, filled)))
+            return False
+
+        first, *inner, last = lines
+        return any(map(is_record, inner)) or (is_record(last) and (ragged or is_record(first)))
 
     def rest(self) -> bytes:
         return "".join(self._lines[self.position :]).encode("utf-8", "surrogateescape")
