@@ -76,7 +76,7 @@ def draft_feed(path: Path, name: str | None, limits: Limits) -> Draft:
     _guess_line_types(by_field, guess, head)
     feed = _feed(head, guess)
     check = check_file(path, feed, limits)
-    text = _written(head, guess, sheet, feed.rejects.exceeded(check.counts.rejected, check.counts.read))
+    text = _written(head, guess, sheet, check.counts.refused_by(feed.rejects))
     said = parse_yaml(text)
     said["columns"] = (said["columns"] or {}) | _stand_ins(guess)
     assert Feed.model_validate(said) == feed, "the draft says what was tried"

@@ -8,17 +8,26 @@ numbers, None for an empty token). Whether that text is acceptable is for pydant
 import re
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from loader.cells import all_as_seen, as_seen, unmarked
 from loader.errors import SettingsError
-from loader.sales_line import DATE_FIELDS, FIELDS, NUMBER_FIELDS, REQUIRED, TIME_FIELDS, LineType
+from loader.sales_line import (
+    DATE_FIELDS,
+    FIELDS,
+    IDENTIFIER_FIELDS,
+    NUMBER_FIELDS,
+    REQUIRED,
+    TIME_FIELDS,
+    LineType,
+)
 
 
 def _known_timezone(name: str) -> str:
@@ -51,7 +60,21 @@ def _whole_date(form: str) -> str:
         raise ValueError(f"{form!r} is not a date format such as %Y-%m-%d: {error}") from error
     if parsed.date() != sample.date():
         raise ValueError(f"{form!r} does not give year, month and day, as %Y-%m-%d does")
+    if ("%I" in form) != ("%p" in form):
+        raise ValueError(f"{form!r} does not tell morning from evening: %I and %p go together, and %H goes alone")
     return form
+
+
+def _pattern_of_words(written: object) -> object:
+    """A list of words is the pattern of a cell that says one of them."""
+    if isinstance(written, list) and written and all(isinstance(word, str) and word.strip() for word in written):
+        words = (r"\s+".join(map(re.escape, word.split())) for word in written)
+        return f"^(?:{'|'.join(words)})$"
+    return written
+
+
+def _without_case(pattern: re.Pattern[str]) -> re.Pattern[str]:
+    return re.compile(pattern.pattern, pattern.flags | re.IGNORECASE)
 
 
 def _known_field(name: str) -> str:
@@ -70,7 +93,21 @@ _PATTERN_CHARACTERS = 1_000
 # Put before a text that is not as the feed writes it, or it could pass for canonical and mean something else: 1.234
 # where the decimal sign is a comma, 2024-05-06 where the sheet writes %Y-%d-%m.
 _UNREADABLE = "unreadable: "
-_CURRENCY = r"[$€£¥]|R\$"
+# The currencies (ISO 4217) that write a sign.
+_CURRENCIES = {
+    "R$": "BRL",
+    "$": "USD ARS AUD BBD BMD BND BSD BZD CAD CLP COP CUP CVE DOP FJD GYD HKD JMD KYD LRD MXN NAD NIO NZD SBD SGD SRD "
+    "TTD TWD UYU XCD ZWG ZWL",
+    "€": "EUR",
+    "£": "GBP EGP FKP GIP LBP SDG SHP SSP SYP",
+    "¥": "JPY CNY",
+}
+SIGNS = {sign: frozenset(currencies.split()) for sign, currencies in _CURRENCIES.items()}
+_CURRENCY = "|".join(map(re.escape, SIGNS))
+_SIGN = re.compile(_CURRENCY)
+_ZONE = re.compile(r"\b(?:UTC|GMT|Z)\b")
+# Digits of strptime's numeric codes. https://docs.python.org/3/library/datetime.html#format-codes
+_WIDTHS = dict.fromkeys("dmyHIMSUWV", r"\d{2}") | dict.fromkeys("YG", r"\d{4}") | {"j": r"\d{3}", "f": r"\d{1,6}"}
 _ZERO = re.compile(rf"(?:{_CURRENCY})\s*-")  # accounting formats write nothing as a dash
 _CANONICAL_NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d)?", re.ASCII)
@@ -92,6 +129,9 @@ class Format(_Contract):
     dates: Annotated[tuple[Annotated[str, AfterValidator(_whole_date)], ...], Field(min_length=1)] = ("%Y-%m-%d",)
     timezone: Annotated[str, AfterValidator(_known_timezone)] = "UTC"
     nulls: frozenset[str] = frozenset({""})
+    trailing_minus: bool = False  # 5- means -5
+    # The physical line of the header; found: the first with all columns of the feed; None: the first that is not blank.
+    header_row: Annotated[int, Field(ge=1, le=100)] | Literal["found"] | None = None
 
     @model_validator(mode="after")
     def _separators_differ(self) -> "Format":
@@ -110,7 +150,7 @@ class Column(_Contract):
     optional: bool = False  # a file without this column is no fault
     strip_suffix: str = ""
     pattern: re.Pattern[str] | None = None  # its first group (or the whole match) is the cell; no match: as it is
-    percent: bool = False  # 15 means 0.15
+    percent: bool = False  # 15 means 0.15; where suffix or pattern have a percent sign, each cell has one too
 
     @model_validator(mode="before")
     @classmethod
@@ -124,6 +164,11 @@ class Column(_Contract):
         return self
 
     @property
+    def has_percent_sign(self) -> bool:
+        """The cells carry one: then a cell without it may be a share as well as a percentage."""
+        return self.percent and "%" in self.strip_suffix + (self.pattern.pattern if self.pattern else "")
+
+    @property
     def wanted_headers(self) -> list[tuple[str, ...]]:
         """Each column that is needed, with the names that it may have."""
         if self.join:
@@ -131,7 +176,11 @@ class Column(_Contract):
         return [] if self.value is not None else [self.headers or (str(self.header),)]
 
 
-Test = Annotated[dict[FieldName, re.Pattern[str]], Field(min_length=1)]
+# Letter case does not count: sheets are typed by hand, and "cancelled" must not be a sale where "Cancelled" is none.
+Words = Annotated[re.Pattern[str], BeforeValidator(_pattern_of_words), AfterValidator(_without_case)]
+Test = Annotated[dict[FieldName, Words], Field(min_length=1)]
+# Fields whose cells are words of a few: where a line_type rule looks at one, a word that no rule knows is reported.
+WORD_FIELDS = frozenset({"payment_status", "payment_method", "delivery_status", "sales_channel"})
 
 
 class LineTypeRule(_Contract):
@@ -168,6 +217,7 @@ class Feed(_Contract):
     columns: dict[FieldName, Column]
     line_type: tuple[LineTypeRule, ...] = ()
     skip: tuple[Test, ...] = ()  # a row whose canonical cells match every pattern of one of these is no data
+    footers: tuple[Words, ...] = ()  # a row without identifiers whose first text matches one of these is no data
     fill_down: tuple[FieldName, ...] = ()  # blank cells take that of the row above, if it is of the same sale_id
     rejects: Rejects = Rejects()
     reupload: Literal["supersede", "ignore", "append"] = "supersede"
@@ -210,7 +260,10 @@ class Feed(_Contract):
         if column.strip_suffix or column.pattern or column.percent or field in DATE_FIELDS | TIME_FIELDS:
             return [self.cell(field, text) for text in texts]
         if field not in NUMBER_FIELDS:
-            return [None if text in nulls else text for text in map(str.strip, texts)]
+            seen = all_as_seen(texts)
+            if field in IDENTIFIER_FIELDS:
+                seen = [unmarked(text) for text in seen]
+            return [None if text in nulls else text for text in seen]
         if self.format.decimal != ".":
             return [self.cell(field, text) for text in texts]
         canonical = _CANONICAL_NUMBER.fullmatch
@@ -228,17 +281,47 @@ class Feed(_Contract):
         What cannot be read as the feed writes the field's kind comes back marked, for pydantic to refuse.
         """
         column = self.columns[field]
-        text = text.strip()
+        text = as_seen(text)
+        if field in IDENTIFIER_FIELDS or field in NUMBER_FIELDS or field in DATE_FIELDS | TIME_FIELDS:
+            text = unmarked(text)
         if text in self.format.nulls:
             return None
+        written = text
         text = text.removesuffix(column.strip_suffix)
         if column.pattern and len(text) <= _PATTERN_CHARACTERS and (match := column.pattern.search(text)):
             text = match[1] if match.re.groups else match[0]
         if field in NUMBER_FIELDS:
-            return self._number(text, column.percent)
+            number = self._number(text, column.percent)
+            lacks_sign = column.has_percent_sign and "%" not in written and number.strip("-0.")
+            return _UNREADABLE + text if lacks_sign else number
         if field in DATE_FIELDS or field in TIME_FIELDS:
             return self._time(text, with_zone=field in TIME_FIELDS)
         return text
+
+    def is_header(self, line: int, cells: list[str]) -> bool:
+        """Whether the record on this physical line is the header."""
+        match self.format.header_row:
+            case None:
+                return True
+            case "found":
+                found = {" ".join(as_seen(cell).split()).casefold() for cell in cells}
+                wanted = (
+                    aliases for each in self.columns.values() if not each.optional for aliases in each.wanted_headers
+                )
+                return all(any(name.casefold() in found for name in aliases) for aliases in wanted)
+            case row:
+                return line == row
+
+    def way_of_writing(self, field: str, text: str) -> str:
+        """What a cell of this field, a number or a date, should look like where this one cannot be read."""
+        if field in DATE_FIELDS | TIME_FIELDS:
+            return f"the feed has {' and '.join(self.format.dates)}"
+        if re.search(r"\d\s*-\s*$", text) and not self.format.trailing_minus:
+            return "a minus behind a number is read where the feed says format.trailing_minus: true"
+        if self.columns[field].has_percent_sign and "%" not in text:
+            return "other cells of the column have a percent sign, and 0.1 may be 0.1% or 10%"
+        example = f"1{self.format.thousands or ''}234{self.format.decimal}56"
+        return f"the feed writes {example}, with or without {' '.join(SIGNS)}"
 
     @staticmethod
     def matches(pattern: re.Pattern[str], cell: str | None) -> bool:
@@ -258,9 +341,9 @@ class Feed(_Contract):
         match = self._number_pattern.fullmatch(text)
         if not match:
             return _UNREADABLE + text
-        whole = re.sub(r"\D", "", match["whole"])
-        sign = "-" if match["sign"] == "-" or match["open"] else ""
-        fraction = match["fraction"] or ""
+        whole = re.sub(r"\D", "", match["whole"] or "0")
+        sign = "-" if match["sign"] in ("-", "\u2212") or match["open"] or match["after"] else ""
+        fraction = match["fraction"] or match["bare"] or ""
         if percent:
             digits = whole.rjust(3, "0")
             whole, fraction = digits[:-2], digits[-2:] + fraction
@@ -271,7 +354,7 @@ class Feed(_Contract):
         for form in self.format.dates:
             try:
                 # The feed's zone is given below. strptime reads the same, ten times as slowly.
-                parsed = datetime.fromisoformat(text) if form == iso else datetime.strptime(text, form)  # noqa: DTZ007
+                parsed = datetime.fromisoformat(text) if form == iso else _strptime(text, form)
                 if not with_zone:
                     return parsed.date().isoformat()
                 zone = ZoneInfo(self.format.timezone)
@@ -291,11 +374,62 @@ class Feed(_Contract):
         if self.format.thousands:
             group = _GROUPS.get(self.format.thousands, re.escape(self.format.thousands))
             whole = rf"(?:\d{{1,3}}(?:{group}\d{{2,3}})*{group}\d{{3}}|\d+)"
+        decimal = re.escape(self.format.decimal)
+        number = rf"(?:(?P<whole>{whole})(?:{decimal}(?P<fraction>\d*))?|{decimal}(?P<bare>\d+))"
+        after = r"(?(sign)(?!)|(?(open)(?!)|(?P<after>-)))?" if self.format.trailing_minus else "(?P<after>(?!))?"
         return re.compile(
-            rf"(?:(?P<currency>{_CURRENCY})\s*)?(?:(?P<open>\()|(?P<sign>[-+]))?\s*(?(currency)|(?:(?:{_CURRENCY})\s*)?)"
-            rf"(?P<whole>{whole})(?:{re.escape(self.format.decimal)}(?P<fraction>\d*))?\s*(?(open)\))",
+            rf"(?:(?P<currency>{_CURRENCY})\s*)?(?:(?P<open>\()|(?P<sign>[-+\u2212]))?\s*"
+            rf"(?(currency)|(?:(?:{_CURRENCY})\s*)?){number}\s*{after}(?(open)\))",
             re.ASCII,
         )
+
+
+def sign_of(text: str) -> str | None:
+    """The sign of a currency that an amount carries."""
+    found = _SIGN.search(text)
+    return found[0] if found else None
+
+
+def contradicts(text: str, currency: str | None) -> bool:
+    """Whether an amount carries the sign of a currency that is not the one of its line."""
+    sign = sign_of(text) if currency and currency != "XXX" else None
+    return sign is not None and currency not in SIGNS[sign]
+
+
+def _strptime(text: str, form: str) -> datetime:
+    """As Python's, without what it passes over: a zone's name, a weekday that is another, zeros that were lost.
+
+    Raises ValueError.
+    """
+    exact = _exact(form)
+    if exact and not exact.fullmatch(text):
+        raise ValueError("its digits are of another number than the format's")
+    if "%Z" in form:
+        text, form = _ZONE.sub("+0000", text), form.replace("%Z", "%z")
+    parsed = datetime.strptime(text, form)  # noqa: DTZ007  # a time without a zone gets the feed's
+    if re.search("%[aA]", form) and f"{parsed:%a}".casefold() not in text.casefold():
+        raise ValueError("its weekday is another one")
+    return parsed
+
+
+@lru_cache
+def _exact(form: str) -> re.Pattern[str] | None:
+    """Where codes stand side by side, each has all its digits: 1112026 may be two dates. None: no two do."""
+    parts = re.findall(r"%.|[^%]+", form)
+    numeric = [part[0] == "%" and part[1:] in _WIDTHS for part in parts]
+    beside = [
+        each and (before or after)
+        for before, each, after in zip([False, *numeric[:-1]], numeric, [*numeric[1:], False], strict=True)
+    ]
+    if not any(beside):
+        return None
+    return re.compile(
+        "".join(
+            _WIDTHS[part[1]] if fixed else ".+?" if part[0] == "%" else r"\s+" if part.isspace() else re.escape(part)
+            for part, fixed in zip(parts, beside, strict=True)
+        ),
+        re.ASCII,
+    )
 
 
 class Feeds:

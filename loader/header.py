@@ -1,5 +1,6 @@
 """The file's header against the feed's columns: where each canonical field stands, and what has drifted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import chain, count
@@ -18,6 +19,10 @@ class Drift:
     unknown: list[str] = field(default_factory=list)  # headers that the feed does not map: kept in `extra`
     missing: dict[str, str] = field(default_factory=dict)  # canonical field → header, of optional columns
     renamed: dict[str, str] = field(default_factory=dict)  # header that is missing → header that it probably is now
+    titles: list[str] = field(default_factory=list)  # records above the header
+    undecided: dict[str, dict[str, int]] = field(
+        default_factory=dict
+    )  # field → word that no line_type rule knows → rows
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Matched:
     drift: Drift
 
 
-def match_header(feed: "Feed", header: list[str]) -> Matched:
+def match_header(feed: "Feed", header: list[str], titles: Sequence[str] = ()) -> Matched:
     """Headers are compared without case and outer spaces.
 
     Raises InvalidFile when a column is missing that is not optional, or stands twice, naming the likely new header.
@@ -59,8 +64,12 @@ def match_header(feed: "Feed", header: list[str]) -> Matched:
             f"{sentence} (renamed to {renamed[wanted]!r}?)" if wanted in renamed else sentence
             for wanted, sentence in problems.items()
         ]
+        if not used:
+            read = feed.format.delimiter.join(header)[:200]
+            said = "format.header_row: found, if the header stands further down, or format.delimiter"
+            sentences = [f"none of its columns is in the header, which was read as {read!r}: say {said}"]
         raise InvalidFile(f"the header does not fit feed {feed.feed}: {'; '.join(sentences)}")
-    drift = Drift(list(unknown.values()), missing, renamed)
+    drift = Drift(list(unknown.values()), missing, renamed, list(titles))
     return Matched(sources, _numbered(unknown, header), drift)
 
 

@@ -146,9 +146,10 @@ class Pipeline:
         try:
             check_size(version.size, self.settings)
             with self.store.open(version) as stream:
-                reader = Reader(decode(stream, feed.format.encoding, self.settings), feed.format.delimiter)
+                text = decode(stream, feed.format.encoding, self.settings)
+                reader = Reader(text, feed.format.delimiter, feed.is_header)
                 load.describe(reader.text, reader.header)
-                validator = Validator(feed, reader.header)
+                validator = Validator(feed, reader.header, reader.titles)
                 load.drift = validator.drift
                 made = ahead(load.encoded(validator.validate(batch)) for batch in reader.batches())
                 with closing(made):  # before the stream is, which its thread reads
@@ -156,7 +157,7 @@ class Pipeline:
                         load.add(batch)
                         failpoints.reach("copying")
             sha256 = reader.sha256
-            error = feed.rejects.exceeded(load.counts.rejected, load.counts.read)
+            error = load.counts.refused_by(feed.rejects)
         except InvalidFile as invalid:
             error = str(invalid)
         failpoints.reach("copied")
@@ -249,13 +250,14 @@ def check_file(path: Path, feed: Feed, limits: Limits) -> Check:
     try:
         check_size(path.stat().st_size, limits)
         with path.open("rb") as stream:
-            reader = Reader(text := decode(stream, feed.format.encoding, limits), feed.format.delimiter)
-            validator = Validator(feed, reader.header)
+            text = decode(stream, feed.format.encoding, limits)
+            reader = Reader(text, feed.format.delimiter, feed.is_header)
+            validator = Validator(feed, reader.header, reader.titles)
             drift = validator.drift
             for verdict in map(validator.validate, reader.batches()):
                 counts.add(verdict)
                 rejected += verdict.rejected
     except InvalidFile as invalid:
         error = str(invalid)
-    error = error or feed.rejects.exceeded(counts.rejected, counts.read)
+    error = error or counts.refused_by(feed.rejects)
     return Check(feed.feed, counts, rejected, error, text, drift)

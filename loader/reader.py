@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from loader import decoding
+from loader.cells import as_seen
 from loader.decoding import Decoded
 from loader.errors import InvalidFile
 
@@ -111,7 +112,9 @@ class Reader:
                 record = lines.next_record()
                 line = self._line + record.first
                 if line > HEADER_LINES:
-                    raise InvalidFile(f"the first {HEADER_LINES} lines have no header as the feed's format.header says")
+                    raise InvalidFile(
+                        f"the first {HEADER_LINES} lines have no header as the feed's format.header_row says"
+                    )
                 if not record.text.strip() or (line == 1 and self._says_delimiter(record.text)):
                     continue
                 if not is_header(line, record.cells):
@@ -124,10 +127,10 @@ class Reader:
                     raise InvalidFile(f"the header has {len(record.cells)} columns, more than MAX_COLUMNS={limit}")
                 self._line += lines.position
                 self._blocks.give_back(lines.rest())
-                return [" ".join(cell.split()) for cell in record.cells]
+                return [" ".join(as_seen(cell).split()) for cell in record.cells]
             self._line += lines.position
         if self.titles:
-            raise InvalidFile(f"no line is a header as the feed's format.header says; line 1: {self.titles[0]}")
+            raise InvalidFile(f"no line is a header as the feed's format.header_row says; line 1: {self.titles[0]}")
         raise InvalidFile("the file is empty: it has no header")
 
     def _says_delimiter(self, text: str) -> bool:

@@ -21,6 +21,15 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 LineType = Literal["sale", "return", "cancellation", "adjustment"]
+LINE_TYPES: tuple[LineType, ...] = get_args(LineType)
+# What sheets write for them, in any letter case.
+_LINE_TYPE_WORDS = {
+    "sales": "sale", "sold": "sale",
+    "returns": "return", "returned": "return", "refund": "return", "refunds": "return", "refunded": "return",
+    "cancellations": "cancellation", "cancelation": "cancellation", "cancel": "cancellation",
+    "cancelled": "cancellation", "canceled": "cancellation", "void": "cancellation", "voided": "cancellation",
+    "adjustments": "adjustment", "adjusted": "adjustment",
+}  # fmt: skip
 
 CENT = Decimal("0.01")
 FIRST_YEAR = 2000  # of the calendar in dbt_sales
@@ -42,6 +51,14 @@ def _iso_date(text: object) -> object:
     if isinstance(text, str) and not _DATE_PATTERN.match(text):
         raise PydanticCustomError("date_format", "Input should be a date in one of the feed's formats")
     return text
+
+
+def _line_type(text: object) -> object:
+    word = text.casefold() if isinstance(text, str) else ""
+    return _LINE_TYPE_WORDS.get(word, word or text)
+
+
+StatedLineType = Annotated[LineType, BeforeValidator(_line_type)]
 
 
 def _not_zero(number: Decimal) -> Decimal:
@@ -94,7 +111,7 @@ class SalesLine(BaseModel):
     sale_id: Identifier
     line_number: Whole | None = None
     sold_at: Annotated[AwareDatetime, BeforeValidator(_iso_date), AfterValidator(_in_calendar)]
-    line_type: LineType = "sale"
+    line_type: StatedLineType = "sale"
     product_id: Identifier
     product_name: Text | None = None
     product_category: Name | None = None
@@ -180,7 +197,7 @@ class Rule:
     excess: Callable[[Amounts], Any]
     message: Callable[[Amounts], str]
     tolerance: Decimal = Decimal(0)
-    line_types: frozenset[str] = frozenset(get_args(LineType))
+    line_types: frozenset[str] = frozenset(LINE_TYPES)
 
 
 # Totals are compared to within a cent, as sheets round at different steps, and by size, as sheets disagree on the sign
@@ -198,7 +215,7 @@ RULES = (
         ("unit_price",),
         lambda of: -of.unit_price,
         lambda _: "Only an adjustment has a negative price",
-        line_types=frozenset(get_args(LineType)) - {"adjustment"},
+        line_types=frozenset(LINE_TYPES) - {"adjustment"},
     ),
     Rule(
         "stated_total",

@@ -12,13 +12,13 @@ import json
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from hashlib import blake2b
 from io import StringIO
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,34 +27,40 @@ import pyarrow.compute as pc
 from pydantic import TypeAdapter, ValidationError
 
 from loader import sales_line
+from loader.cells import as_seen
+from loader.feeds import WORD_FIELDS, contradicts, sign_of
 from loader.header import Matched, match_header
 from loader.sales_line import (
     AMOUNT_FIELDS,
     COLUMNS,
+    LINE_TYPES,
     NUMBER,
+    NUMBER_FIELDS,
     PLAIN_NUMBER_FIELDS,
     TYPES,
     Amounts,
-    LineType,
     PlainNumber,
     SalesLine,
     cents,
 )
 
 if TYPE_CHECKING:
-    from loader.feeds import Feed
+    from loader.feeds import Feed, Rejects
     from loader.reader import Batch, Malformed
 
 # Distinct values remembered per column across batches; a column with more is mostly unique, and memory is the limit.
 REMEMBERED = 20_000
 MASK = "•••"
 _TOTAL = re.compile(
-    r"\W*((grand|sub)[\s-]?)?total(s|es)?( general)?|\W*(sum|suma|summe|gesamt|gesamtsumme|somme)", re.IGNORECASE
+    r"\W*(((grand|sub)[\s-]?)?total(s|es)?( general)?|(sum|suma|summe|gesamt|gesamtsumme|somme))[\s:=.*]*[\d\s.,]*",
+    re.IGNORECASE,
 )
+_UNDECIDED = 20  # words of a field that are reported, at most
+_WORD = 40  # characters of a word
 _DISCOUNTS = ("discount_rate", "discount_amount")
 _LARGE = 1e9
 _SLACK = 0.99  # of a rule's tolerance, from which on the model decides
-_LINE_TYPES = ("", *get_args(LineType))
+_LINE_TYPES = ("", *LINE_TYPES)
 _ADAPTERS: dict[str, TypeAdapter[list[Any]]] = {name: TypeAdapter(list[kind]) for name, kind in TYPES.items()}  # type: ignore[valid-type]
 _PLAIN_NUMBERS = TypeAdapter(list[PlainNumber])
 _DECIMALS = TypeAdapter(list[Decimal])
@@ -70,6 +76,7 @@ class Rejected:
     raw_text: str
     errors: list[dict[str, str | None]]  # field (None: the whole row), message, value (the cell as it stands)
     revenue_at_risk: Decimal | None = None  # quantity x unit price, where both can be read
+    lines: int = 1  # physical lines that it holds: as many sales may be lost in it
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ class Verdict:
 
     accepted: pa.Table  # those of COLUMNS that the feed fills, canonical text
     rejected: list[Rejected]
-    skipped: Counter[str]  # rows that are no data, by reason: blank, header, total, rule, duplicate
+    skipped: Counter[str]  # rows that are no data, by reason: blank, header, total, footer, rule, duplicate
     dates: frozenset[date]
 
 
@@ -91,10 +98,24 @@ class Counts:
     rejected: int = 0
     skipped: int = 0
     skipped_as: dict[str, int] = field(default_factory=dict)
+    swallowed: int = 0  # physical lines of rejected rows beyond the first of each
+
+    def refused_by(self, limits: "Rejects") -> str | None:
+        """Why the file is rejected as a whole, or None: a bad row counts as many times as it has lines.
+
+        Where no row is good, several that say Total are not believed: they are bad rows of a sheet of such.
+        """
+        totals = self.skipped_as.get("total", 0)
+        disbelieved = totals if totals > 1 and not self.loaded else 0
+        error = limits.exceeded(self.rejected + self.swallowed + disbelieved, self.read + self.swallowed)
+        if error and disbelieved:
+            return f"{error}; no row is good, so the {disbelieved} that say Total count as bad"
+        return error
 
     def add(self, verdict: Verdict) -> None:
         self.loaded += verdict.accepted.num_rows
         self.rejected += len(verdict.rejected)
+        self.swallowed += sum(each.lines - 1 for each in verdict.rejected)
         for reason, rows in verdict.skipped.items():
             self.skip(rows, reason)
         self.read += verdict.accepted.num_rows + len(verdict.rejected) + verdict.skipped.total()
@@ -111,6 +132,7 @@ class _Decision(NamedTuple):
     cell: str | None  # what the feed makes of the text: the line_type rules look at it
     canonical: str | None
     good: bool
+    sign: str | None  # of a currency
 
 
 class _FieldDecider:
@@ -146,7 +168,11 @@ class _FieldDecider:
             canonical = pa.array([each.canonical if each else text for text, each in pairs], pa.string())
             bad = np.array([each is not None and not each.good for each in found], dtype=bool)
             cells = [each.cell if each else text for text, each in pairs] if self._patterns else []
-            return _Decided(canonical, indices, None, bad, self._matches(cells))
+            signs = {each.sign for each in found if each and each.sign}
+            by_sign = {
+                sign: np.array([bool(each and each.sign == sign) for each in found], dtype=bool) for sign in signs
+            }
+            return _Decided(canonical, indices, None, bad, self._matches(cells), by_sign)
         return _Decided(encoded.dictionary, indices, column, np.zeros(len(texts), dtype=bool), self._matches(texts))
 
     def _matches(self, cells: list[str | None]) -> list[Mask]:
@@ -175,7 +201,8 @@ class _FieldDecider:
                 self._remember([text])
             else:
                 good = canonical is not None or (cell is None and not self._required)
-                self._others[text] = _Decision(cell, canonical, good)
+                sign = sign_of(text) if self._name in NUMBER_FIELDS else None
+                self._others[text] = _Decision(cell, canonical, good, sign)
 
     def _remember(self, texts: list[str]) -> None:
         if self._repeats:
@@ -209,6 +236,7 @@ class _Decided:
     column: pa.Array | None  # the rows' texts, where all are canonical as they stand
     bad: Mask  # per distinct text
     rules: list[Mask]  # per test of the feed that looks at this field: does the distinct text match
+    signs: dict[str, Mask] = field(default_factory=dict)  # sign of a currency → which distinct texts have it
 
     def rows(self, flags: Mask) -> Mask:
         """Flags of distinct texts → flags of rows."""
@@ -232,26 +260,30 @@ class _Decided:
 class Validator:
     """Decides the batches of one file by one feed."""
 
-    def __init__(self, feed: "Feed", header: list[str]) -> None:
+    def __init__(self, feed: "Feed", header: list[str], titles: Sequence[str] = ()) -> None:
         """Match the file's header with the feed's columns.
 
         Raises InvalidFile when a mapped column is missing or ambiguous, naming the likely renamed header.
         """
         self._feed = feed
         self._header = header
-        self._matched: Matched = match_header(feed, header)
+        self._matched: Matched = match_header(feed, header, titles)
         self.drift = self._matched.drift
         self._deciders = {name: _FieldDecider(feed, name) for name in feed.columns}
         self._masked = _masked_positions(feed, self._matched, header)
         self._unquoted = {name for name, origin in self._matched.sources.items() if self._masked & {*origin}}
+        # Columns that make a row a sale of something: what has none of them is no row of data that went wrong.
+        self._identifying = {at for name in ("sale_id", "product_id") for at in self._matched.sources.get(name, ())}
         self._last_order: list[str] = []  # texts of the last data row, for fill_down
+        self._torn = False  # a malformed row stands behind it: whose order goes on, nobody can tell
         self._seen = _Seen() if feed.duplicates != "keep" else None
 
     def validate(self, batch: "Batch") -> Verdict:
         """The verdict on every row of the batch, and the accepted rows as canonical text."""
-        if self._feed.fill_down:
-            batch = self._filled_down(batch)
         rows = len(batch)
+        no_data: dict[int, str] = {}
+        if self._feed.fill_down:
+            batch, no_data = self._filled_down(batch)
         texts = {name: self._texts(name, batch) for name in self._feed.columns}
         fields = {
             name: self._deciders[name].decide(column)
@@ -262,18 +294,21 @@ class Validator:
         by_test = self._tests(fields, rows)
         line_types = self._line_types(by_test, rows)
         skip = np.logical_or.reduce(by_test[len(self._feed.line_type) :], axis=0, initial=False) & np.ones(rows, bool)
-        suspect = self._may_break_a_rule(fields, line_types)
+        self._report_undecided(fields, line_types)
+        suspect = self._may_break_a_rule(fields, line_types) | self._contradict_the_currency(fields, rows)
         for name, decided in fields.items():
             bad = decided.rows(decided.bad)
             suspect |= bad & (line_types == 0) if name == "line_type" else bad
-        skipped = Counter(blank=batch.blank, rule=int(skip.sum()))
+        skip[list(no_data)] = False
+        skipped = Counter(no_data.values()) + Counter(blank=batch.blank, rule=int(skip.sum()))
         rejected = []
         for each in batch.malformed:
-            if _is_total(_cells(each.raw_text, self._feed.format.delimiter)):
-                skipped["total"] += 1
+            if reason := self._no_data_though_ragged(_cells(each.raw_text, self._feed.format.delimiter)):
+                skipped[reason] += 1
             else:
                 rejected.append(self._malformed(each))
         accepted = ~skip
+        accepted[list(no_data)] = False
         suspects = np.flatnonzero(suspect & accepted)
         nothing = _without_text(batch, suspects)
         skipped["blank"] += int(nothing.sum())
@@ -356,46 +391,114 @@ class Validator:
             validate_row(self._feed, texts)
         except ValidationError as error:
             cells = [column[index].as_py() for column in batch.columns]
-            return _no_data(cells, self._header) or self._rejected(batch, index, cells, _errors(error, texts), texts)
+            errors = _errors(self._feed, error, texts)
+            return self._no_data(cells) or self._rejected(batch, index, cells, errors, texts)
         return None
+
+    def _no_data(self, cells: list[str]) -> str | None:
+        """Why a row that the contract refuses is not even meant as data; None where it is."""
+        if not any(map(str.strip, cells)):
+            return "blank"
+        if [" ".join(as_seen(cell).split()) for cell in cells] == self._header:
+            return "header"
+        label = next(at for at, cell in enumerate(cells) if cell.strip())
+        nulls = self._feed.format.nulls
+        identified = any(as_seen(cells[at]) not in nulls for at in self._identifying - {label})
+        return None if identified else self._label(cells[label])
+
+    def _no_data_though_ragged(self, cells: list[str]) -> str | None:
+        """The same of a row whose cells nobody can tell apart: what has no more text than a label is no sale."""
+        filled = [cell for cell in map(as_seen, cells) if cell]
+        if not filled or any(re.search(r"[^\W\d_]", cell) for cell in filled[1:]):
+            return None
+        return self._label(filled[0])
+
+    def _label(self, text: str) -> str | None:
+        """Whether the first text of a row says no more than "Total", or what the feed's footers say."""
+        seen = as_seen(text)
+        if any(self._feed.matches(footer, seen) for footer in self._feed.footers):
+            return "footer"
+        return "total" if _TOTAL.fullmatch(seen.rstrip(" :.*=")) else None
+
+    def _report_undecided(self, fields: dict[str, _Decided], line_types: npt.NDArray[np.int8]) -> None:
+        """Words of a column that decides the line type which no rule knows, of lines that are sales for lack of one."""
+        for name in WORD_FIELDS & {name for rule in self._feed.line_type for name in rule.when}:
+            decided = fields[name]
+            if name in self._feed.mask or not (line_types == 0).any():
+                continue
+            known = np.logical_or.reduce(decided.rules)
+            unknown = decided.rows(~known) & (line_types == 0)
+            words = self.drift.undecided.setdefault(name, {}) if unknown.any() else {}
+            for place, rows in Counter(decided.indices[unknown].tolist()).items():
+                word = (decided.distinct[place].as_py() or "")[:_WORD]
+                if word and (word in words or len(words) < _UNDECIDED):
+                    words[word] = words.get(word, 0) + rows
+
+    def _contradict_the_currency(self, fields: dict[str, _Decided], rows: int) -> Mask:
+        """Rows with an amount whose sign is not that of their currency."""
+        found = np.zeros(rows, dtype=bool)
+        if "currency" not in fields:
+            return found
+        for decided in fields.values():
+            for sign, texts in decided.signs.items():
+                others = [contradicts(sign, currency) for currency in fields["currency"].distinct.to_pylist()]
+                found |= decided.rows(texts) & fields["currency"].rows(np.array(others, dtype=bool))
+        return found
 
     def _rejected(
         self, batch: "Batch", index: int, cells: list[str], errors: list[dict[str, str | None]], texts: dict[str, str]
     ) -> Rejected:
         line = int(batch.source_lines[index])
         raw_text = batch.text_at(line)
+        lines = raw_text.count("\n") + 1
         if self._masked:
             kept = [MASK if position in self._masked and cell else cell for position, cell in enumerate(cells)]
             raw_text = _record(kept, self._feed.format.delimiter)
             errors = [_masked(each) if each["field"] in self._unquoted else each for each in errors]
-        return Rejected(int(batch.row_numbers[index]), line, raw_text, errors, _revenue(self._feed, texts))
+        place = int(batch.row_numbers[index]), line
+        return Rejected(*place, raw_text, errors, _revenue(self._feed, texts), lines)
 
     def _malformed(self, each: "Malformed") -> Rejected:
         # Which of its cells is which nobody can tell, so none of them is kept where some must not be seen.
         raw_text = MASK if self._masked else each.raw_text
-        return Rejected(each.row_number, each.source_line, raw_text, [_error(None, each.message, None)])
+        errors = [_error(None, each.message, None)]
+        return Rejected(each.row_number, each.source_line, raw_text, errors, lines=each.lines)
 
-    def _filled_down(self, batch: "Batch") -> "Batch":
-        """Blank cells of the feed's fill_down fields take that of the row above, if it is of the same order."""
+    def _filled_down(self, batch: "Batch") -> tuple["Batch", dict[int, str]]:
+        """Blank cells of the feed's fill_down fields take that of the row above, if it is of the same order.
+
+        Rows that say Total, which would be filled up to a sale, are left as they are and given with the reason.
+        """
         (order,) = self._matched.sources["sale_id"]
         filled = {position: name for name in self._feed.fill_down for position in self._matched.sources.get(name, ())}
         columns = [column.to_pylist() for column in batch.columns]
         nulls = self._feed.format.nulls
-        for index in range(len(batch)):
+        torn = [each.row_number for each in batch.malformed]
+        no_data: dict[int, str] = {}
+        for index, row_number in enumerate(batch.row_numbers.tolist()):
+            while torn and torn[0] < row_number:
+                self._torn = bool(torn.pop(0))
             row = [column[index] for column in columns]
             if not any(map(str.strip, row)):
                 continue
+            goes_on = as_seen(row[order]) in nulls
+            if goes_on and (reason := self._no_data(row)):
+                no_data[index] = reason
+                continue
             above = self._last_order
-            if above and order in filled and row[order].strip() in nulls:
+            if goes_on and above and order in filled and not self._torn:
                 row[order] = above[order]
-            if above and row[order].strip() == above[order].strip():
+            if above and as_seen(row[order]) == as_seen(above[order]):
                 for position in filled:
-                    if row[position].strip() in nulls:
+                    if as_seen(row[position]) in nulls:
                         row[position] = above[position]
             for position in filled:
                 columns[position][index] = row[position]
-            self._last_order = row
-        return replace(batch, columns=[pa.array(column, pa.string()) for column in columns])
+            if as_seen(row[order]) not in nulls:
+                self._torn = False
+                self._last_order = row
+        self._torn = self._torn or bool(torn)
+        return replace(batch, columns=[pa.array(column, pa.string()) for column in columns]), no_data
 
     def _repeated(
         self, batch: "Batch", texts: dict[str, pa.Array | None], fields: dict[str, _Decided], accepted: Mask
@@ -484,12 +587,15 @@ def validate_row(feed: "Feed", texts: dict[str, str]) -> SalesLine:
     `texts` are the cells as they stand, by canonical field. Raises pydantic's ValidationError.
     """
     cells = {name: feed.cell(name, text) for name, text in texts.items()}
+    for name in NUMBER_FIELDS & texts.keys():
+        if contradicts(texts[name], cells.get("currency")):
+            cells[name] = texts[name]  # with its sign it is no number
     if line_type := feed.line_type_of(cells):
         cells["line_type"] = line_type
     return SalesLine.model_validate({name: cell for name, cell in cells.items() if cell is not None})
 
 
-def _errors(error: ValidationError, texts: dict[str, str]) -> list[dict[str, str | None]]:
+def _errors(feed: "Feed", error: ValidationError, texts: dict[str, str]) -> list[dict[str, str | None]]:
     found = []
     for each in error.errors(include_url=False):
         if each["type"] == "rules":
@@ -497,8 +603,18 @@ def _errors(error: ValidationError, texts: dict[str, str]) -> list[dict[str, str
         else:
             name = str(each["loc"][0])
             message = "Required, but the cell is empty" if each["type"] == "missing" else each["msg"]
+            if each["type"] in ("number_format", "date_format") and name in texts:
+                message += f": {way_of_writing(feed, name, texts)}"
             found.append(_error(name, message, texts.get(name)))
     return found
+
+
+def way_of_writing(feed: "Feed", name: str, texts: dict[str, str]) -> str:
+    """What would be read where a number or a date is not; `texts` as of `validate_row`."""
+    currency = feed.cell("currency", texts["currency"]) if "currency" in texts else None
+    if name in NUMBER_FIELDS and contradicts(texts[name], currency):
+        return f"the sign {sign_of(texts[name])} is not one of {currency}, the currency of the row"
+    return feed.way_of_writing(name, texts[name])
 
 
 def _error(field: str | None, message: str, value: str | None) -> dict[str, str | None]:
@@ -509,15 +625,6 @@ def _masked(error: dict[str, str | None]) -> dict[str, str | None]:
     return error | {"value": MASK if error["value"] else error["value"]}
 
 
-def _no_data(cells: list[str], header: list[str]) -> str | None:
-    """Why a row that the contract refuses is not even meant as data; None where it is."""
-    if not any(map(str.strip, cells)):
-        return "blank"
-    if [" ".join(cell.split()) for cell in cells] == header:
-        return "header"
-    return "total" if _is_total(cells) else None
-
-
 def _without_text(batch: "Batch", rows: npt.NDArray[np.int64]) -> Mask:
     """Of each of these rows: are all of its cells empty? A sheet may end in a million such, too many for the model."""
     nothing = np.ones(len(rows), dtype=bool)
@@ -526,12 +633,6 @@ def _without_text(batch: "Batch", rows: npt.NDArray[np.int64]) -> Mask:
             break
         nothing &= np.asarray(pc.equal(column.take(pa.array(rows)), ""))
     return nothing
-
-
-def _is_total(cells: list[str]) -> bool:
-    """Whether the first cell with a text says no more than "Total"."""
-    first = next(filter(None, map(str.strip, cells)), "")
-    return bool(_TOTAL.fullmatch(first.rstrip(" :.*=")))
 
 
 def _cells(raw_text: str, delimiter: str) -> list[str]:

@@ -175,7 +175,18 @@ def test_fifteen_per_cent_is_a_share_of_0_15(text: str, share: str) -> None:
 
 def test_a_percent_sign_is_a_suffix_that_the_feed_names() -> None:
     discounted = feed({"discount_rate": {"header": "Discount", "percent": True, "strip_suffix": "%"}})
-    assert [discounted.cell("discount_rate", text) for text in ("15%", "15 %", "15")] == ["0.15"] * 3
+    assert [discounted.cell("discount_rate", text) for text in ("15%", "15 %", "0")] == ["0.15", "0.15", "0.00"]
+
+
+@pytest.mark.parametrize(
+    "column", [{"strip_suffix": "%"}, {"strip_suffix": " %"}, {"pattern": r"^([\d.]+) ?%$"}], ids=str
+)
+@pytest.mark.parametrize("text", ["15", "0.15", "0.1"])
+def test_a_percentage_without_its_sign_where_others_have_it_is_refused(column: dict[str, str], text: str) -> None:
+    discounted = feed({"discount_rate": {"header": "Discount", "percent": True} | column})
+    with pytest.raises(ValidationError, match="Input should be a number"):
+        NUMBER.validate_python(discounted.cell("discount_rate", text))
+    assert "0.1 may be 0.1% or 10%" in discounted.way_of_writing("discount_rate", text)
 
 
 @pytest.mark.parametrize(

@@ -301,7 +301,7 @@ def test_titles_above_the_header_are_kept_and_are_no_rows() -> None:
 
 @pytest.mark.parametrize("rows", [3, 200])
 def test_a_header_that_is_nowhere_is_looked_for_in_few_lines(rows: int) -> None:
-    with pytest.raises(InvalidFile, match=r"header as the feed's format.header says"):
+    with pytest.raises(InvalidFile, match=r"header as the feed's format.header_row says"):
         Reader(decode(io.BytesIO(b"1,2\n" * rows), "utf-8", Limits()), ",", lambda *_: False)
 
 

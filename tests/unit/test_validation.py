@@ -21,7 +21,7 @@ from loader.feeds import Feed
 from loader.reader import Reader
 from loader.sales_line import COLUMNS, FIELDS, Amounts, Number, Rule
 from loader.settings import Limits
-from loader.validation import Counts, Rejected, Validator, validate_row
+from loader.validation import Counts, Rejected, Validator, validate_row, way_of_writing
 
 NUMBER: TypeAdapter[Decimal] = TypeAdapter(Number)
 COLUMN_OF = {"sale_id": "Sale", "sold_at": "Sold", "product_id": "Product", "quantity": "Qty", "unit_price": "Price"}
@@ -97,13 +97,19 @@ def row_by_row(sheet: Sheet) -> Decided:
         if (not any(trimmed) and (len(cells) == len(sheet.header) or not text.strip())) or trimmed == sheet.header:
             skipped += 1
             continue
-        total = next(filter(None, trimmed), "").casefold() in {"total", "grand total:", "summe"}
+        label = next(filter(None, trimmed), "")
+        total = label.casefold() in {"total", "grand total:", "summe"}
+        if len(cells) == len(sheet.header):
+            ids = {sheet.feed.columns[field].header for field in ("sale_id", "product_id")}
+            identified = {sheet.header.index(str(header)) for header in ids} - {trimmed.index(label) if label else -1}
+            total = total and not any(trimmed[at] for at in identified)
         if len(cells) != len(sheet.header):
             message = f"The row has {len(cells)} cells where the header has {len(sheet.header)}"
             if total:
                 skipped += 1
                 continue
-            rejected.append(Rejected(number, place, text, [{"field": None, "message": message, "value": None}]))
+            errors = [{"field": None, "message": message, "value": None}]
+            rejected.append(Rejected(number, place, text, errors, lines=text.count("\n") + 1))
             continue
         texts = sheet.texts(cells)
         canonical_cells = {field: sheet.feed.cell(field, text) or "" for field, text in texts.items()}
@@ -118,7 +124,9 @@ def row_by_row(sheet: Sheet) -> Decided:
             if total:
                 skipped += 1
             else:
-                rejected.append(Rejected(number, place, text, reasons(error, texts), at_risk(sheet.feed, texts)))
+                errors = reasons(sheet.feed, error, texts)
+                lines = text.count("\n") + 1
+                rejected.append(Rejected(number, place, text, errors, at_risk(sheet.feed, texts), lines))
             continue
         day = sale_line.sold_at.astimezone(ZoneInfo(sheet.feed.format.timezone)).date()
         values = {field: canonical(getattr(sale_line, field)) for field in FIELDS}
@@ -128,13 +136,16 @@ def row_by_row(sheet: Sheet) -> Decided:
     return Decided(accepted, rejected, skipped, frozenset(dates))
 
 
-def reasons(error: ValidationError, texts: dict[str, str]) -> list[dict[str, str | None]]:
+def reasons(feed: Feed, error: ValidationError, texts: dict[str, str]) -> list[dict[str, str | None]]:
     said: list[tuple[str, str]] = []
     for each in error.errors():
         if each["type"] == "rules":
             said += each["ctx"]["broken"]
         elif each["type"] == "missing":
             said.append((str(each["loc"][0]), "Required, but the cell is empty"))
+        elif each["type"] in ("number_format", "date_format"):
+            field = str(each["loc"][0])
+            said.append((field, f"{each['msg']}: {way_of_writing(feed, field, texts)}"))
         else:
             said.append((str(each["loc"][0]), each["msg"]))
     return [{"field": field, "message": message, "value": texts.get(field)} for field, message in said]
@@ -187,6 +198,7 @@ FORMS: list[dict[str, Any]] = [
         "nulls": ["", "N/A"],
     },
     {"dates": ["%Y-%m-%d %H:%M:%S", "%d/%m/%Y"], "timezone": "Europe/London"},
+    {"dates": ["%d%m%Y", "%A %d.%m.%Y %I:%M %p", "%Y-%m-%d %H:%M UTC"], "trailing_minus": True},
 ]
 TEXTS = st.sampled_from(["A1", "C7", "ADJ", " padded ", 'é\n"売"', "Return"])
 DAYS = st.dates(date(2024, 1, 1), date(2026, 12, 31))
@@ -236,7 +248,22 @@ ODD_NUMBERS = [
     "1" * 21,
 ]
 ODD_TIMES = ["2024-02-30", "20260304", "1704412800", "0001-01-01 00:00:00+0500", "2026-03-29 01:30:00"]
-ODD = st.sampled_from(["", " ", "N/A", "eur", "refund", "x" * 10_001, *ODD_NUMBERS, *ODD_TIMES])
+ODD_TEXTS = [
+    "A1\u200b",
+    "\ufeffA1",
+    "A\u00a01",
+    "e\u0301",
+    '="0042"',
+    "'0042",
+    ' "A1"',
+    "4.05E+12",
+    "Canceled",
+    "RETURN ",
+]
+ODD_AMOUNTS = ["$1", "€ 2", "-£3", "¥4", "R$5", ".5", "\u22125", "1%", "'7"]
+ODD = st.sampled_from(
+    ["", " ", "N/A", "eur", "refund", "x" * 10_001, *ODD_NUMBERS, *ODD_TIMES, *ODD_TEXTS, *ODD_AMOUNTS]
+)
 RULES: list[dict[str, Any]] = [
     {"when": {"sale_id": "^C", "quantity": "^-"}, "is": "return"},
     {"when": {"sale_id": "^C"}, "is": "cancellation"},
