@@ -152,6 +152,9 @@ def _badge(state: State) -> tuple[str, str]:
     if state.files_waiting:
         waiting = "file" if state.files_waiting == 1 else "files"
         return f":blue[{state.files_waiting} {waiting} on the way]", ":material/sync:"
+    if state.files_warned:
+        sheets = "1 sheet" if state.files_warned == 1 else f"{state.files_warned} sheets"
+        return f":orange[{sheets} to look at]", ":material/warning:"
     if state.mart_version == 0:
         return ":gray[Waiting for the first file]", ":material/hourglass_empty:"
     # A time of day: nothing redraws the bar while nothing happens, and "just now" would soon be wrong.
@@ -169,6 +172,8 @@ def _journey(state: State, drawn_at: datetime) -> None:
         f"modelled and published as version {state.mart_version}": state.published_at if state.mart_version else None,
         "on this screen": drawn_at,
     }
+    if state.files_warned:
+        st.page_link("views/pipeline.py", label="Sheets to look at", icon=":material/warning:")
     for step, moment in steps.items():
         when = "not yet" if moment is None else f"{moment.astimezone(_zone()):%d %b %H:%M:%S}"
         st.markdown(f"**{when}** {step}")

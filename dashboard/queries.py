@@ -80,6 +80,7 @@ class Freshness:
     last_loaded_at: datetime | None
     last_modelled_at: datetime | None
     files_waiting: int
+    files_warned: int
     dates_waiting: int
     last_run_status: str | None
     last_run_error: str | None

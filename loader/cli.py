@@ -163,7 +163,7 @@ def load(
         outcome = pipeline.load_file(arrival, REJECTED)
     counts = vars(outcome.counts) if outcome.counts else {}
     row = {"file_id": outcome.file_id, "status": outcome.status, **counts, "error": outcome.error}
-    _show([row], as_json, hide=("skipped_as",))
+    _show([row | {"warning": outcome.warning}], as_json, hide=("skipped_as", "swallowed"))
     if outcome.status in ("rejected", "ignored", "skipped", "withdrawn"):
         raise SystemExit(1)
 
@@ -226,6 +226,8 @@ def _reading(verdict: Check) -> dict[str, str | None]:
         "encoding": f"{text.encoding}{guessed}" if text else None,
         "kept_in_extra": ", ".join(map(repr, drift.unknown)) if drift else None,
         "missing": ", ".join(f"{header!r} for {name}" for name, header in drift.missing.items()) if drift else None,
+        "above_the_header": " / ".join(drift.titles) if drift else None,
+        "not_decided": drift.undecided_words() if drift else None,
         "likely_renamed": ", ".join(f"{was!r} to {now!r}" for was, now in drift.renamed.items()) if drift else None,
     }
 
@@ -302,7 +304,7 @@ def files(
         _show(rows, as_json)
         return
     for row in rows:
-        row["key"] = "\n".join(filter(None, [row["key"], row["error"]]))
+        row["key"] = "\n".join(filter(None, [row["key"], row["error"], row["warning"]]))
         if row["source_gone_at"]:
             row["status"] += "\nobject gone"
         for count in ("rows_rejected", "rows_skipped"):
@@ -469,7 +471,7 @@ def migrate() -> None:
 
 
 _SHOWN = 20
-_LONG = ("key", "error", "errors", "raw_text", "message", "value", "problems")
+_LONG = ("key", "error", "warning", "errors", "raw_text", "message", "value", "problems")
 
 
 def _start() -> Settings:

@@ -113,10 +113,9 @@ class Worker:
 
 def log_outcome(outcome: Outcome, dialect: str | None) -> None:
     details: dict[str, object] = dict(vars(outcome.counts)) if outcome.counts else {}
-    if outcome.error:
-        details["error"] = outcome.error
+    details |= {name: said for name in ("error", "warning") if (said := getattr(outcome, name))}
     event = "file_duplicate" if outcome.duplicate else f"file_{outcome.status}"
-    report = log.warning if outcome.error else log.info
+    report = log.warning if outcome.error or outcome.warning else log.info
     report(event, file_id=outcome.file_id, key=outcome.key, dialect=dialect, **details)
 
 

@@ -221,6 +221,9 @@ class Feed(_Contract):
     fill_down: tuple[FieldName, ...] = ()  # blank cells take that of the row above, if it is of the same sale_id
     rejects: Rejects = Rejects()
     reupload: Literal["supersede", "ignore", "append"] = "supersede"
+    shrink: Literal["warn", "reject"] = (
+        "warn"  # a file without a good row, or that leaves a day which counted without any
+    )
     duplicates: Literal["keep", "exact", "key"] = "keep"
     unique_key: tuple[FieldName, ...] = ()
     mask: frozenset[str] = frozenset()  # canonical fields, or headers, not to be seen in rejected rows
@@ -315,7 +318,7 @@ class Feed(_Contract):
     def way_of_writing(self, field: str, text: str) -> str:
         """What a cell of this field, a number or a date, should look like where this one cannot be read."""
         if field in DATE_FIELDS | TIME_FIELDS:
-            return f"the feed has {' and '.join(self.format.dates)}"
+            return " or ".join(self.format.dates)
         if re.search(r"\d\s*-\s*$", text) and not self.format.trailing_minus:
             return "a minus behind a number is read where the feed says format.trailing_minus: true"
         if self.columns[field].has_percent_sign and "%" not in text:

@@ -24,6 +24,14 @@ class Drift:
         default_factory=dict
     )  # field → word that no line_type rule knows → rows
 
+    def undecided_words(self) -> str | None:
+        """A sentence on the words that no line_type rule knows; None where there are none."""
+        said = [
+            f"{field} says {', '.join(f'{word!r} ({rows} rows)' for word, rows in list(words.items())[:3])}"
+            for field, words in self.undecided.items()
+        ]
+        return f"{'; '.join(said)}: no line_type rule knows that, so they count as sales" if said else None
+
 
 @dataclass(frozen=True)
 class Matched:

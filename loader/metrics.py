@@ -58,6 +58,9 @@ DURATION = Histogram(
     registry=REGISTRY,
     buckets=_LOAD_SECONDS,
 )
+WARNED = Counter(
+    "loader_files_warned", "Files that were loaded, and that a person should look at.", ["feed"], registry=REGISTRY
+)
 RETRIES = Counter("loader_retries", "Attempts that were repeated after a pause.", registry=REGISTRY)
 DEAD_LETTERS = Counter(
     "loader_messages_dead_lettered", "Messages put on the dead-letter topic.", ["reason"], registry=REGISTRY
@@ -247,6 +250,8 @@ def measured(load: Callable[[FileArrived], Outcome]) -> Callable[[FileArrived], 
         outcome = load(arrival)
         feed = outcome.feed or ""
         FILES.labels(feed, "duplicate" if outcome.duplicate else outcome.status).inc()
+        if outcome.warning:
+            WARNED.labels(feed).inc()
         if outcome.counts:
             for name in ("loaded", "rejected", "skipped"):
                 ROWS.labels(feed, name).inc(getattr(outcome.counts, name))
@@ -260,6 +265,7 @@ def measured(load: Callable[[FileArrived], Outcome]) -> Callable[[FileArrived], 
 def expect(feeds: Iterable[str]) -> None:
     """Tell of these feeds from the start: a count that first appears as 1 has no increase that an alert could see."""
     for feed in feeds:
+        WARNED.labels(feed)
         for outcome in ("loaded", "rejected", "unchanged"):
             FILES.labels(feed, outcome)
         for outcome in ("loaded", "rejected", "skipped"):

@@ -38,6 +38,7 @@ class Outcome:
     duplicate: bool = False
     feed: str | None = None  # None: it did not come to look for one
     size: int = 0  # bytes as stored of what was read
+    warning: str | None = None  # what a person should look at though the file counts
 
 
 # States of a version that was dealt with, in which it is loaded again: by events (none), by `loader load`, `retry`,
@@ -101,7 +102,7 @@ class Pipeline:
                 session.commit()
             failpoints.reach("claimed")
             try:
-                with session.load(version, entry.file_id, feed.reupload) as load:
+                with session.load(version, entry.file_id, feed) as load:
                     outcome = self._load(load, version, feed, entry.file_id)
             except InvalidFile as refused:
                 session.rollback()
@@ -164,11 +165,12 @@ class Pipeline:
         if self.store.current(version.bucket, version.key) != version:
             raise ObjectGone(f"s3://{version.bucket}/{version.key} was replaced while it was read")
         status = load.finish_rejected(error, sha256) if error else load.finish_loaded(sha256)
-        return Outcome(status, version.key, file_id, load.counts, error, feed=feed.feed, size=version.size)
+        done = Outcome(status, version.key, file_id, load.counts, load.error, feed=feed.feed, size=version.size)
+        return replace(done, warning=load.warning)
 
     def _refuse(self, session: Session, version: ObjectVersion, file_id: int, feed: Feed, error: str) -> Outcome:
         """Without a report: the transaction that had it was undone."""
-        with session.load(version, file_id, feed.reupload) as load:
+        with session.load(version, file_id, feed) as load:
             status = load.finish_rejected(error, None)
             return Outcome(status, version.key, file_id, load.counts, error, feed=feed.feed, size=version.size)
 

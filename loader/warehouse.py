@@ -29,6 +29,7 @@ from sqlalchemy.engine import URL, Connection, make_url
 
 from loader.decoding import Decoded
 from loader.errors import InvalidFile, SettingsError, TransientError, Unpublishable
+from loader.feeds import Feed
 from loader.header import Drift
 from loader.object_store import ObjectVersion
 from loader.validation import Counts, Rejected, Verdict
@@ -225,26 +226,28 @@ class Session:
         self.execute("notify_version", mart_version=version)
         return version
 
-    def load(self, version: ObjectVersion, file_id: int, reupload: str) -> "Load":
+    def load(self, version: ObjectVersion, file_id: int, feed: Feed) -> "Load":
         """Begin the transaction of this file; nothing of it is seen by anybody before `commit`."""
-        return Load(self, self._connection, version, file_id, reupload)
+        return Load(self, self._connection, version, file_id, feed)
 
 
 class Load:
     """The transaction of one file: lines and rejected rows, then either `finish_*`, then the session's `commit`."""
 
     def __init__(
-        self, session: Session, connection: Connection, version: ObjectVersion, file_id: int, reupload: str
+        self, session: Session, connection: Connection, version: ObjectVersion, file_id: int, feed: Feed
     ) -> None:
         self._session = session
         self._version = version
         self._file_id = file_id
-        self._reupload = reupload
+        self._feed = feed
         self._driver: DriverConnection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
         self._dates: set[date] = set()
         self._spool = tempfile.SpooledTemporaryFile(_SPOOL_BYTES, "w+", encoding="utf-8", newline="")  # noqa: SIM115
         self.counts = Counts()
         self.drift: Drift | None = None
+        self.error: str | None = None  # why the file is rejected
+        self.warning: str | None = None  # what is odd about it though it counts
         self._described: dict[str, Any] = {}
         session.execute("clear_rejected_rows", file_id=file_id)
         session.execute("remove_lines", removed_file_id=file_id, file_id=file_id)
@@ -283,7 +286,8 @@ class Load:
     def finish_loaded(self, sha256: str | None) -> str:
         """Make this the version that counts, or record that it is the same as one that does. Returns the status.
 
-        By a feed with `reupload: append` it counts beside the earlier ones.
+        By a feed with `reupload: append` it counts beside the earlier ones. By one with `shrink: reject` it is rejected
+        where it would leave nothing; otherwise that is its `warning`.
         """
         where = {"bucket": self._version.bucket, "key": self._version.key, "file_id": self._file_id}
         earlier = self._session.execute("current_versions", **where).all()
@@ -292,17 +296,31 @@ class Load:
             self.counts = Counts()
             self._finish("unchanged", sha256, None)
             return "unchanged"
-        for each in earlier if self._reupload != "append" else ():
+        for each in earlier if self._feed.reupload != "append" else ():
             self._session.execute("remove_lines", removed_file_id=each.file_id, file_id=self._file_id)
-        self._session.execute("supersede", **where, reupload=self._reupload)
+        self._session.execute("supersede", **where, reupload=self._feed.reupload)
         self._session.execute("enqueue_dates", dates=sorted(self._dates), file_id=self._file_id)
+        shrunk = self._shrunk()
+        if shrunk and self._feed.shrink == "reject":
+            return self.finish_rejected(f"{shrunk} (shrink: reject)", sha256)
+        undecided = self.drift.undecided_words() if self.drift else None
+        self.warning = "; ".join(filter(None, (shrunk, undecided))) or None
         self._copy_rejected()
         self._finish("loaded", sha256, None)
         self._session.execute("notify_queue")
         return "loaded"
 
+    def _shrunk(self) -> str | None:
+        """What the file leaves less of than there was, or than a sheet has."""
+        emptied = self._session.execute("emptied_dates", file_id=self._file_id).scalars().all()
+        if emptied:
+            listed = ", ".join(map(str, emptied[:3])) + ", …" * (len(emptied) > 3)
+            return f"no sale is left of {listed}, which had some by the version before"
+        return None if self.counts.loaded else f"none of its {self.counts.read} rows was loaded"
+
     def finish_rejected(self, error: str, sha256: str | None) -> str:
         """Undo the lines, keep the report. Rows that had no fault count as skipped. Returns the status."""
+        self.error = error
         self._savepoint.rollback()
         self.counts.skip(self.counts.loaded, "file rejected")
         self.counts.loaded = 0
@@ -331,7 +349,8 @@ class Load:
             rows_rejected=self.counts.rejected,
             rows_skipped=self.counts.skipped,
             skipped=json.dumps(self.counts.skipped_as),
-            reupload=self._reupload,
+            reupload=self._feed.reupload,
+            warning=self.warning,
         )
 
 

@@ -27,6 +27,11 @@ def page() -> None:
     _cards(state, zone)
     if state.last_run_status == "failed" and state.last_run_error:
         st.code(state.last_run_error, language=None, wrap_lines=True)
+    if state.files_warned:
+        st.warning(
+            "A sheet of the last seven days counts, and something about it is odd: the column *To look at* says what.",
+            icon=":material/warning:",
+        )
     with st.container(border=True):
         _files(state, zone)
     with st.container(border=True):
@@ -101,7 +106,7 @@ def _files(state: Freshness, zone: str) -> None:
         key="files",
         column_order=(
             "key", "status", "event_at", "loaded_at", "modelled_at", "arrival_to_mart_seconds", "rows_read",
-            "rows_loaded", "rows_rejected", "rows_skipped", "error", "feed", "events",
+            "rows_loaded", "rows_rejected", "rows_skipped", "error", "warning", "feed", "events",
         ),
         column_config={
             "key": st.column_config.TextColumn("File", pinned=True, width="medium"),
@@ -115,6 +120,7 @@ def _files(state: Freshness, zone: str) -> None:
             "rows_rejected": st.column_config.NumberColumn("Rejected", format="localized"),
             "rows_skipped": st.column_config.NumberColumn("Skipped", format="localized"),
             "error": st.column_config.TextColumn("What went wrong", width="large"),
+            "warning": st.column_config.TextColumn("To look at", width="large"),
             "feed": "Feed",
             "events": st.column_config.NumberColumn("Messages", help="More than one: a duplicate or a replay."),
         },

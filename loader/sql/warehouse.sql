@@ -95,13 +95,19 @@ insert into raw.rebuild_queue (sale_date, file_id)
 select unnest(cast(:dates as date[])), :file_id
 on conflict (sale_date, file_id) where run_id is null do nothing;
 
+-- name: emptied_dates
+-- Dates of this file and of the version before it that have no line left, of any file.
+select sale_date from raw.rebuild_queue as queue
+where file_id = :file_id and not exists (select from raw.sales_lines as line where line.sale_date = queue.sale_date)
+order by sale_date;
+
 -- name: finish
 -- A file that changes no date has nothing to wait for.
 update raw.files
 set
     status = :status, error = :error, sha256 = :sha256,
     rows_read = :rows_read, rows_loaded = :rows_loaded, rows_rejected = :rows_rejected, rows_skipped = :rows_skipped,
-    skipped = cast(:skipped as jsonb), reupload = :reupload,
+    skipped = cast(:skipped as jsonb), reupload = :reupload, warning = :warning,
     loaded_at = case when :status = 'loaded' then clock_timestamp() end,
     modelled_at = case
         when :status = 'loaded'
@@ -152,7 +158,7 @@ select pg_notify('rebuild_queue', '');
 
 -- name: files
 select
-    file_id, key, feed, status, attempts, events, rows_read, rows_loaded, rows_rejected, rows_skipped, error, dialect,
+    file_id, key, feed, status, attempts, events, rows_read, rows_loaded, rows_rejected, rows_skipped, error, warning, dialect,
     event_at, received_at, loaded_at, modelled_at, source_gone_at, superseded_by
 from raw.files
 where

@@ -63,6 +63,7 @@ def days(formats: list[str], *pairs: tuple[str, str | None], timezone: str = "UT
     )
 
 
+ALLOWED = "the feed allows 5.0% (rejects.max_ratio)"
 SALE: dict[str, Any] = {"sale_id": "S1", "product_id": "0042", "quantity": "2", "unit_price": "9.99"}
 MESS = {
     "a byte order mark": Mess(b"\xef\xbb\xbf" + lines(*GOOD).encode(), good=[SALE, {}]),
@@ -119,6 +120,178 @@ MESS = {
     ),
     "negatives in parentheses": amounts(
         {"thousands": ","}, ("(1,234.50)", "-1234.50"), ("$(3.00)", "-3.00"), ("(1", None)
+    ),
+    "signs of other currencies than the feed's": Mess(
+        lines(
+            "S1,2026-03-02,P1,1,€ 10", "S2,2026-03-02,P1,1,$100", "S3,2026-03-02,P1,1,¥9000", "S4,2026-03-02,P1,1,11"
+        ),
+        {"columns": COLUMNS | {"currency": {"value": "EUR"}}},
+        [{"unit_price": "10"}, {"sale_id": "S4"}],
+        {3: ["unit_price"], 4: ["unit_price"]},
+    ),
+    "a currency of its own in each row": Mess(
+        lines(
+            "S1,2026-03-02,P1,1,€1,EUR",
+            "S2,2026-03-02,P1,1,$1,EUR",
+            "S3,2026-03-02,P1,1,$1,CAD",
+            "S4,2026-03-02,P1,1,¥1,CNY",
+            "S5,2026-03-02,P1,1,R$1,USD",
+            "S6,2026-03-02,P1,1,£1,",
+            header="id,day,product,n,price,currency",
+        ),
+        {"columns": COLUMNS | {"currency": "currency"}},
+        [{"currency": "EUR"}, {"currency": "CAD"}, {"currency": "CNY"}, {"currency": "XXX"}],
+        {3: ["unit_price"], 6: ["unit_price"]},
+    ),
+    "amounts as spreadsheets write them": amounts(
+        {},
+        (".5", "0.5"),
+        ("-.25", "-0.25"),
+        ("\u22125.00", "-5.00"),
+        ("'7", "7"),
+        (" \u200b8", "8"),
+        (".", None),
+        ("5-", None),
+    ),
+    "a minus behind the number": amounts(
+        {"trailing_minus": True}, ("5.00-", "-5.00"), ("5 -", "-5"), ("-5-", None), ("(5-)", None), ("5", "5")
+    ),
+    "percent signs in some cells": Mess(
+        lines(
+            *(f"S{n},2026-03-02,P1,1,1,{text}" for n, text in enumerate(["10%", "0.1", "10", "0", ""])),
+            header="id,day,product,n,price,discount",
+        ),
+        {"columns": COLUMNS | {"discount_rate": {"header": "discount", "percent": True, "strip_suffix": "%"}}},
+        [{"discount_rate": "0.10"}, {"discount_rate": "0.00"}, {"discount_rate": None}],
+        {3: ["discount_rate"], 4: ["discount_rate"]},
+    ),
+    "names that look the same": Mess(
+        lines(
+            "S1,2026-03-02,0042,1,1,Nord",
+            "S2,2026-03-02,0042\u200b,1,1,Nord\u200b",
+            "S3,2026-03-02,\ufeff0042,1,1,\u00a0Nord",
+            'S4,2026-03-02,"=""0042""",1,1,No\u00adrd',
+            'S5,2026-03-02,="0042",1,1, "Nord"',
+            "S6,2026-03-02,'0042,1,1,Nord",
+            header="id,day,product,n,price,region",
+        ),
+        {"columns": COLUMNS | {"sales_region": "region"}},
+        [{"product_id": "0042", "sales_region": "Nord"}] * 6,
+    ),
+    "letters put together of two": Mess(
+        lines("S1,2026-03-02,Cafe\u0301,1,1", "S2,2026-03-02,Café,1,1"), good=[{"product_id": "Café"}] * 2
+    ),
+    "names that begin with an apostrophe": Mess(
+        lines("S1,2026-03-02,P1,1,1,'s-Hertogenbosch", header="id,day,product,n,price,region"),
+        {"columns": COLUMNS | {"sales_region": "region"}},
+        [{"sales_region": "'s-Hertogenbosch"}],
+    ),
+    "identifiers that a spreadsheet has damaged": Mess(
+        lines(
+            "4.05E+12,2026-03-02,P1,1,1",
+            'S2,2026-03-02,"4,05E+12",1,1',
+            "S3,2026-03-02,1E+5,1,1",
+            "1e5,2026-03-02,P1,1,1",
+        ),
+        good=[{"product_id": "1E+5"}, {"sale_id": "1e5"}],
+        faults={2: ["sale_id"], 3: ["product_id"]},
+    ),
+    "words of a status in any spelling that the feed lists": Mess(
+        lines(
+            *(
+                f"S{n},2026-03-02,P1,1,1,{word}"
+                for n, word in enumerate(["Canceled", "CANCELLED ", "no  show", "Delivered"])
+            ),
+            header="id,day,product,n,price,status",
+        ),
+        {
+            "columns": COLUMNS | {"delivery_status": "status"},
+            "line_type": [{"when": {"delivery_status": ["cancelled", "canceled", "no show"]}, "is": "cancellation"}],
+        },
+        [{"line_type": "cancellation"}] * 3 + [{"line_type": "sale"}],
+    ),
+    "words of the line type in any spelling": Mess(
+        lines(
+            *(
+                f"S{n},2026-03-02,P1,1,1,{word}"
+                for n, word in enumerate(["Sale", " RETURN", "Canceled", "refund", "?"])
+            ),
+            header="id,day,product,n,price,type",
+        ),
+        {"columns": COLUMNS | {"line_type": "type"}},
+        [{"line_type": word} for word in ("sale", "return", "cancellation", "return")],
+        {6: ["line_type"]},
+    ),
+    "a brand that is called Total": Mess(
+        lines(
+            "Total,A1,2026-03-02,Diesel,4,1.70",
+            "Total,A2,2026-03-0Z,Diesel,4,1.70",
+            "Total,A3,2026-03-02,Diesel,4,1.7O",
+            header="station,id,day,product,n,price",
+        ),
+        {"columns": COLUMNS | {"store_id": "station"}},
+        [{"store_id": "Total"}],
+        {3: ["sold_at"], 4: ["unit_price"]},
+    ),
+    "footers that the feed knows": Mess(
+        lines(GOOD[0], '"Grand Total: 10",,,10,1', "***END OF FILE***", "Page 1 of 1,,,,", "Page two,,A,,"),
+        {"footers": [r"\*\*\*end", r"page \w+"]},
+        [SALE],
+        {6: ["sold_at", "quantity", "unit_price"]},
+        {"total": 1, "footer": 2},
+    ),
+    "footers that nobody knows": Mess(lines(GOOD[0], "***END OF FILE***"), good=[SALE], faults={3: [None]}),
+    "subtotals among continuation lines": Mess(
+        lines("S1,2026-03-02,A,1,1", ",,B,2,1", ",,Total,3,3", ",,C,1,1"),
+        {"fill_down": ["sale_id", "sold_at"]},
+        [{"sale_id": "S1", "product_id": product} for product in "ABC"],
+        skipped={"total": 1},
+    ),
+    "continuation lines behind a malformed row": Mess(
+        lines(
+            "S1,2026-03-02,A,1,1",
+            "S2,2026-03-02,B,1,1,1",
+            ",,C,1,1",
+            ",,D,1,1",
+            "S1,,E,1,1",
+            "S3,2026-03-02,F,1,1",
+            ",,G,1,1",
+        ),
+        {"fill_down": ["sale_id", "sold_at"]},
+        [
+            {"sale_id": "S1"},
+            {"sale_id": "S1", "product_id": "E"},
+            {"sale_id": "S3"},
+            {"sale_id": "S3", "product_id": "G"},
+        ],
+        {3: [None], 4: ["sale_id", "sold_at"], 5: ["sale_id", "sold_at"]},
+    ),
+    "titles above the header": Mess(
+        "Sales of March\n\nprinted,by,Ann\n" + lines(*GOOD),
+        {"format": {"header_row": "found"}},
+        [SALE, {"source_line": 6}],
+    ),
+    "a header on a line that the feed names": Mess(
+        "x\n" + lines(*GOOD), {"format": {"header_row": 2}}, [SALE, {"source_line": 4}]
+    ),
+    "times with the name of a zone": days(
+        ["%Y-%m-%d %H:%M:%S %Z"],
+        ("2026-03-02 22:30:00 UTC", "2026-03-02T23:30:00+01:00"),
+        ("2026-03-02 23:30:00 GMT", "2026-03-03T00:30:00+01:00"),
+        ("2026-03-02 23:30:00 EST", None),
+        timezone="Europe/Berlin",
+    ),
+    "days without signs that lost a zero": days(
+        ["%d%m%Y"], ("20112025", "2025-11-20T00:00:00+00:00"), ("1112025", None), ("2112025", None), ("5112025", None)
+    ),
+    "months where days are missing": days(["%Y%m%d"], ("202511", None), ("2025111", None)),
+    "weekdays that are of another date": days(
+        ["%A %d.%m.%Y"], ("Monday 02.03.2026", "2026-03-02T00:00:00+00:00"), ("Tuesday 02.03.2026", None)
+    ),
+    "morning and evening": days(
+        ["%d/%m/%Y %I:%M %p"],
+        ("02/03/2026 11:30 PM", "2026-03-02T23:30:00+00:00"),
+        ("02/03/2026 11:30", None),
     ),
     "numbers in words, or none": amounts({}, ("ten", None), ("1e5", None), ("", None)),
     "ids that look like numbers": Mess(
@@ -231,7 +404,8 @@ def content_of(mess: Mess) -> bytes:
 def test_a_sheet_with(kind: str) -> None:
     mess = MESS[kind]
     feed = feed_of(mess)
-    reader = Reader(decode(BytesIO(content_of(mess)), feed.format.encoding, Limits()), feed.format.delimiter)
+    text = decode(BytesIO(content_of(mess)), feed.format.encoding, Limits())
+    reader = Reader(text, feed.format.delimiter, feed.is_header)
     verdicts = list(map(Validator(feed, reader.header).validate, reader.batches()))
     counts = Counts()
     for verdict in verdicts:
@@ -242,6 +416,73 @@ def test_a_sheet_with(kind: str) -> None:
     assert counts.read == len(mess.good) + len(mess.faults) + sum(mess.skipped.values())
     accepted = [row for each in verdicts for row in each.accepted.to_pylist()]
     assert [{name: row.get(name) for name in good} for row, good in zip(accepted, mess.good, strict=True)] == mess.good
+
+
+def test_words_that_decide_and_that_no_rule_knows_are_reported(tmp_path: Path) -> None:
+    path = tmp_path / "sheet.csv"
+    words = ["Delivered", "Anulado", "anulado", "", "cancelled", "Lost"]
+    rows = [f"S{n},2026-03-02,P1,{-1 if word == 'Lost' else 1},1,{word}" for n, word in enumerate(words)]
+    path.write_text(lines(*rows, header="id,day,product,n,price,status"))
+    said = {
+        "columns": COLUMNS | {"delivery_status": "status"},
+        "line_type": [
+            {"when": {"delivery_status": ["Cancelled"]}, "is": "cancellation"},
+            {"when": {"quantity": "^-"}, "is": "return"},
+            {"when": {"delivery_status": "^Deliv"}, "is": "sale"},
+        ],
+    }
+    found = check_file(path, feed_of(Mess("", said)), Limits())
+    assert found.counts.loaded == 6
+    assert found.drift
+    assert found.drift.undecided == {"delivery_status": {"Anulado": 1, "anulado": 1}}
+    assert found.drift.undecided_words() == (
+        "delivery_status says 'Anulado' (1 rows), 'anulado' (1 rows): no line_type rule knows that, so they count as sales"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "error"),
+    [
+        (
+            ["Total,,,4,5"] * 3,
+            f"3 of 3 rows are bad (100.0%), and {ALLOWED}; no row is good, so the 3 that say Total count as bad",
+        ),
+        (["Total,,,0,0"], None),
+        ([*GOOD, "Total,,,3,24.98", "Total,,,3,24.98"], None),
+        ([*GOOD * 10, 'S9,2026-03-0Z,"a' + "\nb" * 30 + '",1,1'], f"31 of 51 rows are bad (60.8%), and {ALLOWED}"),
+    ],
+)
+def test_what_a_bad_row_has_swallowed_counts_as_bad(rows: list[str], error: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "sheet.csv"
+    path.write_text(lines(*rows))
+    assert check_file(path, feed_of(Mess("")), Limits()).error == error
+
+
+def test_a_fault_says_how_the_feed_writes_it() -> None:
+    columns = COLUMNS | {
+        "currency": {"value": "EUR"},
+        "discount_rate": {"header": "off", "percent": True, "strip_suffix": "%"},
+    }
+    said = {"columns": columns, "format": {"dates": ["%d/%m/%Y", "%d.%m.%Y"], "decimal": ",", "thousands": "."}}
+    row = 'S1,2026-03-02,P1,5-,"$1","0,1"'
+    messages = {
+        error["field"]: error["message"] for error in rejected_of(row, "id,day,product,n,price,off", **said).errors
+    }
+    assert messages == {
+        "sold_at": "Input should be a date in one of the feed's formats: %d/%m/%Y or %d.%m.%Y",
+        "quantity": "Input should be a number: a minus behind a number is read where the feed says format.trailing_minus: true",
+        "unit_price": "Input should be a number: the sign $ is not one of EUR, the currency of the row",
+        "discount_rate": "Input should be a number: other cells of the column have a percent sign, and 0.1 may be 0.1% or 10%",
+    }
+
+
+def test_a_header_that_fits_nothing_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "sheet.csv"
+    path.write_text("Sales of March\n" + lines(*GOOD))
+    assert check_file(path, feed_of(Mess("")), Limits()).error == (
+        "the header does not fit feed shop: none of its columns is in the header, which was read as 'Sales of March': say "
+        "format.header_row: found, if the header stands further down, or format.delimiter"
+    )
 
 
 def test_a_missing_column_rejects_the_sheet_and_names_what_it_probably_is_now(tmp_path: Path) -> None:

@@ -21,7 +21,10 @@ ledger as (
         max(modelled_at) as last_modelled_at,
         count(*) filter (
             where status in ('discovered', 'loading') or (status = 'loaded' and modelled_at is null)
-        ) as files_waiting
+        ) as files_waiting,
+        count(*) filter (
+            where status = 'loaded' and warning is not null and loaded_at > now() - interval '7 days'
+        ) as files_warned
     from files
 ),
 
@@ -64,6 +67,7 @@ final as (
         ledger.last_loaded_at,
         ledger.last_modelled_at,
         ledger.files_waiting,
+        ledger.files_warned,
         waiting_dates.dates_waiting,
         last_run.last_run_status,
         last_run.last_run_error,

@@ -18,6 +18,7 @@ final as (
         rows_rejected,
         rows_skipped,
         error,
+        warning,
         size_bytes,
         event_at,
         received_at,

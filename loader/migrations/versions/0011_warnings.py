@@ -1,0 +1,10 @@
+"""The ledger says what is odd about a file that counts."""
+
+from loader.migrations import execute_script_beside
+
+revision = "0011"
+down_revision = "0009"
+
+
+def upgrade() -> None:
+    execute_script_beside(__file__)
