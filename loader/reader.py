@@ -299,23 +299,28 @@ class _Lines:
         return _Record(first, text, cells, faults[0] if faults else problem)
 
     def _has_swallowed(self, cells: list[str], lines: list[str]) -> bool:
-        """Whether lines of a record of several look like records: as many cells, and numbers where it has numbers.
+        """Whether lines within a cell look like records: as many cells, and numbers where this record has numbers.
 
-        A cell may end on the last line and another begin on the first, so either of them alone may look so.
+        The lines on which a cell begins and ends are looked at where it goes from the first line of the record to the
+        last: each of them alone may look so by what stands beside the cell.
         """
         ragged = len(cells) != self._width
         numbers = [index for index, cell in enumerate(cells) if "\n" not in cell and _NUMBER_LIKE.match(cell)]
 
         def is_record(line: str) -> bool:
-            for quoting in (csv.QUOTE_NONE, csv.QUOTE_MINIMAL):
-                found = next(csv.reader([line], delimiter=self._delimiter, quoting=quoting), [])
-                if len(found) == self._width:
-                    filled = [found[index] for index in numbers if found[index].strip()] if not ragged else []
-                    return ragged or (bool(filled) and all(map(_NUMBER_LIKE.match, filled)))
-            return False
+            found = line.split(self._delimiter)
+            if len(found) != self._width or ragged:
+                return len(found) == self._width
+            filled = [found[index] for index in numbers if found[index].strip()]
+            return bool(filled) and all(map(_NUMBER_LIKE.match, filled))
 
-        first, *inner, last = lines
-        return any(map(is_record, inner)) or (is_record(last) and (ragged or is_record(first)))
+        for cell in cells:
+            _, *inner = cell.split("\n")
+            if any(map(is_record, inner[:-1])):
+                return True
+            if len(inner) == len(lines) - 1 and is_record(lines[-1]) and (ragged or is_record(lines[0])):
+                return True
+        return False
 
     def rest(self) -> bytes:
         return "".join(self._lines[self.position :]).encode("utf-8", "surrogateescape")
