@@ -339,7 +339,14 @@ def skip(file_ids: FileIds, reason: Reason, as_json: AsJson = False) -> None:
 def forget(file_ids: FileIds, reason: Reason, as_json: AsJson = False) -> None:
     """Take loaded files back: their rows go, their dates are rebuilt, nothing loads them until `loader retry`."""
     with _pipeline() as pipeline:
-        _report(operating.forget(pipeline, file_ids, reason), as_json, loaded="withdrawn")
+        outcomes = operating.forget(pipeline, file_ids, reason)
+    ids = " ".join(str(each.file_id) for each in outcomes)
+    print(
+        f"next: upload the right sheet under the same key, also where an earlier version counted before; `loader retry"
+        f" {ids}` takes this back",
+        file=sys.stderr,
+    )
+    _report(outcomes, as_json, loaded="withdrawn")
 
 
 @app.command()

@@ -324,7 +324,7 @@ class Feed(_Contract):
         if self.columns[field].has_percent_sign and "%" not in text:
             return "other cells of the column have a percent sign, and 0.1 may be 0.1% or 10%"
         example = f"1{self.format.thousands or ''}234{self.format.decimal}56"
-        return f"the feed writes {example}, with or without {' '.join(SIGNS)}"
+        return f"the feed writes {example} ({' '.join(SIGNS)})"
 
     @staticmethod
     def matches(pattern: re.Pattern[str], cell: str | None) -> bool:

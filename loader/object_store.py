@@ -69,6 +69,8 @@ class ObjectStore:
         with _s3_errors(version.bucket, version.key):
             answer = self._client.get_object(**request)
             with closing(answer["Body"]) as body:
+                if answer.get("ETag", "").strip('"') != version.etag:
+                    raise ObjectGone(f"s3://{version.bucket}/{version.key} was replaced before it was read")
                 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html: the ETag of these is no MD5.
                 encrypted = answer.get("ServerSideEncryption") not in (None, "AES256")
                 own_key = "SSECustomerAlgorithm" in answer

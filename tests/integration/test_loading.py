@@ -220,7 +220,7 @@ def test_rows_that_are_repeated_are_set_aside_and_counted(
 
 
 def test_what_copy_would_read_as_something_else_arrives_as_it_stands(world: World, pipeline: Pipeline) -> None:
-    names = ["back\\slash", "tab\there", "two\nlines", "carriage\rreturn", "\\N", "\\.", 'quo"te', "é€😀", "NULL"]
+    names = ["back\\slash", "tab\there", "two\nlines", "carriage\r\nreturn", "\\N", "\\.", 'quo"te', "é€😀", "NULL"]
     rows = [next(reader([line])) for line in LINES[: len(names)]]
     text = StringIO(newline="")
     writer(text).writerows([[*next(reader([HEADER])), "Note"]])
@@ -244,6 +244,46 @@ def test_a_header_without_rows_is_a_day_without_sales(world: World, pipeline: Pi
     assert world.rows("select rows_read, modelled_at is not null as modelled from raw.files") == [
         {"rows_read": 0, "modelled": True}
     ]
+
+
+NOTHING_LEFT = "no sale is left of 2026-03-02, which had some by the version before"
+
+
+def test_a_sheet_that_leaves_nothing_of_a_day_counts_and_is_said_to(world: World, pipeline: Pipeline) -> None:
+    pipeline.load_file(world.drop(SHEET.key, SHEET.content))
+    outcome = pipeline.load_file(world.drop(SHEET.key, csv()))
+    assert (outcome.status, outcome.warning) == ("loaded", NOTHING_LEFT)
+    assert world.value("select warning from raw.files where status = 'loaded'") == NOTHING_LEFT
+    assert world.value("select count(*) from raw.sales_lines") == 0
+
+
+def test_a_sheet_whose_rows_are_none_of_them_good_is_said_to(world: World, tmp_path: Path) -> None:
+    feed = (REPOSITORY / "loader" / "feeds" / "sales_data.yml").read_text().replace("max_ratio: 0.2", "max_ratio: 1")
+    (tmp_path / "feed.yml").write_text(feed)
+    bad = [line.replace("2026-03-02", "2026-02-30", 1) for line in LINES]
+    with Pipeline(world.settings.model_copy(update={"feeds_dir": tmp_path})) as pipeline:
+        outcome = pipeline.load_file(world.drop(SHEET.key, csv(*bad)))
+    assert (outcome.status, outcome.warning) == ("loaded", f"none of its {len(LINES)} rows was loaded")
+
+
+def test_a_feed_may_refuse_what_leaves_nothing_of_a_day(world: World, tmp_path: Path) -> None:
+    feed = (REPOSITORY / "loader" / "feeds" / "sales_data.yml").read_text()
+    (tmp_path / "feed.yml").write_text(f"{feed}shrink: reject\n")
+    with Pipeline(world.settings.model_copy(update={"feeds_dir": tmp_path})) as pipeline:
+        pipeline.load_file(world.drop(SHEET.key, SHEET.content))
+        outcome = pipeline.load_file(world.drop(SHEET.key, csv()))
+    assert (outcome.status, outcome.error) == ("rejected", f"{NOTHING_LEFT} (shrink: reject)")
+    assert net_sales_in_raw(world) == {DAY: Decimal(SHEET.summary["net_sales"])}
+    assert world.value(CONSERVED)
+
+
+def test_a_status_that_no_rule_knows_is_loaded_and_said_to(world: World, pipeline: Pipeline) -> None:
+    outcome = pipeline.load_file(world.drop(SHEET.key, csv(LINES[0].replace(",Delivered,", ",Perdido,"), *LINES[1:])))
+    assert outcome.status == "loaded"
+    assert outcome.warning == (
+        "delivery_status says 'Perdido' (1 rows): no line_type rule knows that, so they count as sales"
+    )
+    assert world.value("select drift -> 'undecided' from raw.files") == {"delivery_status": {"Perdido": 1}}
 
 
 def test_a_renamed_column_is_named_with_its_likely_new_name(world: World, pipeline: Pipeline) -> None:
