@@ -110,6 +110,8 @@ class Publisher:
                 return self._producer.produce(topic, value, key, headers=encoded, on_delivery=self._done)
             except BufferError:  # librdkafka's queue is full: let it deliver some
                 self._producer.poll(_DELIVERY_SECONDS)
+            except KafkaException as error:  # such as a topic that the broker has lost
+                raise self._refused(error.args[0]) from error
 
     def _done(self, error: KafkaError | None, _: Message) -> None:
         if error:
@@ -120,9 +122,10 @@ class Publisher:
         failed, self._failed = self._failed, []
         if undelivered or failed:
             reason = failed[0] if failed else f"{undelivered} messages undelivered"
-            raise TransientError(
-                f"Kafka at {self._settings.kafka_bootstrap_servers} took no message: {reason}. {_CHECK}"
-            )
+            raise self._refused(reason)
+
+    def _refused(self, reason: object) -> TransientError:
+        return TransientError(f"Kafka at {self._settings.kafka_bootstrap_servers} took no message: {reason}. {_CHECK}")
 
 
 class Subscription:
@@ -169,14 +172,25 @@ class Subscription:
     @contextmanager
     def paused(self) -> Iterator[Callable[[], None]]:
         """No further message meanwhile. Call what this gives again and again, or the group thinks this member dead."""
-        self._consumer.pause(self._consumer.assignment())
+        with self._broker_errors():
+            self._consumer.pause(self._consumer.assignment())
         yield self._stay
-        self._consumer.resume(self._consumer.assignment())
+        with self._broker_errors():
+            self._consumer.resume(self._consumer.assignment())
 
     def _stay(self) -> None:
         if message := self.next(0):  # of a partition that was assigned meanwhile: give it back
-            self._consumer.seek(_position(message))
-            self._consumer.pause(self._consumer.assignment())
+            with self._broker_errors():
+                self._consumer.seek(_position(message))
+                self._consumer.pause(self._consumer.assignment())
+
+    @contextmanager
+    def _broker_errors(self) -> Iterator[None]:
+        """What librdkafka cannot do now, such as to go back in a partition that is gone."""
+        try:
+            yield
+        except KafkaException as error:
+            raise TransientError(f"Kafka took the topic {self._topic} away: {error.args[0]}. {_CHECK}") from error
 
     def commit(self, message: Message) -> None:
         """The message is done. When the partition has gone to another replica, that one sees it again: harmless."""

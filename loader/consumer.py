@@ -107,7 +107,11 @@ class Worker:
         return True
 
     def _dead_letter(self, message: Message, error: Exception, attempts: int) -> None:
-        self._publisher.dead_letter(message, error, attempts)
+        try:
+            self._publisher.dead_letter(message, error, attempts)
+        except TransientError:  # a broker that has lost its topics may have forgotten this one too
+            ensure_topics(self._settings)
+            self._publisher.dead_letter(message, error, attempts)
         metrics.DEAD_LETTERS.labels(type(error).__name__).inc()
 
 

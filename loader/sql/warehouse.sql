@@ -50,7 +50,7 @@ set
 returning file_id, status, attempts;
 
 -- name: ignore
-update raw.files set status = 'ignored', error = :error where file_id = :file_id;
+update raw.files set status = 'ignored', error = :error, next_attempt_at = null where file_id = :file_id;
 
 -- name: start_loading
 update raw.files
@@ -81,14 +81,14 @@ on conflict (sale_date, file_id) where run_id is null do nothing;
 -- name: supersede
 -- All that was known of the key gives way: the version that counted, its identical twins, rejected and failed ones.
 -- What a person set aside stays so.
-update raw.files set status = 'superseded', superseded_by = :file_id
+update raw.files set status = 'superseded', superseded_by = :file_id, next_attempt_at = null
 where
     bucket = :bucket and key = :key and file_id <> :file_id
     and status not in ('superseded', 'ignored', 'skipped', 'withdrawn')
     and (:reupload <> 'append' or status not in ('loaded', 'unchanged'));
 
 -- name: set_aside
-update raw.files set status = 'skipped', error = :error where file_id = :file_id;
+update raw.files set status = 'skipped', error = :error, next_attempt_at = null where file_id = :file_id;
 
 -- name: enqueue_dates
 insert into raw.rebuild_queue (sale_date, file_id)
@@ -105,7 +105,7 @@ order by sale_date;
 -- A file that changes no date has nothing to wait for.
 update raw.files
 set
-    status = :status, error = :error, sha256 = :sha256,
+    status = :status, error = :error, sha256 = :sha256, next_attempt_at = null,
     rows_read = :rows_read, rows_loaded = :rows_loaded, rows_rejected = :rows_rejected, rows_skipped = :rows_skipped,
     skipped = cast(:skipped as jsonb), reupload = :reupload, warning = :warning,
     loaded_at = case when :status = 'loaded' then clock_timestamp() end,
@@ -129,7 +129,7 @@ set status = 'failed', error = :error, next_attempt_at = clock_timestamp() + mak
 where bucket = :bucket and key = :key and status in ('discovered', 'loading', 'failed');
 
 -- name: source_gone
-update raw.files set status = 'source_gone', error = :error
+update raw.files set status = 'source_gone', error = :error, next_attempt_at = null
 where bucket = :bucket and key = :key and status in ('discovered', 'loading', 'failed');
 
 -- name: mark_removed
@@ -138,7 +138,8 @@ update raw.files
 set
     source_gone_at = coalesce(source_gone_at, clock_timestamp()),
     error = case when status = 'loaded' then error else 'the object was deleted before it was loaded' end,
-    status = case when status = 'loaded' then status else 'source_gone' end
+    status = case when status = 'loaded' then status else 'source_gone' end,
+    next_attempt_at = null
 where bucket = :bucket and key = :key and status in ('loaded', 'discovered', 'loading', 'failed')
 returning file_id, status;
 
@@ -151,7 +152,7 @@ where
     bucket = :bucket
     and status in ('loaded', 'unchanged', 'rejected', 'ignored', 'skipped', 'withdrawn', 'failed')
     and source_gone_at is null
-    and (next_attempt_at is null or next_attempt_at > clock_timestamp());
+    and (status <> 'failed' or next_attempt_at > clock_timestamp());
 
 -- name: notify_queue
 select pg_notify('rebuild_queue', '');

@@ -1,7 +1,7 @@
 """From the topic to the ledger: every event, lost, doubled, malformed or replayed, ends in the same rows."""
 
 import json
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from time import monotonic
@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, Message, Producer
 
 from loader import broker, consumer, failpoints
 from loader.broker import Subscription, ensure_topics
+from loader.errors import TransientError
 from loader.events import FileArrived, encode
 from loader.watcher import Watcher
 from scripts.csv_generator import sheet
@@ -200,6 +201,45 @@ def test_a_broker_that_forgets_everything_loses_no_file(world: World) -> None:
         world.drop(SHEETS[2].key, SHEETS[2].content)
         eventually("the others", lambda: loaded(world, 3), seconds=120)
     assert world.value("select count(*) from raw.sales_lines") == sum(each.summary["rows"] for each in SHEETS[:3])
+
+
+def forget_topics(world: World) -> None:
+    """The broker keeps its topics in memory."""
+    world.stack.stop("kafka")
+    world.stack.up()
+
+
+@pytest.mark.timeout(120)
+def test_what_is_announced_to_a_topic_that_was_lost_is_trouble_or_arrives_and_no_crash(world: World) -> None:
+    ensure_topics(world.settings)
+    publisher = broker.Publisher(world.settings)
+    arrival = FileArrived(world.bucket, "CSV/1.csv", datetime.now(UTC))
+    publisher.announce([arrival])
+    forget_topics(world)
+    for _ in range(3):
+        with suppress(TransientError):
+            publisher.announce([arrival])
+
+    def announced() -> bool:
+        ensure_topics(world.settings)
+        with suppress(TransientError):
+            publisher.announce([arrival])
+            return True
+        return False
+
+    eventually("the new topic", announced)
+    assert consume(world, world.settings.kafka_topic, 1)
+
+
+@pytest.mark.timeout(120)
+def test_a_malformed_message_is_dead_lettered_though_the_topic_of_letters_was_lost(world: World) -> None:
+    with running_loader(world):
+        publish(world, b"{not json")
+        assert len(consume(world, world.settings.kafka_dead_letter_topic, 1)) == 1
+        forget_topics(world)
+        publish(world, *[b"{not json either"] * 3)  # the loader goes on from the offset that it had
+        (letter,) = consume(world, world.settings.kafka_dead_letter_topic, 1)
+    assert letter.value() == b"{not json either"
 
 
 @pytest.mark.parametrize("step", failpoints.STEPS)

@@ -24,9 +24,11 @@ import pyarrow as pa
 import pytest
 import yaml
 
+from loader import failpoints
 from loader.errors import ObjectGone, TransientError
 from loader.pipeline import Pipeline
 from loader.validation import Counts
+from loader.watcher import Watcher
 from scripts.csv_generator import sheet
 from scripts.stack import REPOSITORY
 from tests.conftest import World, eventually
@@ -415,6 +417,25 @@ def test_a_sheet_that_s3_did_not_send_as_it_is_gets_no_verdict(
     server.change = honest
     assert pipeline.load_file(arrival).status == "loaded"
     assert net_sales_in_raw(world) == {DAY: Decimal(SHEET.summary["net_sales"])}
+
+
+def test_a_file_that_one_gives_up_while_another_loads_it_is_done(
+    world: World, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrival = world.drop(SHEET.key, SHEET.content)
+
+    def given_up(step: str) -> None:
+        if step == "copied":
+            with Pipeline(world.settings) as other:
+                other.give_up(arrival.bucket, arrival.key, TransientError("S3 did not answer"))
+
+    monkeypatch.setattr(failpoints, "reach", given_up)
+    assert pipeline.load_file(arrival).status == "loaded"
+    assert world.rows("select status, next_attempt_at from raw.files") == [
+        {"status": "loaded", "next_attempt_at": None}
+    ]
+    with closing(Watcher(world.settings)) as watcher:
+        assert watcher.unseen() == []
 
 
 def test_a_database_that_ends_the_session_undoes_the_file(world: World, pipeline: Pipeline) -> None:

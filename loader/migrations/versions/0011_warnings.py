@@ -1,4 +1,4 @@
-"""The ledger says what is odd about a file that counts."""
+"""The ledger says what is odd about a file that counts; only a failed file has a next attempt."""
 
 from loader.migrations import execute_script_beside
 
