@@ -19,6 +19,7 @@ import time
 import xmlrpc.client
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ PREFERRED_PORTS = {
     "postgres": 55432, "s3": 59000, "kafka": 59092, "dashboard": 8501, "docs": 8502, "supervisor": 59001,
 }  # fmt: skip
 READY_SECONDS = 60
+STOP_SECONDS = 30  # for a process to end by itself, before it is killed
 
 
 class StackError(Exception):
@@ -74,10 +76,26 @@ class Stack:
         """Stop every process of the stack; the data stays."""
         if not self.running():
             return
-        with self._supervisor() as supervisor:
-            pid = supervisor.getPID()
+        try:
+            pid = int(self._pid_file.read_text())
+        except FileNotFoundError:
+            return  # it was ending when it answered
+        started = _started(pid)
+        # It may end before it has answered, and it refuses when it is about to end already.
+        with (
+            contextlib.suppress(OSError, HTTPException),
+            _tolerate(Faults.SHUTDOWN_STATE),
+            self._supervisor() as supervisor,
+        ):
             supervisor.shutdown()
-        _until("supervisord to stop", lambda: not _alive(pid))
+        # Programs of different priority stop one after another, each within STOP_SECONDS.
+        programs = self._supervisor_file.read_text().count("[program:")
+        seconds = STOP_SECONDS * programs + READY_SECONDS
+        if not _within(seconds, lambda: _started(pid) != started):
+            raise StackError(
+                f"supervisord (process {pid}) has not ended within {seconds} s: {self._log('supervisord')} says what it"
+                " waits for; end that process, then run `make down` again"
+            )
 
     def start(self, name: str) -> None:
         try:
@@ -93,10 +111,14 @@ class Stack:
     def running(self) -> bool:
         if not self._supervisor_file.exists():
             return False
-        with contextlib.suppress(OSError, xmlrpc.client.Error), self._supervisor() as supervisor:
-            supervisor.getState()
-            return True
-        return False
+        try:
+            with self._supervisor() as supervisor:
+                supervisor.getState()
+        except xmlrpc.client.Fault:
+            return True  # it is about to end, and refuses to be asked
+        except (OSError, HTTPException, xmlrpc.client.Error):
+            return False
+        return True
 
     def status(self) -> list[dict[str, str]]:
         with self._supervisor() as supervisor:
@@ -136,6 +158,10 @@ class Stack:
     @property
     def _env_file(self) -> Path:
         return self.folder / "env"
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.folder / "supervisord.pid"
 
     @property
     def _supervisor_file(self) -> Path:
@@ -333,7 +359,7 @@ def _supervisor_config(
             "redirect_stderr": "true",
             "stdout_logfile": f"{folder}/logs/{name}.log",
             "stopsignal": "INT" if name == "postgres" else "TERM",
-            "stopwaitsecs": "30",
+            "stopwaitsecs": str(STOP_SECONDS),
             "priority": "1" if name in SERVERS else "2",  # the servers start first and stop last
             **({"user": postgres.user} if name == "postgres" and postgres.user else {}),
         }
@@ -374,22 +400,28 @@ def _wait(what: str, ready: Callable[[], None], not_yet: type[Exception], log: P
             time.sleep(0.1)
 
 
-def _until(what: str, condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while not condition():
-        if time.monotonic() > deadline:
-            raise StackError(f"waited {READY_SECONDS} s for {what}")
+def _within(seconds: float, condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + seconds
+    while not (met := condition()) and time.monotonic() < deadline:
         time.sleep(0.1)
+    return met
 
 
 def _alive(pid: int) -> bool:
+    return _started(pid) is not None
+
+
+def _started(pid: int) -> str | None:
+    """When a process began, which tells it from a later one with its number. None: it has ended.
+
+    One that nobody has waited for, as in a container whose first process does not, is listed although it has ended.
+    """
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # somebody else's
-    return True
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    state, *rest = stat.rpartition(")")[2].split()  # the name before it may hold anything
+    return None if state in "ZX" else rest[18]  # numbered from 1 in proc(5), where this is the 22nd
 
 
 @contextlib.contextmanager

@@ -1,0 +1,73 @@
+"""The local stack goes up and comes down, whatever its surroundings make of it."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import scripts.stack
+from scripts.stack import REPOSITORY, Stack
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Stack]:
+    """A stack for one test, that it may end."""
+    stack = Stack(tmp_path / "stack", lasting=False)
+    try:
+        stack.up()
+        yield stack
+    finally:
+        stack.down()
+        shutil.rmtree((stack.folder / "postgres").resolve(), ignore_errors=True)
+
+
+def pid(stack: Stack, name: str) -> int:
+    with stack._supervisor() as supervisor:
+        return int(supervisor.getProcessInfo(name)["pid"])
+
+
+def test_a_stack_is_down_though_nobody_has_waited_for_its_first_process(tmp_path: Path) -> None:
+    """As in a container whose first process waits for no orphan: ended processes stay listed there."""
+    script = f"""
+import ctypes
+from pathlib import Path
+import scripts.stack
+from scripts.stack import Stack
+scripts.stack.READY_SECONDS = scripts.stack.STOP_SECONDS = 10
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans come to this process, which ignores them
+stack = Stack(Path({str(tmp_path)!r}), lasting=False)
+stack.up()
+stack.down()
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    shutil.rmtree((tmp_path / "postgres").resolve(), ignore_errors=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_down_waits_for_processes_that_end_one_after_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setattr(scripts.stack, "STOP_SECONDS", 3, raising=False)
+    stack: Stack = request.getfixturevalue("own")
+    monkeypatch.setattr(scripts.stack, "READY_SECONDS", 4)
+    for name in ("s3", "kafka"):
+        os.kill(pid(stack, name), signal.SIGSTOP)  # it does not end by itself
+    stack.down()
+    assert not stack.running()
+
+
+def test_down_again_waits_for_the_end_that_was_begun(own: Stack) -> None:
+    last = pid(own, "kafka")
+    os.kill(last, signal.SIGSTOP)
+    with own._supervisor() as supervisor:
+        supervisor.shutdown()
+    assert own.running()
+    os.kill(last, signal.SIGCONT)
+    own.down()
+    assert not own.running()
+    assert not Path(f"/proc/{last}").exists()
