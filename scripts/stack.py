@@ -63,7 +63,7 @@ class Stack:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self.running():
             self._configure()
-            subprocess.run([_script("supervisord"), "-c", self._supervisor_file], check=True, cwd=self.folder)
+            self._supervise()
         env = self.env()
         for name in SERVERS:
             self.start(name)
@@ -143,6 +143,13 @@ class Stack:
         self._supervisor_file.touch(mode=0o600)
         with self._supervisor_file.open("w") as file:
             config.write(file)
+
+    def _supervise(self) -> None:
+        env = self.env()
+        # Everybody can read a command line. rclone reads a list here, as CSV, and supervisord's file loses the quotes.
+        key = {"RCLONE_AUTH_KEY": f'"{env["AWS_ACCESS_KEY_ID"]},{env["AWS_SECRET_ACCESS_KEY"]}"'}
+        command = [_script("supervisord"), "-c", self._supervisor_file]
+        subprocess.run(command, check=True, cwd=self.folder, env=os.environ | key)
 
     @contextlib.contextmanager
     def _supervisor(self) -> Iterator[Any]:
@@ -298,6 +305,9 @@ def _prepare_postgres(folder: Path, password: str) -> Postgres:
     if not (data / "PG_VERSION").exists():
         shutil.rmtree(data, ignore_errors=True)  # what an interrupted initdb left
         password_file = home / "password"
+        password_file.touch(mode=0o600)
+        if user:
+            shutil.chown(password_file, user)
         password_file.write_text(password)
         _run_as(
             user,
@@ -324,8 +334,7 @@ def _supervisor_config(
         "postgres": f"{postgres.binaries}/postgres -D {postgres.data} -c listen_addresses=127.0.0.1"
         f" -c port={env['STACK_POSTGRES_PORT']} -c unix_socket_directories='' -c shared_buffers={quarter_mib}MB"
         f" -c max_wal_size=4GB{fast}",
-        "s3": f"{_script('rclone')} serve s3 --addr 127.0.0.1:{env['STACK_S3_PORT']} --dir-cache-time 1s"
-        f" --auth-key {env['AWS_ACCESS_KEY_ID']},{env['AWS_SECRET_ACCESS_KEY']} {folder}/s3",
+        "s3": f"{_script('rclone')} serve s3 --addr 127.0.0.1:{env['STACK_S3_PORT']} --dir-cache-time 1s {folder}/s3",
         "kafka": f"{tansu} broker --listener-url {kafka} --advertised-listener-url {kafka}"
         " --storage-engine memory://tansu/ --silent",
         "docs": f"{python} http.server --bind 127.0.0.1 --directory {folder}/docs {env['STACK_DOCS_PORT']}",

@@ -1,17 +1,25 @@
 """The local stack goes up and comes down, whatever its surroundings make of it."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
+from pydantic import SecretStr
 
 import scripts.stack
-from scripts.stack import REPOSITORY, Stack
+from loader.errors import TransientError
+from loader.object_store import ObjectStore
+from loader.settings import Settings
+from scripts.stack import REPOSITORY, SERVERS, Stack
 
 
 @pytest.fixture
@@ -71,3 +79,36 @@ def test_down_again_waits_for_the_end_that_was_begun(own: Stack) -> None:
     own.down()
     assert not own.running()
     assert not Path(f"/proc/{last}").exists()
+
+
+def test_no_secret_stands_in_a_command_line(stack: Stack) -> None:
+    env = stack.env()
+    secrets = {env[name] for name in env if name.endswith(("PASSWORD", "SECRET_ACCESS_KEY"))}
+    running = {str(pid(stack, name)) for name in SERVERS}
+    commands = {}
+    for each in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            commands[each.name] = (each / "cmdline").read_text()
+    assert len(secrets) == 6
+    assert running <= commands.keys()
+    commands["of the programs"] = "".join(
+        re.findall(r"^command = .*", stack._supervisor_file.read_text(), re.MULTILINE)
+    )
+    assert [command for command in commands.values() if any(secret in command for secret in secrets)] == []
+
+
+def test_s3_refuses_whoever_has_not_the_secret(stack: Stack) -> None:
+    settings = Settings.read(**{name.lower(): value for name, value in stack.env().items()})
+    with closing(ObjectStore(settings)) as store:
+        store.check(settings.s3_bucket)
+    wrong = settings.model_copy(update={"aws_secret_access_key": SecretStr("wrong")})
+    with closing(ObjectStore(wrong)) as store, pytest.raises(TransientError, match="S3 refused"):
+        store.check(settings.s3_bucket)
+    with pytest.raises(HTTPError, match="40[03]") as unsigned:
+        urlopen(f"{settings.s3_endpoint_url}/{settings.s3_bucket}/", timeout=10)
+    unsigned.value.close()
+
+
+def test_secrets_are_in_files_of_their_owner_only(stack: Stack) -> None:
+    assert {oct(file.stat().st_mode)[-3:] for file in (stack._env_file, stack._supervisor_file)} == {"600"}
+    assert not (stack.folder / "postgres" / "password").exists()
