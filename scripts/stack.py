@@ -12,6 +12,7 @@ import pwd
 import secrets
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -97,6 +98,17 @@ class Stack:
                 " waits for; end that process, then run `make down` again"
             )
 
+    def take_away(self) -> None:
+        """Stop every process, those too that somebody else has started with the environment, and remove the data."""
+        self.down()
+        if self._env_file.exists():
+            mark = f"STACK_SUPERVISOR_PASSWORD={self.env()['STACK_SUPERVISOR_PASSWORD']}".encode()
+            for each in Path("/proc").glob("[0-9]*"):
+                with contextlib.suppress(OSError):  # somebody else's, or it has ended
+                    if mark in (each / "environ").read_bytes().split(b"\0"):
+                        os.kill(int(each.name), signal.SIGKILL)
+        shutil.rmtree((self.folder / "postgres").resolve(), ignore_errors=True)
+
     def start(self, name: str) -> None:
         try:
             with self._supervisor() as supervisor, _tolerate(Faults.ALREADY_STARTED):
@@ -177,14 +189,21 @@ class Stack:
 
 @contextlib.contextmanager
 def throwaway(folder: Path) -> Iterator[Stack]:
-    """A stack in an empty folder, up for the time being; its data goes with it."""
+    """A stack in an empty folder, up for the time being; its data goes with it.
+
+    A process of its own takes it away when this one closes the pipe between them, which it does however it ends.
+    """
     stack = Stack(folder, lasting=False)
-    try:
-        stack.up()
-        yield stack
-    finally:
-        stack.down()
-        shutil.rmtree((folder / "postgres").resolve(), ignore_errors=True)
+    command = [sys.executable, "-m", "scripts.stack", "take-away", folder.resolve()]
+    # In a session of its own, it is not ended by what ends this process and its children.
+    with subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, start_new_session=True) as keeper:
+        try:
+            stack.up()
+            yield stack
+        finally:
+            keeper.stdin.close()  # type: ignore[union-attr]  # it is a pipe
+            if keeper.wait():
+                stack.take_away()
 
 
 def _environment(previous: dict[str, str], preferred: dict[str, int]) -> dict[str, str]:
@@ -492,6 +511,13 @@ def up() -> None:
 def down() -> None:
     """Stop everything; the data stays in .stack/."""
     STACK.down()
+
+
+@app.command(hidden=True)
+def take_away(folder: Path) -> None:
+    """Wait for the end of the standard input, then stop the throwaway stack in the folder and remove its data."""
+    sys.stdin.buffer.read()
+    Stack(folder, lasting=False).take_away()
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """The local stack goes up and comes down, whatever its surroundings make of it."""
 
+import json
 import os
 import re
 import shutil
@@ -19,7 +20,8 @@ import scripts.stack
 from loader.errors import TransientError
 from loader.object_store import ObjectStore
 from loader.settings import Settings
-from scripts.stack import REPOSITORY, SERVERS, Stack
+from scripts.stack import REPOSITORY, SERVERS, Stack, _alive
+from tests.conftest import DEADLINE_SECONDS, eventually
 
 
 @pytest.fixture
@@ -104,7 +106,7 @@ def test_s3_refuses_whoever_has_not_the_secret(stack: Stack) -> None:
     wrong = settings.model_copy(update={"aws_secret_access_key": SecretStr("wrong")})
     with closing(ObjectStore(wrong)) as store, pytest.raises(TransientError, match="S3 refused"):
         store.check(settings.s3_bucket)
-    with pytest.raises(HTTPError, match="40[03]") as unsigned:
+    with pytest.raises(HTTPError, match=r"40[03]") as unsigned:
         urlopen(f"{settings.s3_endpoint_url}/{settings.s3_bucket}/", timeout=10)
     unsigned.value.close()
 
@@ -112,3 +114,51 @@ def test_s3_refuses_whoever_has_not_the_secret(stack: Stack) -> None:
 def test_secrets_are_in_files_of_their_owner_only(stack: Stack) -> None:
     assert {oct(file.stat().st_mode)[-3:] for file in (stack._env_file, stack._supervisor_file)} == {"600"}
     assert not (stack.folder / "postgres" / "password").exists()
+
+
+SESSION = """
+import json, os, subprocess
+from pathlib import Path
+from threading import Event
+import pytest
+from scripts.stack import SERVERS
+
+@pytest.fixture
+def torn_down():
+    yield
+    Path("torn down").touch()
+
+def test_that_does_not_end(stack, torn_down):
+    env = stack.env()
+    child = subprocess.Popen(["sleep", "1000"], env=os.environ | env)
+    with stack._supervisor() as supervisor:
+        pids = [supervisor.getPID(), child.pid, *(supervisor.getProcessInfo(name)["pid"] for name in SERVERS)]
+    story = {"pids": pids, "data": str((stack.folder / "postgres").resolve())}
+    draft = Path("story.draft")
+    draft.write_text(json.dumps(story))
+    draft.rename("story")
+    Event().wait()
+"""
+
+
+@pytest.mark.parametrize(("ending", "workers"), [("SIGTERM", 0), ("SIGHUP", 0), ("SIGKILL", 0), ("SIGTERM", 1)])
+def test_a_session_of_tests_leaves_nothing_however_it_ends(tmp_path: Path, ending: str, workers: int) -> None:
+    (tmp_path / "test_session.py").write_text(SESSION)
+    (tmp_path / "pytest.ini").touch()
+    plugins = ["-p", "tests.conftest", "-p", "no:cacheprovider", "--numprocesses", str(workers)]
+    command = [sys.executable, "-m", "pytest", *plugins, "--basetemp", str(tmp_path / "temp"), str(tmp_path)]
+    env = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    with (tmp_path / "log").open("w") as log:
+        session = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        eventually("the servers", (tmp_path / "story").exists)
+        told = json.loads((tmp_path / "story").read_text())
+        assert all(map(_alive, told["pids"]))
+        assert Path(told["data"], "data").exists()
+        session.send_signal(signal.Signals[ending])
+        session.wait(DEADLINE_SECONDS)
+    finally:
+        session.kill()
+    eventually("the processes to end", lambda: not any(map(_alive, told["pids"])))
+    eventually("the data to go", lambda: not Path(told["data"]).exists())
+    assert (tmp_path / "torn down").exists() == (ending != "SIGKILL"), "other fixtures have their turn, where they can"
