@@ -160,7 +160,7 @@ class Stack:
         env = self.env()
         # Everybody can read a command line. rclone reads a list here, as CSV, and supervisord's file loses the quotes.
         key = {"RCLONE_AUTH_KEY": f'"{env["AWS_ACCESS_KEY_ID"]},{env["AWS_SECRET_ACCESS_KEY"]}"'}
-        command = [_script("supervisord"), "-c", self._supervisor_file]
+        command = [_script("supervisord"), "-c", str(self._supervisor_file)]
         subprocess.run(command, check=True, cwd=self.folder, env=os.environ | key)
 
     @contextlib.contextmanager
@@ -194,7 +194,7 @@ def throwaway(folder: Path) -> Iterator[Stack]:
     A process of its own takes it away when this one closes the pipe between them, which it does however it ends.
     """
     stack = Stack(folder, lasting=False)
-    command = [sys.executable, "-m", "scripts.stack", "take-away", folder.resolve()]
+    command = [sys.executable, "-m", "scripts.stack", "take-away", str(folder.resolve())]
     # In a session of its own, it is not ended by what ends this process and its children.
     with subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, start_new_session=True) as keeper:
         try:
