@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -18,14 +17,13 @@ import xlsxwriter
 from dashboard import queries
 from dashboard.filters import LABELS, Span, View
 from dashboard.queries import CUSTOMER_COLUMNS, LINE_COLUMNS, Lines
+from loader.spreadsheet import guarded
 
 # Lines that a file of order lines holds, by its format: as many as are made within a minute, and fit into memory. A
 # sheet of XLSX could hold 1,048,575.
 MOST_ROWS = {"CSV": 500_000, "XLSX": 100_000}
 MIME = {"CSV": "text/csv", "XLSX": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 UNFILTERED = ("Filters", "not applied")  # of a table that the filters do not narrow
-# What a spreadsheet takes for a formula: at the start of a cell, and after a `;`, which some of them split cells at.
-FORMULA = re.compile(r"(^|;)(\s*)(?=[=+\-@\t\r])")
 
 
 @dataclass(frozen=True)
@@ -177,4 +175,4 @@ def _now() -> str:
 
 
 def _inert(cell: object) -> object:
-    return FORMULA.sub(r"\1\2'", cell) if isinstance(cell, str) else cell
+    return guarded(cell) if isinstance(cell, str) else cell

@@ -1,8 +1,7 @@
 """Rejected rows to a spreadsheet and back: exported as CSV, corrected by hand, landed under their own row numbers.
 
-The CSV has, before the sheet's own columns, where each row stands and what is wrong with it. Excel and LibreOffice run
-a cell that begins with = + - @ as a formula: such a cell gets an apostrophe in front, which `replay` takes off again
-(https://owasp.org/www-community/attacks/CSV_Injection).
+The CSV has, before the sheet's own columns, where each row stands and what is wrong with it. A cell that a spreadsheet
+would run as a formula gets an apostrophe, which `replay` takes off again (`loader/spreadsheet.py`).
 """
 
 import csv
@@ -20,14 +19,13 @@ from loader.errors import InvalidFile, Refused
 from loader.feeds import Feed
 from loader.pipeline import Pipeline
 from loader.reader import Batch
+from loader.spreadsheet import bare, guarded
 from loader.validation import MASK, Validator
 from loader.warehouse import Session
 
 _PLACE = ("file_id", "row_number", "source_line", "key", "problems")
 _SURPLUS = "surplus cells"
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _ID = re.compile(r"[0-9]{1,18}")  # as many digits as PostgreSQL's bigint always takes
-_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)*", re.ASCII)
 
 
 def export(pipeline: Pipeline, file_ids: Sequence[int], key: str | None) -> str:
@@ -48,18 +46,18 @@ def export(pipeline: Pipeline, file_ids: Sequence[int], key: str | None) -> str:
     feed = pipeline.feeds.named(name)
     text = io.StringIO(newline="")
     written = csv.writer(text)
-    written.writerow([*_PLACE, *map(_guarded, header), _SURPLUS])
+    written.writerow([*_PLACE, *map(guarded, header), _SURPLUS])
     for row in rows:
         wrong = problems(row["errors"])
         if feed.fill_down:
             wrong += (
                 f"; row: blank cells of {', '.join(feed.fill_down)} come from the row above in the sheet: type them"
             )
-        place = [row["file_id"], row["row_number"], row["source_line"], _guarded(row["key"]), wrong]
+        place = [row["file_id"], row["row_number"], row["source_line"], guarded(row["key"]), wrong]
         found = _cells(row["raw_text"], feed)
         cells = found[: len(header)] + [""] * (len(header) - len(found))
         surplus = found[len(header) :]
-        written.writerow([*place, *map(_guarded, cells), _guarded(_line(surplus, feed)) if surplus else ""])
+        written.writerow([*place, *map(guarded, cells), guarded(_line(surplus, feed)) if surplus else ""])
     return "\ufeff" + text.getvalue()
 
 
@@ -196,7 +194,7 @@ def _read(path: Path) -> tuple[dict[tuple[int, int], list[str]], list[str]]:
     if not first:
         raise Refused(f"{path} is no export of rejected rows: its first column is not file_id. {_EXPORT}")
     written = csv.reader(io.StringIO(text, newline=""), delimiter=first[1])
-    names = [_bare(cell) for cell in next(written)]
+    names = [bare(cell) for cell in next(written)]
     if tuple(names[: len(_PLACE)]) != _PLACE:
         raise Refused(f"{path}: the first columns are not {', '.join(_PLACE)}: keep them as exported. {_EXPORT}")
     header = names[len(_PLACE) :]
@@ -211,7 +209,7 @@ def _read(path: Path) -> tuple[dict[tuple[int, int], list[str]], list[str]]:
         where = int(row[0]), int(row[1])
         if where in rows:
             raise Refused(f"{path} line {written.line_num}: row {where[1]} of file {where[0]} stands there twice")
-        cells = [_bare(cell) for cell in row[len(_PLACE) :]]
+        cells = [bare(cell) for cell in row[len(_PLACE) :]]
         rows[where] = cells + [""] * (len(header) - len(cells))
     return rows, header
 
@@ -231,11 +229,3 @@ def _line(cells: Sequence[str], feed: Feed) -> str:
     text = io.StringIO(newline="")
     csv.writer(text, delimiter=feed.format.delimiter, lineterminator="").writerow(cells)
     return text.getvalue()
-
-
-def _guarded(cell: str) -> str:
-    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
-
-
-def _bare(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell

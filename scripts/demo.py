@@ -1,11 +1,12 @@
 """`make demo`: the main job on real servers, from an empty folder to reconciled KPIs and a live dashboard."""
 
+import http.client
 import json
 import os
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -25,7 +26,8 @@ DAYS = 92
 SEED = 7
 ROWS_PER_DAY = 400
 BAD_RATIO = 0.01
-PATIENCE_SECONDS = 240
+PATIENCE_SECONDS = 240  # without any progress
+ANSWER_SECONDS = 5
 MANIFEST = REPOSITORY / ".stack" / "manifest.json"
 
 console = Console(highlight=False, soft_wrap=True)
@@ -51,7 +53,8 @@ def main() -> None:
     manifest = drop_sheets(settings)
     step("load", "each arrival triggers the loader through Kafka; dbt rebuilds and tests the dates it touches")
     warehouse = Warehouse(settings.database_url.get_secret_value())
-    wait_until_modelled(warehouse, manifest)
+    with connect(env["DATABASE_URL"]) as raw:
+        wait_until_modelled(warehouse, raw, manifest)
     step("check", "the marts against the sheets")
     with connect(env["DASHBOARD_DATABASE_URL"], "dashboard_viewer") as marts, connect(env["DATABASE_URL"]) as raw:
         show_kpis(marts)
@@ -81,11 +84,25 @@ def drop_sheets(settings: Settings) -> dict[str, Summary]:
     return manifest
 
 
-def wait_until_modelled(warehouse: Warehouse, manifest: Mapping[str, Summary]) -> None:
-    """Show the ledger move until every sheet of the manifest is in the marts."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+@dataclass(frozen=True, order=True)
+class Reached:
+    """How far the work has come. A later field starts anew when an earlier one rises, as each dbt run builds anew."""
+
+    modelled: int = 0
+    version: int = 0
+    loaded: int = 0
+    relations: int = 0
+
+
+def wait_until_modelled(warehouse: Warehouse, raw: sa.Connection, manifest: Mapping[str, Summary]) -> None:
+    """Show the ledger move until every sheet of the manifest is in the marts, however long that takes.
+
+    Raises DemoError when a sheet is refused, or when nothing has moved for PATIENCE_SECONDS. A dbt run that fails and
+    is repeated builds no more tables than it did before, so it does not count as progress.
+    """
     every_file = dict.fromkeys(("status", "key", "feed", "since", "file_id")) | {"limit": 100_000}
     columns = TextColumn("{task.description:<10} "), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    furthest, moved_at = Reached(), time.monotonic()
     with Progress(*columns, console=console) as progress:
         loading = progress.add_task("loaded", total=len(manifest))
         modelling = progress.add_task("modelled", total=len(manifest))
@@ -99,13 +116,24 @@ def wait_until_modelled(warehouse: Warehouse, manifest: Mapping[str, Summary]) -
             progress.update(modelling, completed=len(modelled))
             if len(modelled) == len(manifest):
                 return
-            if time.monotonic() > deadline:
-                (state,) = warehouse.rows("status")
+            (state,) = warehouse.rows("status")
+            reached = Reached(len(modelled), state["mart_version"], len(loaded), relations(raw))
+            if reached > furthest:
+                furthest, moved_at = reached, time.monotonic()
+            if time.monotonic() > moved_at + PATIENCE_SECONDS:
                 raise DemoError(
-                    f"after {PATIENCE_SECONDS} s {len(loaded)} of {len(manifest)} sheets are loaded, {len(modelled)}"
-                    f" modelled; last dbt run: {state['last_dbt_run']}; `make status` and `make logs` show more"
+                    f"nothing has moved for {PATIENCE_SECONDS} s: {len(loaded)} of {len(manifest)} sheets are loaded,"
+                    f" {len(modelled)} modelled; last dbt run: {state['last_dbt_run']}; `make status` and `make logs`"
+                    " show more, and `make demo` goes on from here"
                 )
             time.sleep(0.2)
+
+
+def relations(connection: sa.Connection) -> int:
+    """How many tables, views and indexes there are: dbt makes them one by one, in a run that takes long as well."""
+    count = int(one(connection, "select count(*) as relations from pg_class")["relations"])
+    connection.rollback()  # or the session would keep a transaction open
+    return count
 
 
 def show_kpis(connection: sa.Connection) -> None:
@@ -176,14 +204,17 @@ def reconcile(marts: sa.Connection, raw: sa.Connection, manifest: Mapping[str, S
 
 
 def wait_for_page(url: str) -> None:
+    """Wait until the page answers. Raises DemoError when it has not after PATIENCE_SECONDS."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            urllib.request.urlopen(url, timeout=5).close()  # noqa: S310  # the stack's own address
-        except urllib.error.URLError as error:
+            urllib.request.urlopen(url, timeout=ANSWER_SECONDS).close()  # noqa: S310  # the stack's own address
+        # While a server starts it may refuse, hang, or close the connection: only some of these are a URLError.
+        except (OSError, http.client.HTTPException) as error:
             if time.monotonic() > deadline:
                 raise DemoError(
-                    f"the dashboard does not answer at {url}: {error}; see .stack/logs/dashboard.log"
+                    f"the dashboard did not answer at {url} within {PATIENCE_SECONDS} s ({error!r}):"
+                    " see .stack/logs/dashboard.log; `make status` says whether it runs, and `make demo` tries again"
                 ) from error
             time.sleep(0.2)
         else:

@@ -12,6 +12,7 @@ import pwd
 import secrets
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import time
 import xmlrpc.client
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,7 @@ PREFERRED_PORTS = {
     "postgres": 55432, "s3": 59000, "kafka": 59092, "dashboard": 8501, "docs": 8502, "supervisor": 59001,
 }  # fmt: skip
 READY_SECONDS = 60
+STOP_SECONDS = 30  # for a process to end by itself, before it is killed
 
 
 class StackError(Exception):
@@ -61,7 +64,7 @@ class Stack:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self.running():
             self._configure()
-            subprocess.run([_script("supervisord"), "-c", self._supervisor_file], check=True, cwd=self.folder)
+            self._supervise()
         env = self.env()
         for name in SERVERS:
             self.start(name)
@@ -74,10 +77,37 @@ class Stack:
         """Stop every process of the stack; the data stays."""
         if not self.running():
             return
-        with self._supervisor() as supervisor:
-            pid = supervisor.getPID()
+        try:
+            pid = int(self._pid_file.read_text())
+        except FileNotFoundError:
+            return  # it was ending when it answered
+        started = _started(pid)
+        # It may end before it has answered, and it refuses when it is about to end already.
+        with (
+            contextlib.suppress(OSError, HTTPException),
+            _tolerate(Faults.SHUTDOWN_STATE),
+            self._supervisor() as supervisor,
+        ):
             supervisor.shutdown()
-        _until("supervisord to stop", lambda: not _alive(pid))
+        # Programs of different priority stop one after another, each within STOP_SECONDS.
+        programs = self._supervisor_file.read_text().count("[program:")
+        seconds = STOP_SECONDS * programs + READY_SECONDS
+        if not _within(seconds, lambda: _started(pid) != started):
+            raise StackError(
+                f"supervisord (process {pid}) has not ended within {seconds} s: {self._log('supervisord')} says what it"
+                " waits for; end that process, then run `make down` again"
+            )
+
+    def take_away(self) -> None:
+        """Stop every process, those too that somebody else has started with the environment, and remove the data."""
+        self.down()
+        if self._env_file.exists():
+            mark = f"STACK_SUPERVISOR_PASSWORD={self.env()['STACK_SUPERVISOR_PASSWORD']}".encode()
+            for each in Path("/proc").glob("[0-9]*"):
+                with contextlib.suppress(OSError):  # somebody else's, or it has ended
+                    if mark in (each / "environ").read_bytes().split(b"\0"):
+                        os.kill(int(each.name), signal.SIGKILL)
+        shutil.rmtree((self.folder / "postgres").resolve(), ignore_errors=True)
 
     def start(self, name: str) -> None:
         try:
@@ -93,10 +123,14 @@ class Stack:
     def running(self) -> bool:
         if not self._supervisor_file.exists():
             return False
-        with contextlib.suppress(OSError, xmlrpc.client.Error), self._supervisor() as supervisor:
-            supervisor.getState()
-            return True
-        return False
+        try:
+            with self._supervisor() as supervisor:
+                supervisor.getState()
+        except xmlrpc.client.Fault:
+            return True  # it is about to end, and refuses to be asked
+        except (OSError, HTTPException, xmlrpc.client.Error):
+            return False
+        return True
 
     def status(self) -> list[dict[str, str]]:
         with self._supervisor() as supervisor:
@@ -122,6 +156,13 @@ class Stack:
         with self._supervisor_file.open("w") as file:
             config.write(file)
 
+    def _supervise(self) -> None:
+        env = self.env()
+        # Everybody can read a command line. rclone reads a list here, as CSV, and supervisord's file loses the quotes.
+        key = {"RCLONE_AUTH_KEY": f'"{env["AWS_ACCESS_KEY_ID"]},{env["AWS_SECRET_ACCESS_KEY"]}"'}
+        command = [_script("supervisord"), "-c", str(self._supervisor_file)]
+        subprocess.run(command, check=True, cwd=self.folder, env=os.environ | key)
+
     @contextlib.contextmanager
     def _supervisor(self) -> Iterator[Any]:
         env = self.env()
@@ -138,20 +179,31 @@ class Stack:
         return self.folder / "env"
 
     @property
+    def _pid_file(self) -> Path:
+        return self.folder / "supervisord.pid"
+
+    @property
     def _supervisor_file(self) -> Path:
         return self.folder / "supervisord.conf"
 
 
 @contextlib.contextmanager
 def throwaway(folder: Path) -> Iterator[Stack]:
-    """A stack in an empty folder, up for the time being; its data goes with it."""
+    """A stack in an empty folder, up for the time being; its data goes with it.
+
+    A process of its own takes it away when this one closes the pipe between them, which it does however it ends.
+    """
     stack = Stack(folder, lasting=False)
-    try:
-        stack.up()
-        yield stack
-    finally:
-        stack.down()
-        shutil.rmtree((folder / "postgres").resolve(), ignore_errors=True)
+    command = [sys.executable, "-m", "scripts.stack", "take-away", str(folder.resolve())]
+    # In a session of its own, it is not ended by what ends this process and its children.
+    with subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, start_new_session=True) as keeper:
+        try:
+            stack.up()
+            yield stack
+        finally:
+            keeper.stdin.close()  # type: ignore[union-attr]  # it is a pipe
+            if keeper.wait():
+                stack.take_away()
 
 
 def _environment(previous: dict[str, str], preferred: dict[str, int]) -> dict[str, str]:
@@ -272,6 +324,9 @@ def _prepare_postgres(folder: Path, password: str) -> Postgres:
     if not (data / "PG_VERSION").exists():
         shutil.rmtree(data, ignore_errors=True)  # what an interrupted initdb left
         password_file = home / "password"
+        password_file.touch(mode=0o600)
+        if user:
+            shutil.chown(password_file, user)
         password_file.write_text(password)
         _run_as(
             user,
@@ -298,8 +353,7 @@ def _supervisor_config(
         "postgres": f"{postgres.binaries}/postgres -D {postgres.data} -c listen_addresses=127.0.0.1"
         f" -c port={env['STACK_POSTGRES_PORT']} -c unix_socket_directories='' -c shared_buffers={quarter_mib}MB"
         f" -c max_wal_size=4GB{fast}",
-        "s3": f"{_script('rclone')} serve s3 --addr 127.0.0.1:{env['STACK_S3_PORT']} --dir-cache-time 1s"
-        f" --auth-key {env['AWS_ACCESS_KEY_ID']},{env['AWS_SECRET_ACCESS_KEY']} {folder}/s3",
+        "s3": f"{_script('rclone')} serve s3 --addr 127.0.0.1:{env['STACK_S3_PORT']} --dir-cache-time 1s {folder}/s3",
         "kafka": f"{tansu} broker --listener-url {kafka} --advertised-listener-url {kafka}"
         " --storage-engine memory://tansu/ --silent",
         "docs": f"{python} http.server --bind 127.0.0.1 --directory {folder}/docs {env['STACK_DOCS_PORT']}",
@@ -333,7 +387,7 @@ def _supervisor_config(
             "redirect_stderr": "true",
             "stdout_logfile": f"{folder}/logs/{name}.log",
             "stopsignal": "INT" if name == "postgres" else "TERM",
-            "stopwaitsecs": "30",
+            "stopwaitsecs": str(STOP_SECONDS),
             "priority": "1" if name in SERVERS else "2",  # the servers start first and stop last
             **({"user": postgres.user} if name == "postgres" and postgres.user else {}),
         }
@@ -374,22 +428,28 @@ def _wait(what: str, ready: Callable[[], None], not_yet: type[Exception], log: P
             time.sleep(0.1)
 
 
-def _until(what: str, condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while not condition():
-        if time.monotonic() > deadline:
-            raise StackError(f"waited {READY_SECONDS} s for {what}")
+def _within(seconds: float, condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + seconds
+    while not (met := condition()) and time.monotonic() < deadline:
         time.sleep(0.1)
+    return met
 
 
 def _alive(pid: int) -> bool:
+    return _started(pid) is not None
+
+
+def _started(pid: int) -> str | None:
+    """When a process began, which tells it from a later one with its number. None: it has ended.
+
+    One that nobody has waited for, as in a container whose first process does not, is listed although it has ended.
+    """
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # somebody else's
-    return True
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    state, *rest = stat.rpartition(")")[2].split()  # the name before it may hold anything
+    return None if state in "ZX" else rest[18]  # numbered from 1 in proc(5), where this is the 22nd
 
 
 @contextlib.contextmanager
@@ -451,6 +511,13 @@ def up() -> None:
 def down() -> None:
     """Stop everything; the data stays in .stack/."""
     STACK.down()
+
+
+@app.command(hidden=True)
+def take_away(folder: Path) -> None:
+    """Wait for the end of the standard input, then stop the throwaway stack in the folder and remove its data."""
+    sys.stdin.buffer.read()
+    Stack(folder, lasting=False).take_away()
 
 
 @app.command()

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
+from types import FrameType
 from typing import Any
 
 import psycopg
@@ -26,6 +27,19 @@ from loader.warehouse import migrate
 from scripts.stack import REPOSITORY, Stack, throwaway
 
 DEADLINE_SECONDS = 60
+
+
+def pytest_configure() -> None:
+    """SIGTERM and SIGHUP end the session as Ctrl-C does, with the teardown of what is up."""
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(ending) is signal.SIG_DFL:  # `nohup` has it ignored
+            signal.signal(ending, _interrupt)
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
+    # Whoever ends a group of processes sends it twice: the second one would interrupt the teardown.
+    signal.signal(number, lambda *_: None)
+    raise KeyboardInterrupt(signal.Signals(number).name)
 
 
 def eventually(what: str, condition: Callable[[], Any], seconds: float = DEADLINE_SECONDS) -> Any:

@@ -1,11 +1,13 @@
 """The local stack's ports."""
 
+import os
 import socket
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
-from scripts.stack import StackError, _port
+from scripts.stack import StackError, _alive, _port
 
 
 @pytest.fixture
@@ -31,3 +33,12 @@ def test_a_throwaway_stack_keeps_out_of_the_way_of_the_one_in_the_environment(
 ) -> None:
     monkeypatch.setenv("STACK_KAFKA_PORT", str(taken))
     assert _port("kafka", None, preferred=0) != taken
+
+
+def test_a_process_that_has_ended_is_not_alive_although_nobody_has_waited_for_it() -> None:
+    with subprocess.Popen(["true"]) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        os.kill(process.pid, 0)  # raises nothing: it is still listed
+        assert not _alive(process.pid)
+    assert not _alive(process.pid)
+    assert _alive(os.getpid())
