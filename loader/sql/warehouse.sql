@@ -15,7 +15,8 @@ select set_config('lock_timeout', :milliseconds, true);
 
 -- name: end_stalled_holder
 -- The session that holds the object's lock and has asked nothing of PostgreSQL for so long: stopped, hung, or cut off.
--- One that works (a long statement) is left alone; one that COPY waits for is not.
+-- One that works (a long statement) is left alone; one that COPY waits for is not. What is ended is a set of its own: of
+-- conditions side by side the planner asks the cheapest first, which is the one that ends the session.
 with holder as (
     select
         activity.pid,
@@ -30,8 +31,10 @@ with holder as (
         and locks.database = (select oid from pg_database where datname = current_database())
     inner join pg_stat_activity as activity on locks.pid = activity.pid
     where activity.state like 'idle%' or activity.wait_event = 'ClientRead'
+), stalled as materialized (
+    select pid, idle_seconds from holder where idle_seconds > :lease_seconds
 )
-select pid, idle_seconds from holder where idle_seconds > :lease_seconds and pg_terminate_backend(pid);
+select pid, idle_seconds from stalled where pg_terminate_backend(pid);
 
 -- name: unlock_file
 select pg_advisory_unlock(hashtextextended(:bucket || '/' || :key, 0));

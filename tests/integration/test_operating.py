@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -470,6 +471,34 @@ def test_a_loader_that_works_keeps_its_file_however_long_it_takes(world: World, 
         with Pipeline(world.settings.model_copy(update={"lease_seconds": 0.3})) as other, capture_logs() as logs:
             outcome = other.load_file(FileArrived(world.bucket, SHEET.key, datetime.now(UTC)))
     assert (outcome.status, outcome.duplicate) == ("loaded", True)
+    assert [entry["event"] for entry in logs] == []
+
+
+def test_a_loader_that_shows_life_now_and_then_keeps_its_file_from_one_that_waits(
+    world: World, pipeline: Pipeline
+) -> None:
+    arrival = world.drop(SHEET.key, SHEET.content)
+    looks = set()
+
+    def lives() -> bool:
+        """Between its statements the holder is idle, as one is that reads from S3."""
+        session.execute("revision")
+        session.commit()
+        looks.update(
+            row["query_start"]
+            for row in world.rows(
+                "select query_start from pg_stat_activity "
+                "where datname = current_database() and wait_event = 'advisory'"
+            )
+        )
+        return bool(wait([waiting], 0.5).done) or len(looks) > 2
+
+    with Pipeline(world.settings) as other, ThreadPoolExecutor() as beside_it, capture_logs() as logs:
+        with pipeline.warehouse.session() as session, pipeline.lock(session, world.bucket, SHEET.key):
+            waiting = beside_it.submit(other.load_file, arrival)
+            eventually("the one that waits to have looked at the holder twice", lives)
+            assert not waiting.done()
+        assert waiting.result().status == "loaded"
     assert [entry["event"] for entry in logs] == []
 
 
