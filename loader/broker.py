@@ -129,7 +129,7 @@ class Publisher:
 
 
 class Subscription:
-    """This process's share of the topic. Offsets are committed by `commit` alone, after the work.
+    """This process's share of the topic. Offsets are committed after the work, by `commit` or `commit_later` alone.
 
     `on_lag` is told every few seconds how far the group is behind, by partition of this share.
     """
@@ -144,7 +144,7 @@ class Subscription:
                 _connection(settings)
                 | {
                     "group.id": settings.kafka_group,
-                    "enable.auto.commit": False,
+                    "enable.auto.offset.store": False,
                     "auto.offset.reset": "earliest",
                     "session.timeout.ms": settings.kafka_session_timeout_ms,
                     "heartbeat.interval.ms": _heartbeat_ms(settings.kafka_session_timeout_ms),
@@ -198,6 +198,18 @@ class Subscription:
             position = _position(message)
             position.offset += 1
             self._consumer.commit(offsets=[position], asynchronous=False)
+        except KafkaException as error:
+            log.warning("offset_not_committed", offset=message.offset(), error=str(error))
+
+    def commit_later(self, message: Message) -> None:
+        """The message came to nothing: its offset goes to the broker with others, every few seconds and at the end.
+
+        To wait for the broker after each would take longer than all the rest. What is not committed comes again.
+        """
+        try:
+            position = _position(message)
+            position.offset += 1
+            self._consumer.store_offsets(offsets=[position])
         except KafkaException as error:
             log.warning("offset_not_committed", offset=message.offset(), error=str(error))
 

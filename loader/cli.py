@@ -20,7 +20,7 @@ from rich.table import Table
 
 from loader import bridge, consumer, corrections, log, metrics, operating, watcher
 from loader.drafting import draft_feed
-from loader.errors import LoaderError, SettingsError
+from loader.errors import LoaderError, Refused, SettingsError
 from loader.events import FileArrived
 from loader.feeds import Feeds
 from loader.pipeline import REJECTED, Check, Outcome, Pipeline, check_file
@@ -161,6 +161,8 @@ def load(
     with Pipeline(settings) as pipeline:
         pipeline.check()
         outcome = pipeline.load_file(arrival, REJECTED)
+    if outcome.status == "source_gone":
+        raise Refused(f"{outcome.error}. `loader reconcile --report` says what the bucket holds")
     counts = vars(outcome.counts) if outcome.counts else {}
     row = {"file_id": outcome.file_id, "status": outcome.status, **counts, "error": outcome.error}
     _show([row | {"warning": outcome.warning}], as_json, hide=("skipped_as", "swallowed"))

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
+from enum import Enum, auto
 from threading import Event
 
 import structlog
@@ -51,9 +52,12 @@ def run(settings: Settings, stop: Event) -> None:
                         while not wait([work], _POLL_SECONDS).done:
                             stay()
                             metrics.heartbeat.beat()
-                if work.result():
-                    subscription.commit(message)
-                    failpoints.reach("offset")
+                match work.result():
+                    case Progress.WORKED:
+                        subscription.commit(message)
+                        failpoints.reach("offset")
+                    case Progress.PASSED:
+                        subscription.commit_later(message)
     log.info("loader_stopped")
 
 
@@ -69,6 +73,14 @@ def retrying(settings: Settings, stop: Event) -> Retrying:
     )
 
 
+class Progress(Enum):
+    """How far a message was worked, and so what becomes of its offset."""
+
+    STOPPED = auto()  # not to its end
+    PASSED = auto()  # there was nothing to do
+    WORKED = auto()
+
+
 class Worker:
     """What is done with one message, in the thread that loads."""
 
@@ -78,33 +90,45 @@ class Worker:
         self._publisher = publisher
         self._stop = stop
 
-    def work(self, message: Message) -> bool:
-        """Work every event that the message announces. False: stopped before the end, so do not commit it."""
+    def work(self, message: Message) -> Progress:
+        """Work every event that the message announces."""
         try:
             events = parse(message.value() or b"")
         except InvalidEvent as error:
             log.warning("message_dead_lettered", offset=message.offset(), error=str(error))
             self._dead_letter(message, error, attempts=1)
-            return True
-        return all(self._work(event, message) for event in events)
+            return Progress.WORKED
+        progress = Progress.PASSED
+        for event in events:
+            match self._work(event, message):
+                case Progress.STOPPED:
+                    return Progress.STOPPED
+                case Progress.WORKED:
+                    progress = Progress.WORKED
+        return progress
 
-    def _work(self, event: FileArrived | FileRemoved, message: Message) -> bool:
+    def _work(self, event: FileArrived | FileRemoved, message: Message) -> Progress:
+        if event.bucket != self._settings.s3_bucket:
+            metrics.FOREIGN.inc()
+            log.info("event_ignored", bucket=event.bucket, key=event.key, dialect=event.dialect)
+            return Progress.PASSED
         attempts = retrying(self._settings, self._stop)
         try:
             if isinstance(event, FileArrived):
-                log_outcome(attempts(metrics.measured(self._pipeline.load_file), event), event.dialect)
-            else:
-                marked = attempts(self._pipeline.remove_file, event)
-                files = [each.file_id for each in marked]
-                log.info("object_removed", key=event.key, files=files, dialect=event.dialect)
+                outcome = attempts(metrics.measured(self._pipeline.load_file), event)
+                log_outcome(outcome, event.dialect)
+                return Progress.PASSED if outcome.file_id is None else Progress.WORKED
+            marked = attempts(self._pipeline.remove_file, event)
+            log.info("object_removed", key=event.key, files=[each.file_id for each in marked], dialect=event.dialect)
+            return Progress.WORKED if marked else Progress.PASSED
         except TransientError as error:
             if self._stop.is_set():
-                return False
+                return Progress.STOPPED
             self._pipeline.give_up(event.bucket, event.key, error)
             log.error("file_failed", bucket=event.bucket, key=event.key, dialect=event.dialect, error=str(error))
             metrics.FAILED.inc()
             self._dead_letter(message, error, attempts.statistics["attempt_number"])
-        return True
+            return Progress.WORKED
 
     def _dead_letter(self, message: Message, error: Exception, attempts: int) -> None:
         try:

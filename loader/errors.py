@@ -30,7 +30,10 @@ class TransientError(LoaderError):
 
 
 class ObjectGone(TransientError):
-    """The object is not there (any more), or changed while it was read."""
+    """The object is not there (any more), or changed while it was read.
+
+    Where a load begins, that is its outcome and no error: see `Pipeline.load_file`.
+    """
 
 
 class InvalidEvent(LoaderError):

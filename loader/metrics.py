@@ -62,6 +62,7 @@ WARNED = Counter(
     "loader_files_warned", "Files that were loaded, and that a person should look at.", ["feed"], registry=REGISTRY
 )
 RETRIES = Counter("loader_retries", "Attempts that were repeated after a pause.", registry=REGISTRY)
+FOREIGN = Counter("loader_events_ignored", "Events of other buckets than S3_BUCKET.", registry=REGISTRY)
 DEAD_LETTERS = Counter(
     "loader_messages_dead_lettered", "Messages put on the dead-letter topic.", ["reason"], registry=REGISTRY
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from loader.errors import ObjectGone, Refused, TransientError
+from loader.errors import Refused, TransientError
 from loader.events import FileArrived, FileRemoved
 from loader.object_store import ObjectVersion
 from loader.pipeline import COUNTING, SET_ASIDE, Outcome, Pipeline
@@ -155,7 +155,9 @@ def _load(pipeline: Pipeline, version: dict[str, Any], again: Collection[str]) -
         outcome = pipeline.load_file(FileArrived(bucket, key, datetime.now(UTC), dialect=None), again)
     except TransientError as error:
         pipeline.give_up(bucket, key, error)
-        return Outcome("gone" if isinstance(error, ObjectGone) else "failed", key, file_id, error=str(error))
+        return Outcome("failed", key, file_id, error=str(error))
+    if outcome.status == "source_gone":
+        return Outcome("gone", key, file_id, error=outcome.error)
     if outcome.file_id != file_id:
         now = f"the bucket holds another version of it: file {outcome.file_id}, which is {outcome.status}"
         return Outcome("changed", key, file_id, error=now)

@@ -80,67 +80,93 @@ class Pipeline:
         A loaded version that is loaded again gets new rows for its old ones in one transaction. If it is refused now,
         it stays as it was, and the outcome is `kept` with the reason.
 
-        Raises TransientError when S3 or PostgreSQL fails, ObjectGone when the object is gone or changes meanwhile:
-        in both cases the ledger keeps the version as it was, and the same call may succeed later.
+        Where there is no such object, what waits for it is `source_gone`, and so is the outcome; its `file_id` is None
+        where nothing waits. That is final: S3 is the truth, and what comes back is announced again.
+
+        Raises TransientError when S3 or PostgreSQL fails or the object changes meanwhile: the ledger keeps the version
+        as it was, and the same call may succeed later.
         """
-        with self.warehouse.session() as session, self.lock(session, arrival.bucket, arrival.key):
+        bucket, key = arrival.bucket, arrival.key
+        # Before anything is locked: a replay of an old topic brings thousands of objects that are gone.
+        if isinstance(found := self._look(bucket, key), ObjectGone) and not self._any("waiting", bucket, key):
+            return Outcome("source_gone", key, error=str(found))
+        with self.warehouse.session() as session, self.lock(session, bucket, key):
             failpoints.reach("locked")
-            version = self.store.current(arrival.bucket, arrival.key)
-            entry = session.discover(version, arrival.event_at, arrival.dialect)
-            session.commit()
-            failpoints.reach("discovered")
-            if entry.done and entry.status not in again:
-                return Outcome(entry.status, arrival.key, entry.file_id, duplicate=True)
-            feed = self.feeds.for_key(arrival.key) if arrival.key.startswith(self.settings.s3_prefix) else None
-            if not feed:
-                return self._ignore(session, entry, arrival.key)
-            counts = entry.status == "loaded"  # and goes on counting until the moment in which its new rows do
-            if feed.reupload == "ignore" and not counts and session.other_version_counts(version, entry.file_id):
-                return self._set_aside(session, entry.file_id, feed, arrival.key)
-            session.execute("start_loading", file_id=entry.file_id, feed=feed.feed)
-            if not counts:
-                session.commit()
-            failpoints.reach("claimed")
-            try:
-                with session.load(version, entry.file_id, feed) as load:
-                    outcome = self._load(load, version, feed, entry.file_id)
-            except InvalidFile as refused:
-                session.rollback()
-                outcome = self._refuse(session, version, entry.file_id, feed, str(refused))
-            if counts and outcome.status == "rejected":
-                session.rollback()
-                return replace(outcome, status="kept", counts=None)
-            failpoints.reach("finished")
-            session.commit()
-            failpoints.reach("committed")
-            return outcome
+            if isinstance(version := self._look(bucket, key), ObjectGone):
+                return self._gone(session, bucket, key, version)
+            return self._take_up(session, version, arrival, again)
 
     def remove_file(self, removed: FileRemoved) -> list[Outcome]:
         """Note in the ledger that the object is gone, if it is: an event may be late. Nothing else changes.
 
         Returns the versions that were marked. Raises TransientError when S3 or PostgreSQL fails.
         """
-        with self.warehouse.session() as session, self.lock(session, removed.bucket, removed.key):
-            try:
-                self.store.current(removed.bucket, removed.key)
-            except ObjectGone:
-                marked = session.execute("mark_removed", bucket=removed.bucket, key=removed.key).all()
-                session.commit()
-                return [Outcome(row.status, removed.key, row.file_id) for row in marked]
+        bucket, key = removed.bucket, removed.key
+        if not isinstance(self._look(bucket, key), ObjectGone) or not self._any("unmarked", bucket, key):
             return []
+        with self.warehouse.session() as session, self.lock(session, bucket, key):
+            if not isinstance(self._look(bucket, key), ObjectGone):  # it is back
+                return []
+            marked = session.execute("mark_removed", bucket=bucket, key=key).all()
+            session.commit()
+            return [Outcome(row.status, key, row.file_id) for row in marked]
 
     def give_up(self, bucket: str, key: str, error: TransientError) -> None:
-        """Set the versions of a key aside that could not be loaded; the watcher announces failed ones again later."""
+        """Set the versions of a key aside that could not be loaded; the watcher announces them again later."""
         with self.warehouse.session() as session:
-            if isinstance(error, ObjectGone):
-                session.execute("source_gone", bucket=bucket, key=key, error=str(error))
-            else:
-                seconds = self.settings.retry_max_seconds
-                session.execute("fail", bucket=bucket, key=key, error=str(error), seconds=seconds)
+            seconds = self.settings.retry_max_seconds
+            session.execute("fail", bucket=bucket, key=key, error=str(error), seconds=seconds)
             session.commit()
 
     def lock(self, session: Session, bucket: str, key: str) -> AbstractContextManager[None]:
         return session.file_lock(bucket, key, self.settings.lease_seconds)
+
+    def _look(self, bucket: str, key: str) -> ObjectVersion | ObjectGone:
+        """What the bucket holds of the key, or why it holds nothing: that is news here, and no fault."""
+        try:
+            return self.store.current(bucket, key)
+        except ObjectGone as gone:
+            return gone
+
+    def _any(self, statement: str, bucket: str, key: str) -> bool:
+        return bool(self.warehouse.rows(statement, bucket=bucket, key=key))
+
+    def _gone(self, session: Session, bucket: str, key: str, gone: ObjectGone) -> Outcome:
+        marked = session.execute("source_gone", bucket=bucket, key=key, error=str(gone)).first()
+        session.commit()
+        return Outcome("source_gone", key, marked.file_id if marked else None, error=str(gone))
+
+    def _take_up(
+        self, session: Session, version: ObjectVersion, arrival: FileArrived, again: Collection[str]
+    ) -> Outcome:
+        entry = session.discover(version, arrival.event_at, arrival.dialect)
+        session.commit()
+        failpoints.reach("discovered")
+        if entry.done and entry.status not in again:
+            return Outcome(entry.status, arrival.key, entry.file_id, duplicate=True)
+        feed = self.feeds.for_key(arrival.key) if arrival.key.startswith(self.settings.s3_prefix) else None
+        if not feed:
+            return self._ignore(session, entry, arrival.key)
+        counts = entry.status == "loaded"  # and goes on counting until the moment in which its new rows do
+        if feed.reupload == "ignore" and not counts and session.other_version_counts(version, entry.file_id):
+            return self._set_aside(session, entry.file_id, feed, arrival.key)
+        session.execute("start_loading", file_id=entry.file_id, feed=feed.feed)
+        if not counts:
+            session.commit()
+        failpoints.reach("claimed")
+        try:
+            with session.load(version, entry.file_id, feed) as load:
+                outcome = self._load(load, version, feed, entry.file_id)
+        except InvalidFile as refused:
+            session.rollback()
+            outcome = self._refuse(session, version, entry.file_id, feed, str(refused))
+        if counts and outcome.status == "rejected":
+            session.rollback()
+            return replace(outcome, status="kept", counts=None)
+        failpoints.reach("finished")
+        session.commit()
+        failpoints.reach("committed")
+        return outcome
 
     def _load(self, load: Load, version: ObjectVersion, feed: Feed, file_id: int) -> Outcome:
         sha256 = None

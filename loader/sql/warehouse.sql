@@ -131,9 +131,22 @@ update raw.files
 set status = 'failed', error = :error, next_attempt_at = clock_timestamp() + make_interval(secs => :seconds)
 where bucket = :bucket and key = :key and status in ('discovered', 'loading', 'failed');
 
+-- name: waiting
+-- What is not dealt with yet of a key.
+select file_id from raw.files
+where bucket = :bucket and key = :key and status in ('discovered', 'loading', 'failed');
+
 -- name: source_gone
 update raw.files set status = 'source_gone', error = :error, next_attempt_at = null
-where bucket = :bucket and key = :key and status in ('discovered', 'loading', 'failed');
+where bucket = :bucket and key = :key and status in ('discovered', 'loading', 'failed')
+returning file_id;
+
+-- name: unmarked
+-- What `mark_removed` would change.
+select file_id from raw.files
+where
+    bucket = :bucket and key = :key
+    and (status in ('discovered', 'loading', 'failed') or status = 'loaded' and source_gone_at is null);
 
 -- name: mark_removed
 -- Rows of a loaded version go on counting; what was not loaded yet never will be.

@@ -1,6 +1,8 @@
 """From the topic to the ledger: every event, lost, doubled, malformed or replayed, ends in the same rows."""
 
 import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, closing, suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -9,11 +11,13 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Message, Producer
+from structlog.testing import capture_logs
 
-from loader import broker, consumer, failpoints
+from loader import broker, consumer, failpoints, metrics
 from loader.broker import Subscription, ensure_topics
 from loader.errors import TransientError
 from loader.events import FileArrived, encode
+from loader.object_store import ObjectStore
 from loader.watcher import Watcher
 from scripts.csv_generator import sheet
 from tests.conftest import World, beside, eventually
@@ -151,13 +155,38 @@ def test_more_arrivals_than_the_producer_can_queue_are_all_announced(
     assert len(consume(world, world.settings.kafka_topic, 60)) == 60
 
 
-def test_an_object_that_never_comes_back_is_dead_lettered_and_the_others_go_on(world: World) -> None:
-    gone = encode(world.drop("CSV/sales_data_20260101.csv", b"")).replace(b"20260101", b"20251231")
-    publish(world, gone, encode(world.drop(SHEET.key, SHEET.content)))
-    with running_loader(world):
-        eventually("the other file", lambda: loaded(world, 1))
-        (letter,) = consume(world, world.settings.kafka_dead_letter_topic, 1)
-    assert dict(letter.headers() or [])["reason"] == b"ObjectGone"
+def named(logs: Iterable[Mapping[str, Any]]) -> Counter[str]:
+    """How often each event was logged."""
+    return Counter(entry["event"] for entry in logs)
+
+
+def test_objects_that_are_gone_hold_up_nothing_and_are_passed_over_once(world: World) -> None:
+    gone = [FileArrived(world.bucket, f"CSV/sales_data_{number}.csv", datetime.now(UTC)) for number in range(200)]
+    publish(world, *map(encode, gone), encode(world.drop(SHEET.key, SHEET.content)))
+    with capture_logs() as logs, running_loader(world):
+        eventually("every message", lambda: named(logs)["file_source_gone"] == 200 and loaded(world, 1))
+    assert named(logs).keys() == {"loader_started", "file_source_gone", "file_loaded", "loader_stopped"}
+    assert [row["key"] for row in ledger(world)] == [SHEET.key]
+    publish(world, encode(world.drop(SHEETS[1].key, SHEETS[1].content)))
+    with capture_logs() as logs, running_loader(world):
+        eventually("the next file", lambda: loaded(world, 2))
+    assert named(logs)["file_source_gone"] == 0, "their offsets are committed, if not one by one"
+
+
+def test_events_of_another_bucket_are_counted_and_left_alone(world: World) -> None:
+    elsewhere = World(world.env | {"S3_BUCKET": f"{world.bucket}-of-others"}, world.stack)
+    with closing(ObjectStore(elsewhere.settings)) as store:
+        store.create_bucket(elsewhere.bucket)
+    arrived = encode(elsewhere.drop(SHEETS[1].key, SHEETS[1].content))
+    removed = arrived.replace(b"ObjectCreated:Put", b"ObjectRemoved:Delete")
+    publish(world, arrived, removed, encode(world.drop(SHEET.key, SHEET.content)))
+    before = metrics.REGISTRY.get_sample_value("loader_events_ignored_total") or 0
+    with capture_logs() as logs, running_loader(world):
+        eventually("every message", lambda: named(logs)["event_ignored"] == 2 and loaded(world, 1))
+    assert [entry["bucket"] for entry in logs if entry["event"] == "event_ignored"] == [elsewhere.bucket] * 2
+    assert metrics.REGISTRY.get_sample_value("loader_events_ignored_total") == before + 2
+    assert named(logs).keys() == {"loader_started", "event_ignored", "file_loaded", "loader_stopped"}
+    assert world.rows("select distinct bucket from raw.files") == [{"bucket": world.bucket}]
 
 
 def test_the_watcher_announces_exactly_what_the_ledger_has_not_seen(world: World) -> None:
