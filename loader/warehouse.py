@@ -110,7 +110,12 @@ class Warehouse:
     def session(self) -> Iterator["Session"]:
         """A connection of its own; what it did and has not committed is undone when it ends."""
         with _database_errors(), self._engine.connect() as connection:
-            yield Session(connection)
+            try:
+                yield Session(connection)
+            except (sa.exc.DBAPIError, psycopg.Error) as error:
+                if _sqlstate(error) == _READ_ONLY:  # or the pool would give the same server out again
+                    connection.invalidate()
+                raise
 
     def rows(self, statement: str, **parameters: Any) -> list[dict[str, Any]]:
         """The result of a named query."""
@@ -468,15 +473,51 @@ def _rejected_cells(file_id: int, row: Rejected) -> tuple[object, ...]:
     return file_id, row.row_number, row.source_line, row.raw_text, errors, row.revenue_at_risk
 
 
+# What is done about an SQLSTATE, by its class or, before that, by itself; what is not listed is a defect of ours.
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_OUTAGES = {
+    "08": "the connection failed",
+    "25006": "the server is read-only, as after a failover",
+    "25P03": "the session was idle for too long",
+    "28": "the login was refused",
+    "3D": "there is no such database",
+    "40": "the transaction lost against another one",
+    "53": "the server lacks memory, disk or connections",
+    "54": "a limit of the server was reached",
+    "55": "another session holds what is needed",
+    "57": "the session was ended, or the server stops or starts",
+    "58": "the server's system failed",
+    "XX": "the server has an internal error",
+}
+_READ_ONLY = "25006"
+_NOT_MIGRATED = {"3F000", "42501", "42703", "42883", "42P01"}  # no such schema, column, function, table; no right to it
+
+
 @contextmanager
 def _database_errors() -> Iterator[None]:
-    """What a later attempt may not meet again: no connection, a session that was ended, a deadlock, a full disk."""
+    """Raises TransientError for what a later attempt may not meet again, SettingsError for what a migration mends."""
     try:
         yield
-    except (sa.exc.OperationalError, sa.exc.InterfaceError, psycopg.OperationalError, psycopg.InterfaceError) as error:
+    except (sa.exc.DBAPIError, psycopg.Error) as error:
         reason = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-        text = _without_cells(reason)
-        raise TransientError(f"PostgreSQL did not do its part (check DATABASE_URL): {text}") from None
+        state, text = _sqlstate(error), _without_cells(reason)
+        if state in _NOT_MIGRATED:
+            raise SettingsError(
+                f"the database of DATABASE_URL is not as this loader needs it: {text}: run `loader migrate`"
+            ) from None
+        if outage := _OUTAGES.get(state, _OUTAGES.get(state[:2])):
+            raise TransientError(f"PostgreSQL did not do its part, {outage}: {text}") from None
+        if state or not isinstance(reason, psycopg.OperationalError | psycopg.InterfaceError):
+            raise
+        if isinstance(error, sa.exc.DBAPIError) and not error.connection_invalidated:
+            raise TransientError(f"PostgreSQL does not answer (check DATABASE_URL): {text}") from None
+        raise TransientError(f"PostgreSQL has gone from a session: {text}") from None
+
+
+def _sqlstate(error: sa.exc.DBAPIError | psycopg.Error) -> str:
+    """Empty where PostgreSQL did not come to say what is wrong."""
+    reason = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    return (reason.sqlstate or "") if isinstance(reason, psycopg.Error) else ""
 
 
 def _without_cells(error: BaseException | None) -> str:

@@ -2,7 +2,7 @@
 
 from loader.migrations import execute_script_beside
 
-revision = "0011"
+revision = "0010"
 down_revision = "0009"
 
 
