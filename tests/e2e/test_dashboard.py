@@ -147,6 +147,23 @@ def test_pipeline_cards_equal_the_ledger(app: AppTest, warehouse: Warehouse) -> 
     assert cards["Waiting"] == waiting
 
 
+def test_a_sheet_that_counts_and_is_odd_is_shown_with_what_is_odd(app: AppTest, warehouse: Warehouse) -> None:
+    warning = "none of its 3 rows was loaded"
+    where = "where file_id = (select max(file_id) from raw.files where status = 'loaded')"
+    try:
+        warehouse.sql(f"update raw.files set warning = %s {where}", warning)
+        forget()
+        app.run()
+        app.switch_page("views/pipeline.py").run()
+        assert not app.exception
+        assert ["To look at" in each.value for each in app.warning] == [True]
+        [files] = [table.value for table in app.dataframe if "warning" in table.value]
+        assert list(files["warning"].dropna()) == [warning]
+    finally:
+        warehouse.sql(f"update raw.files set warning = null {where}")
+        forget()
+
+
 def test_unusual_days_are_those_of_the_mart(app: AppTest, warehouse: Warehouse) -> None:
     app.run()
     app.switch_page("views/pipeline.py").run()
