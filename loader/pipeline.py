@@ -143,6 +143,8 @@ class Pipeline:
         session.commit()
         failpoints.reach("discovered")
         if entry.done and entry.status not in again:
+            session.execute("replaced", bucket=version.bucket, key=version.key, file_id=entry.file_id)
+            session.commit()
             return Outcome(entry.status, arrival.key, entry.file_id, duplicate=True)
         feed = self.feeds.for_key(arrival.key) if arrival.key.startswith(self.settings.s3_prefix) else None
         if not feed:

@@ -141,6 +141,13 @@ update raw.files set status = 'source_gone', error = :error, next_attempt_at = n
 where bucket = :bucket and key = :key and status in ('discovered', 'loading', 'failed')
 returning file_id;
 
+-- name: replaced
+-- Versions that waited while the bucket got back one that had been dealt with before: nobody can load them any more.
+update raw.files
+set status = 'source_gone', error = 'the object was replaced before it was loaded', next_attempt_at = null
+where
+    bucket = :bucket and key = :key and file_id <> :file_id and status in ('discovered', 'loading', 'failed');
+
 -- name: unmarked
 -- What `mark_removed` would change.
 select file_id from raw.files
@@ -161,14 +168,21 @@ returning file_id, status;
 
 -- name: seen
 -- What the watcher need not announce: versions that have been dealt with, and failed ones until their time comes.
--- A version whose object was gone and is back is announced, for the ledger to know.
+-- A version whose object was gone and is back is announced, for the ledger to know; so is one that came back while
+-- another of its key waited.
 select key, etag, size_bytes, status
-from raw.files
+from raw.files as files
 where
     bucket = :bucket
     and status in ('loaded', 'unchanged', 'rejected', 'ignored', 'skipped', 'withdrawn', 'failed')
     and source_gone_at is null
-    and (status <> 'failed' or next_attempt_at > clock_timestamp());
+    and (status <> 'failed' or next_attempt_at > clock_timestamp())
+    and not exists (
+        select from raw.files as other
+        where
+            other.bucket = files.bucket and other.key = files.key and other.file_id <> files.file_id
+            and other.status in ('discovered', 'loading')
+    );
 
 -- name: notify_queue
 select pg_notify('rebuild_queue', '');

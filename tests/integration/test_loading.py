@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from csv import reader, writer
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -417,6 +417,22 @@ def test_a_sheet_that_s3_did_not_send_as_it_is_gets_no_verdict(
     server.change = honest
     assert pipeline.load_file(arrival).status == "loaded"
     assert net_sales_in_raw(world) == {DAY: Decimal(SHEET.summary["net_sales"])}
+
+
+def test_a_version_that_is_taken_back_before_it_is_loaded_waits_for_nobody(world: World, pipeline: Pipeline) -> None:
+    pipeline.load_file(world.drop(SHEET.key, SHEET.content))
+    with pipeline.warehouse.session() as session:
+        world.drop(SHEET.key, BAD_SHEET.content)
+        taken = session.discover(pipeline.store.current(world.bucket, SHEET.key), datetime.now(UTC), "aws")
+        session.execute("start_loading", file_id=taken.file_id, feed="sales_data")
+        session.commit()
+    arrival = world.drop(SHEET.key, SHEET.content)
+    with closing(Watcher(world.settings)) as watcher:
+        assert [version.key for version in watcher.unseen()] == [SHEET.key]
+        assert pipeline.load_file(arrival).duplicate
+        assert watcher.unseen() == []
+    states = world.rows("select status from raw.files order by file_id")
+    assert [row["status"] for row in states] == ["loaded", "source_gone"]
 
 
 def test_a_file_that_one_gives_up_while_another_loads_it_is_done(
