@@ -6,6 +6,7 @@ Kafka is the trigger and S3 the truth: all that is here may be lost, and the wat
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from threading import Thread
 from typing import Any
 
 import structlog
@@ -20,6 +21,7 @@ from loader.settings import Settings
 log = structlog.get_logger()
 
 _DELIVERY_SECONDS = 10
+_LEAVE_SECONDS = 10
 # With its headers below the million bytes that brokers take by default.
 _LETTER_BYTES = 900_000
 _STATISTICS_SECONDS = 5
@@ -214,7 +216,13 @@ class Subscription:
             log.warning("offset_not_committed", offset=message.offset(), error=str(error))
 
     def close(self) -> None:
-        self._consumer.close()
+        """Leave the group, as far as the broker answers in time: else the group misses this member by itself."""
+        # librdkafka waits for the broker without end, for one that hangs or has forgotten the group.
+        leaving = Thread(target=self._consumer.close, name="leave", daemon=True)
+        leaving.start()
+        leaving.join(_LEAVE_SECONDS)
+        if leaving.is_alive():
+            log.warning("group_not_left", seconds=_LEAVE_SECONDS)
 
     def _tell_lag(self, statistics: str) -> None:
         """Fields: https://github.com/confluentinc/librdkafka/blob/master/STATISTICS.md."""

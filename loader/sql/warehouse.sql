@@ -181,7 +181,7 @@ where
         select from raw.files as other
         where
             other.bucket = files.bucket and other.key = files.key and other.file_id <> files.file_id
-            and other.status in ('discovered', 'loading')
+            and other.status in ('discovered', 'loading', 'failed')
     );
 
 -- name: notify_queue

@@ -1,12 +1,14 @@
 """From the topic to the ledger: every event, lost, doubled, malformed or replayed, ends in the same rows."""
 
 import json
+import os
+import signal
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, closing, suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from threading import Event
+from threading import Event, Thread
 from time import monotonic
 from typing import Any
 
@@ -273,6 +275,23 @@ def test_a_malformed_message_is_dead_lettered_though_the_topic_of_letters_was_lo
         assert worker.work(message) is consumer.Progress.WORKED
     (letter,) = consume(world, world.settings.kafka_dead_letter_topic, 1)
     assert letter.value() == b"{not json"
+
+
+def test_a_group_is_left_in_time_though_the_broker_does_not_answer(world: World) -> None:
+    publish(world, b"first")
+    subscription = Subscription(world.settings)
+    message = eventually("a message", lambda: subscription.next(0.1))
+    threads = [Thread(target=subscription.commit, args=[message]), Thread(target=subscription.close)]
+    os.kill(frozen := world.stack.pid("kafka"), signal.SIGSTOP)
+    try:
+        for each in threads:
+            each.start()
+        threads[1].join(20)
+        assert not threads[1].is_alive()
+    finally:
+        os.kill(frozen, signal.SIGCONT)
+        for each in threads:
+            each.join(20)
 
 
 @pytest.mark.parametrize("step", failpoints.STEPS)
