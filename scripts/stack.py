@@ -52,12 +52,13 @@ class StackError(Exception):
 class Stack:
     """One stack in one folder.
 
-    A `lasting` one has the usual ports where they are free, and a PostgreSQL that survives a power loss; the other
-    kind, for tests, keeps out of its way and is faster.
+    A `lasting` one has the usual ports where they are free; the other kind, for tests, keeps out of its way. The
+    PostgreSQL of a `durable` one survives a power loss; that of the other kind is faster.
     """
 
     folder: Path
     lasting: bool = True
+    durable: bool = True
 
     def up(self) -> dict[str, str]:
         """Start the three servers where they are not running, wait until they answer, and return the environment."""
@@ -120,6 +121,11 @@ class Stack:
         with self._supervisor() as supervisor, _tolerate(Faults.NOT_RUNNING):
             supervisor.stopProcess(name)
 
+    def pid(self, name: str) -> int:
+        """The number of the program's process; 0 while it has none."""
+        with self._supervisor() as supervisor:
+            return int(supervisor.getProcessInfo(name)["pid"])
+
     def running(self) -> bool:
         if not self._supervisor_file.exists():
             return False
@@ -151,7 +157,7 @@ class Stack:
         self._env_file.touch(mode=0o600)
         self._env_file.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in env.items()))
         postgres = _prepare_postgres(self.folder, env["STACK_POSTGRES_PASSWORD"])
-        config = _supervisor_config(self.folder, env, postgres, self.lasting)
+        config = _supervisor_config(self.folder, env, postgres, self.durable)
         self._supervisor_file.touch(mode=0o600)
         with self._supervisor_file.open("w") as file:
             config.write(file)
@@ -188,12 +194,12 @@ class Stack:
 
 
 @contextlib.contextmanager
-def throwaway(folder: Path) -> Iterator[Stack]:
+def throwaway(folder: Path, durable: bool = False) -> Iterator[Stack]:
     """A stack in an empty folder, up for the time being; its data goes with it.
 
     A process of its own takes it away when this one closes the pipe between them, which it does however it ends.
     """
-    stack = Stack(folder, lasting=False)
+    stack = Stack(folder, lasting=False, durable=durable)
     command = [sys.executable, "-m", "scripts.stack", "take-away", str(folder.resolve())]
     # In a session of its own, it is not ended by what ends this process and its children.
     with subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, start_new_session=True) as keeper:
@@ -341,10 +347,10 @@ def _prepare_postgres(folder: Path, password: str) -> Postgres:
 
 
 def _supervisor_config(
-    folder: Path, env: dict[str, str], postgres: Postgres, lasting: bool
+    folder: Path, env: dict[str, str], postgres: Postgres, durable: bool
 ) -> configparser.RawConfigParser:
     python = f"{sys.executable} -m"
-    fast = "" if lasting else " -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
+    fast = "" if durable else " -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
     # A quarter of the memory for PostgreSQL's buffers, as its manual advises.
     quarter_mib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4 // 2**20
     kafka = f"tcp://127.0.0.1:{env['STACK_KAFKA_PORT']}"

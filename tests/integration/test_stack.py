@@ -27,18 +27,13 @@ from tests.conftest import DEADLINE_SECONDS, eventually
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Stack]:
     """A stack for one test, that it may end."""
-    stack = Stack(tmp_path / "stack", lasting=False)
+    stack = Stack(tmp_path / "stack", lasting=False, durable=False)
     try:
         stack.up()
         yield stack
     finally:
         stack.down()
         shutil.rmtree((stack.folder / "postgres").resolve(), ignore_errors=True)
-
-
-def pid(stack: Stack, name: str) -> int:
-    with stack._supervisor() as supervisor:
-        return int(supervisor.getProcessInfo(name)["pid"])
 
 
 def test_a_stack_is_down_though_nobody_has_waited_for_its_first_process(tmp_path: Path) -> None:
@@ -66,13 +61,13 @@ def test_down_waits_for_processes_that_end_one_after_another(
     stack: Stack = request.getfixturevalue("own")
     monkeypatch.setattr(scripts.stack, "READY_SECONDS", 4)
     for name in ("s3", "kafka"):
-        os.kill(pid(stack, name), signal.SIGSTOP)  # it does not end by itself
+        os.kill(stack.pid(name), signal.SIGSTOP)  # it does not end by itself
     stack.down()
     assert not stack.running()
 
 
 def test_down_again_waits_for_the_end_that_was_begun(own: Stack) -> None:
-    last = pid(own, "kafka")
+    last = own.pid("kafka")
     os.kill(last, signal.SIGSTOP)
     with own._supervisor() as supervisor:
         supervisor.shutdown()
@@ -86,7 +81,7 @@ def test_down_again_waits_for_the_end_that_was_begun(own: Stack) -> None:
 def test_no_secret_stands_in_a_command_line(stack: Stack) -> None:
     env = stack.env()
     secrets = {env[name] for name in env if name.endswith(("PASSWORD", "SECRET_ACCESS_KEY"))}
-    running = {str(pid(stack, name)) for name in SERVERS}
+    running = {str(stack.pid(name)) for name in SERVERS}
     commands = {}
     for each in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended meanwhile
@@ -132,7 +127,7 @@ def test_that_does_not_end(stack, torn_down):
     env = stack.env()
     child = subprocess.Popen(["sleep", "1000"], env=os.environ | env)
     with stack._supervisor() as supervisor:
-        pids = [supervisor.getPID(), child.pid, *(supervisor.getProcessInfo(name)["pid"] for name in SERVERS)]
+        pids = [supervisor.getPID(), child.pid, *(stack.pid(name) for name in SERVERS)]
     story = {"pids": pids, "data": str((stack.folder / "postgres").resolve())}
     draft = Path("story.draft")
     draft.write_text(json.dumps(story))
