@@ -27,7 +27,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from loader.errors import SettingsError, TransientError
+from loader.errors import LoaderError, SettingsError, TransientError
 from loader.events import FileArrived
 from loader.pipeline import Outcome
 from loader.settings import Settings
@@ -177,7 +177,7 @@ class State(Collector):
         last_run = None
         try:
             last_run = self._ask("health")["last_dbt_run"]
-        except TransientError as error:
+        except LoaderError as error:
             problems.append(str(error))
         return {
             "status": "unhealthy" if problems else "ok",
@@ -191,7 +191,7 @@ class State(Collector):
         row = None
         try:
             row = self._ask("metrics")
-        except TransientError as error:
+        except LoaderError as error:
             log.warning("database_not_scraped", error=str(error))
         yield _gauge("loader_database_up", "1: PostgreSQL answered this scrape.", row is not None)
         if row:

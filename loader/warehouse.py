@@ -28,7 +28,7 @@ from psycopg import sql
 from sqlalchemy.engine import URL, Connection, make_url
 
 from loader.decoding import Decoded
-from loader.errors import InvalidFile, SettingsError, TransientError, Unpublishable
+from loader.errors import InvalidFile, LoaderError, SettingsError, TransientError, Unpublishable
 from loader.feeds import Feed
 from loader.header import Drift
 from loader.object_store import ObjectVersion
@@ -70,7 +70,8 @@ class LedgerEntry:
 
 
 class Warehouse:
-    """One engine. Every method raises TransientError when PostgreSQL does not answer or gives up a session.
+    """One engine. Every method raises TransientError when PostgreSQL does not answer, gives up a session or takes no
+    writes, and SettingsError when a table or a right is missing.
 
     `patience_seconds`: for each connection and each statement, where an answer is of no use later.
     """
@@ -112,9 +113,8 @@ class Warehouse:
         with _database_errors(), self._engine.connect() as connection:
             try:
                 yield Session(connection)
-            except (sa.exc.DBAPIError, psycopg.Error) as error:
-                if _sqlstate(error) == _READ_ONLY:  # or the pool would give the same server out again
-                    connection.invalidate()
+            except (sa.exc.DBAPIError, psycopg.Error):
+                connection.invalidate()  # the next attempt connects anew: the address may lead to another server by now
                 raise
 
     def rows(self, statement: str, **parameters: Any) -> list[dict[str, Any]]:
@@ -420,7 +420,7 @@ def _copy(
     blocks: Iterator[str] | Iterator[pa.Buffer],
     form: LiteralString,
 ) -> None:
-    """Raises InvalidFile when PostgreSQL refuses a row: a data exception or a constraint, SQLSTATE 22 or 23."""
+    """Raises InvalidFile when PostgreSQL refuses a row: a data exception, a constraint, a limit (22, 23, 54)."""
     statement = sql.SQL("copy raw.{} ({}) from stdin ({})").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns)), sql.SQL(form)
     )
@@ -428,7 +428,7 @@ def _copy(
         with driver.cursor().copy(statement) as copy:
             for block in blocks:
                 copy.write(block)
-    except (psycopg.DataError, psycopg.IntegrityError) as error:
+    except (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded) as error:
         raise InvalidFile(f"PostgreSQL refused rows that validation let through: {_without_cells(error)}") from None
 
 
@@ -473,51 +473,83 @@ def _rejected_cells(file_id: int, row: Rejected) -> tuple[object, ...]:
     return file_id, row.row_number, row.source_line, row.raw_text, errors, row.revenue_at_risk
 
 
-# What is done about an SQLSTATE, by its class or, before that, by itself; what is not listed is a defect of ours.
-# https://www.postgresql.org/docs/current/errcodes-appendix.html
-_OUTAGES = {
-    "08": "the connection failed",
-    "25006": "the server is read-only, as after a failover",
-    "25P03": "the session was idle for too long",
-    "28": "the login was refused",
-    "3D": "there is no such database",
-    "40": "the transaction lost against another one",
-    "53": "the server lacks memory, disk or connections",
-    "54": "a limit of the server was reached",
-    "55": "another session holds what is needed",
-    "57": "the session was ended, or the server stops or starts",
-    "58": "the server's system failed",
-    "XX": "the server has an internal error",
+@dataclass(frozen=True)
+class _Meaning:
+    """What the loop does about it, and what is said, where {} is what PostgreSQL said."""
+
+    kind: type[LoaderError]
+    text: str
+
+
+_UNREACHED = _Meaning(TransientError, "PostgreSQL did not do its part (check DATABASE_URL): {}")
+_AGAIN = _Meaning(TransientError, "PostgreSQL did not do its part, and a running process tries again: {}")
+_LOST = _Meaning(
+    TransientError,
+    "the session with PostgreSQL was lost, and a running process tries again: {}. An administrator ended it, or one "
+    "who waited for its lock, or the server was restarted",
+)
+_READ_ONLY = _Meaning(
+    TransientError,
+    "PostgreSQL takes no writes, and a running process tries again until it does: {}. It is a stand-by, or was set to "
+    "read only",
+)
+_NOT_MIGRATED = _Meaning(
+    SettingsError,
+    "the database of DATABASE_URL is not as the migrations leave it: {}. Check which login the URL names, and run "
+    "`loader migrate` with ADMIN_DATABASE_URL, which repeats all grants",
+)
+
+# What an SQLSTATE means, by its longest beginning that stands here. One that has none here is a defect of ours, and
+# crashes the process; what COPY refuses of a file, 22, 23 and 54, is the file's fault: see `_copy`.
+# Classes: https://www.postgresql.org/docs/current/errcodes-appendix.html
+_MEANINGS = {
+    "08": _LOST,  # connection exception
+    "25006": _READ_ONLY,  # after a failover
+    "25P03": _LOST,  # idle in a transaction for too long
+    "25P04": _AGAIN,  # the transaction took too long
+    "28": _UNREACHED,  # the login is refused
+    "3D": _UNREACHED,  # there is no such database
+    "3F": _NOT_MIGRATED,  # there is no such schema
+    "40": _AGAIN,  # a deadlock, or another conflict of transactions
+    "42501": _NOT_MIGRATED,  # no right to it
+    "42703": _NOT_MIGRATED,  # there is no such column,
+    "42704": _NOT_MIGRATED,  # type or constraint,
+    "42883": _NOT_MIGRATED,  # function,
+    "42P01": _NOT_MIGRATED,  # table
+    "53": _AGAIN,  # the disk or the memory is full, or there are too many connections
+    "55": _AGAIN,  # something is locked, or in use, or not ready yet
+    "57": _LOST,  # the session was ended, or the server is starting or going down
+    "57014": _AGAIN,  # the statement was cancelled, or took too long
+    "58": _AGAIN,  # an error of the server's system
+    "XX": _AGAIN,  # an internal error, such as damaged data: other files may be spared
 }
-_READ_ONLY = "25006"
-_NOT_MIGRATED = {"3F000", "42501", "42703", "42883", "42P01"}  # no such schema, column, function, table; no right to it
 
 
 @contextmanager
 def _database_errors() -> Iterator[None]:
-    """Raises TransientError for what a later attempt may not meet again, SettingsError for what a migration mends."""
+    """Raise what PostgreSQL says as what the loop does about it; what has no meaning here is raised as it is."""
     try:
         yield
     except (sa.exc.DBAPIError, psycopg.Error) as error:
-        reason = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-        state, text = _sqlstate(error), _without_cells(reason)
-        if state in _NOT_MIGRATED:
-            raise SettingsError(
-                f"the database of DATABASE_URL is not as this loader needs it: {text}: run `loader migrate`"
-            ) from None
-        if outage := _OUTAGES.get(state, _OUTAGES.get(state[:2])):
-            raise TransientError(f"PostgreSQL did not do its part, {outage}: {text}") from None
-        if state or not isinstance(reason, psycopg.OperationalError | psycopg.InterfaceError):
+        if not (meaning := _meaning(error)):
             raise
-        if isinstance(error, sa.exc.DBAPIError) and not error.connection_invalidated:
-            raise TransientError(f"PostgreSQL does not answer (check DATABASE_URL): {text}") from None
-        raise TransientError(f"PostgreSQL has gone from a session: {text}") from None
+        raise meaning.kind(meaning.text.format(_without_cells(_of_driver(error)))) from None
 
 
-def _sqlstate(error: sa.exc.DBAPIError | psycopg.Error) -> str:
-    """Empty where PostgreSQL did not come to say what is wrong."""
-    reason = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-    return (reason.sqlstate or "") if isinstance(reason, psycopg.Error) else ""
+def _meaning(error: sa.exc.DBAPIError | psycopg.Error) -> _Meaning | None:
+    reason = _of_driver(error)
+    state = reason.sqlstate if isinstance(reason, psycopg.Error) else None
+    if state:
+        return next((_MEANINGS[state[:length]] for length in (5, 2) if state[:length] in _MEANINGS), None)
+    if not isinstance(reason, (psycopg.OperationalError, psycopg.InterfaceError)):
+        return None
+    # The driver itself says so. Where SQLAlchemy had no connection yet, none was to be had.
+    had_one = not isinstance(error, sa.exc.DBAPIError) or error.connection_invalidated
+    return _LOST if had_one else _UNREACHED
+
+
+def _of_driver(error: sa.exc.DBAPIError | psycopg.Error) -> BaseException | None:
+    return error.orig if isinstance(error, sa.exc.DBAPIError) else error
 
 
 def _without_cells(error: BaseException | None) -> str:

@@ -165,7 +165,7 @@ def test_a_process_is_unhealthy_while_postgresql_is_down_and_well_again_after(wo
         try:
             eventually("the process to notice", lambda: endpoint.health()[0] == 503)
             _, health = endpoint.health()
-            assert "PostgreSQL does not answer" in str(health["problems"])
+            assert "PostgreSQL did not do its part" in str(health["problems"])
             assert endpoint.value("loader_database_up") == 0
         finally:
             world.stack.up()

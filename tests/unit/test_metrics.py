@@ -128,7 +128,7 @@ def test_while_postgresql_is_away_the_process_is_unhealthy_and_its_counters_are_
         assert status == 503
         health = json.loads(text)
         assert health["status"] == "unhealthy"
-        assert ["PostgreSQL does not answer" in problem for problem in health["problems"]] == [True]
+        assert ["PostgreSQL did not do its part" in problem for problem in health["problems"]] == [True]
         assert "hush" not in text
         status, text = get(f"{address}/metrics")
         assert status == 200
@@ -161,7 +161,7 @@ def test_the_health_check_of_the_container_repeats_what_the_process_says() -> No
     with served() as address:
         unhealthy = check(address.rpartition(":")[2])
     assert unhealthy.returncode == 1
-    assert "PostgreSQL does not answer" in unhealthy.stderr
+    assert "PostgreSQL did not do its part" in unhealthy.stderr
     closed = check(address.rpartition(":")[2])
     assert closed.returncode == 1
     assert "/healthz does not answer" in closed.stderr
