@@ -90,7 +90,7 @@ def main() -> None:
     page = st.navigation([*pages, *others], position="top")
     state = live.observe()
     if isinstance(state, Freshness):
-        _warn_of_failed_run(state)
+        _warn(state)
     live.watch(state, lambda: _tools(page))
     if isinstance(state, Problem):
         _explain(state)
@@ -173,8 +173,16 @@ def _explain(problem: Problem) -> None:
     st.error(f"**{problem.value}** {NEXT_STEP[problem]}", icon=":material/cloud_off:")
 
 
-def _warn_of_failed_run(state: Freshness) -> None:
-    if state.last_run_status == "failed":
+def _warn(state: Freshness) -> None:
+    """Say above every page why its figures may be older than the files."""
+    if state.worker_silent_since:
+        st.warning(
+            f"**The dbt worker has given no sign of life since {live.clock(state.worker_silent_since)}**; figures stay "
+            f"as of version {state.mart_version}, published {live.clock(state.published_at)}. Another worker takes "
+            "over by itself: `loader transform` starts one, where none stands by. Then restart the loader that hangs.",
+            icon=":material/warning:",
+        )
+    elif state.last_run_status == "failed":
         st.warning(
             f"**The last dbt run failed**, so the numbers are those of version {state.mart_version}, published "
             f"{live.ago(state.published_at)}. The run is repeated by itself; Pipeline & quality says what failed.",

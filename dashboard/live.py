@@ -149,6 +149,8 @@ def _bell() -> None:
 def _badge(state: State) -> tuple[str, str]:
     if isinstance(state, Problem):
         return ":red[No data]", ":material/cloud_off:"
+    if state.worker_silent_since:
+        return f":orange[No sign of the dbt worker since {clock(state.worker_silent_since)}]", ":material/warning:"
     if state.files_waiting:
         waiting = "file" if state.files_waiting == 1 else "files"
         return f":blue[{state.files_waiting} {waiting} on the way]", ":material/sync:"
@@ -158,8 +160,7 @@ def _badge(state: State) -> tuple[str, str]:
     if state.mart_version == 0:
         return ":gray[Waiting for the first file]", ":material/hourglass_empty:"
     # A time of day: nothing redraws the bar while nothing happens, and "just now" would soon be wrong.
-    when = state.published_at.astimezone(_zone())
-    return f":green[Version {state.mart_version} · {when:%d %b %H:%M}]", ":material/check_circle:"
+    return f":green[Version {state.mart_version} · {clock(state.published_at)}]", ":material/check_circle:"
 
 
 def _journey(state: State, drawn_at: datetime) -> None:
@@ -181,6 +182,11 @@ def _journey(state: State, drawn_at: datetime) -> None:
 
 def _zone() -> ZoneInfo:
     return ZoneInfo(st.context.timezone or "UTC")
+
+
+def clock(moment: datetime) -> str:
+    """The day and the time of day, as the viewer's clock shows them."""
+    return f"{moment.astimezone(_zone()):%d %b %H:%M}"
 
 
 def ago(moment: datetime) -> str:

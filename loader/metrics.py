@@ -170,20 +170,23 @@ class State(Collector):
         self._turn = Lock()
 
     def health(self) -> dict[str, Any]:
-        """Problems make the process unhealthy; a failed dbt run does not: no restart of any process mends it."""
+        """Problems make the process unhealthy; a failed dbt run does not: no restart of any process mends it.
+
+        Neither does a dbt worker that gives no sign of life: it may be the one of another process.
+        """
         problems = []
         if heartbeat.overdue:
             problems.append(f"the loop has given no sign of life for {heartbeat.age:.0f} s")
-        last_run = None
+        told: dict[str, Any] = {"last_dbt_run": None, "dbt_worker": None}
         try:
-            last_run = self._ask("health")["last_dbt_run"]
+            told = self._ask("health")
         except LoaderError as error:
             problems.append(str(error))
         return {
             "status": "unhealthy" if problems else "ok",
             "problems": problems,
             "heartbeat_age_seconds": round(heartbeat.age, 1),
-            "last_dbt_run": last_run,
+            **told,
         }
 
     def collect(self) -> Iterator[Metric]:
@@ -223,6 +226,8 @@ def _pipeline_metrics(row: Mapping[str, Any]) -> Iterator[Metric]:
     yield _gauge("loader_dbt_last_run_duration_seconds", "How long it took.", row["run_seconds"])
     yield _gauge("loader_dbt_last_run_timestamp_seconds", "When it ended.", row["run_finished_at"])
     yield _gauge("loader_dbt_failed_runs", "Runs that failed since one was published.", row["failed_runs"])
+    silence = row["worker_silence_seconds"]
+    yield _gauge("loader_dbt_worker_silence_seconds", "Since the dbt worker last gave a sign of life.", silence)
     yield _gauge("loader_mart_version", "The published version of the marts.", row["mart_version"])
     yield _gauge("loader_mart_published_timestamp_seconds", "When it was published.", row["published_at"])
     latency = Metric(

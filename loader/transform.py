@@ -1,7 +1,7 @@
 """`loader transform`: rebuilds the dates that wait, by dbt, and publishes. The only home of dbt.
 
-One worker at a time across replicas (an advisory lock that its session holds); the others stand by. A run claims all
-that waits at once, so bursts of files coalesce; what it claimed is acknowledged only when every node passed.
+One worker at a time across replicas (see `lease.py`); the others stand by. A run claims all that waits at once, so
+bursts of files coalesce; what it claimed is acknowledged only when every node passed.
 """
 
 import gc
@@ -28,8 +28,9 @@ from dbt_common.events.base_types import EventMsg
 from loader import metrics
 from loader.connections import kept_connections
 from loader.errors import SettingsError, Unpublishable
+from loader.lease import Lease
 from loader.settings import Settings
-from loader.warehouse import Session, Warehouse
+from loader.warehouse import Listener, Session, Warehouse
 
 log = structlog.get_logger()
 
@@ -46,43 +47,54 @@ _BROKEN = ("error", "fail", "runtime error")
 def run(settings: Settings, stop: Event, once: bool = False) -> bool:
     """Rebuild whatever waits, until `stop` is set; `once`: until nothing waits or a run fails.
 
-    Returns whether the last run succeeded. Raises TransientError when PostgreSQL goes away, SettingsError when dbt
-    cannot read its project or profile.
+    Returns whether the last run succeeded. Raises TransientError when PostgreSQL goes away or another worker has taken
+    over, SettingsError when dbt cannot read its project or profile.
     """
     with (
         closing(Warehouse(settings.database_url.get_secret_value())) as warehouse,
         closing(warehouse.listen("rebuild_queue")) as listener,
         warehouse.session() as session,
-        kept_connections(),
     ):
         warehouse.check()
         # dbt's connections: see ops.put_in_place.
         os.environ["PGOPTIONS"] = f"{os.environ.get('PGOPTIONS', '')} -c lock_timeout=10s"
-        if not _take_turn(session, settings, stop):
+        lease = Lease(warehouse, session, settings.lease_seconds)
+        if not _take_turn(lease, settings, stop):
             return True
-        project = Project(settings.dbt_project_dir)
-        log.info("transform_started", project=str(settings.dbt_project_dir))
-        failures = 0
-        for _ in range(_RUNS_PER_PROCESS):
-            succeeded = run_waiting(session, project)
-            if succeeded is None and not make_ready(session, project):
-                succeeded = False
-            while succeeded is None and not once and not stop.is_set():
-                metrics.heartbeat.beat(silence=settings.transform_poll_seconds)
-                listener.wait(settings.transform_poll_seconds)
-                succeeded = run_waiting(session, project)
-            failures = 0 if succeeded else failures + 1
-            if stop.is_set() or (once and not succeeded):
-                break
-            if failures:
-                pause = min(settings.retry_seconds * 2**failures, settings.retry_max_seconds)
-                metrics.heartbeat.beat(silence=pause)
-                stop.wait(pause)
+        with lease.kept(), kept_connections(lease.application_name, lease.check):
+            session.execute("abandon_runs")
+            session.commit()
+            return _work(session, lease, listener, settings, stop, once=once)
+
+
+def _work(session: Session, lease: Lease, listener: Listener, settings: Settings, stop: Event, *, once: bool) -> bool:
+    project = Project(settings.dbt_project_dir)
+    log.info("transform_started", project=str(settings.dbt_project_dir))
+    failures = 0
+    for _ in range(_RUNS_PER_PROCESS):
+        succeeded = run_waiting(session, lease, project)
+        if succeeded is None and not make_ready(session, lease, project):
+            succeeded = False
+        while succeeded is None and not once and not stop.is_set():
+            metrics.heartbeat.beat(silence=settings.transform_poll_seconds)
+            listener.wait(settings.transform_poll_seconds)
+            succeeded = run_waiting(session, lease, project)
+        failures = 0 if succeeded else failures + 1
+        if stop.is_set() or (once and not succeeded):
+            break
+        if failures:
+            pause = min(settings.retry_seconds * 2**failures, settings.retry_max_seconds)
+            metrics.heartbeat.beat(silence=pause)
+            stop.wait(pause)
     return succeeded is not False
 
 
-def run_waiting(session: Session, project: "Project") -> bool | None:
-    """One dbt run for everything that waits: None when nothing does, else whether it was published."""
+def run_waiting(session: Session, lease: Lease, project: "Project") -> bool | None:
+    """One dbt run for everything that waits: None when nothing does, else whether it was published.
+
+    Raises TransientError when another worker has taken over: then nothing has changed.
+    """
+    lease.hold()
     run = session.execute("start_run").one_or_none()
     if not run:
         session.commit()
@@ -102,13 +114,14 @@ def run_waiting(session: Session, project: "Project") -> bool | None:
         result = project.build(lambda: placed.append(beside.submit(place)))
     try:
         for each in placed:
-            each.result()  # raises, whatever became of dbt: who has lost the session has lost the lock on `transform`
+            each.result()  # raises, whatever became of dbt
         if result.error is None:
             version = session.publish(run.run_id)
     except Unpublishable as refused:
         result = Result(result.nodes, result.error or str(refused))
     if result.error:
         session.rollback()
+    lease.hold()  # last, as it keeps the lease from being renewed: who waits for it here waits for the commit alone
     session.execute(
         "finish_run",
         run_id=run.run_id,
@@ -125,10 +138,11 @@ def run_waiting(session: Session, project: "Project") -> bool | None:
     return result.error is None
 
 
-def make_ready(session: Session, project: "Project") -> bool:
+def make_ready(session: Session, lease: Lease, project: "Project") -> bool:
     """Before anything has arrived, make empty marts, so that who looks finds no sales, and not no tables."""
     if project.built:
         return True
+    lease.hold()
     session.execute("clear_next")  # of the worker that made them ready before this one
     session.commit()
     result = project.build()
@@ -262,16 +276,13 @@ class Project:
         return ["--project-dir", str(self._folder), "--target", self._target, *quick]
 
 
-def _take_turn(session: Session, settings: Settings, stop: Event) -> bool:
+def _take_turn(lease: Lease, settings: Settings, stop: Event) -> bool:
     """Wait until no other worker is at it. False: stopped before."""
     log.info("transform_waits_for_its_turn")
-    while not session.execute("try_transform_lock").scalar_one():
-        session.commit()
+    while not lease.take():
         metrics.heartbeat.beat(silence=settings.transform_poll_seconds)
         if stop.wait(settings.transform_poll_seconds):
             return False
-    session.execute("abandon_runs")
-    session.commit()
     return True
 
 

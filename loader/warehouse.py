@@ -154,7 +154,11 @@ class Session:
         while not self._lock(bucket, key, min(_LOCK_WAIT_SECONDS, lease_seconds)):
             ended = self.execute("end_stalled_holder", bucket=bucket, key=key, lease_seconds=lease_seconds)
             for each in ended.all():
-                log.warning("lease_taken_over", key=key, pid=each.pid, idle_seconds=int(each.idle_seconds))
+                if each.ended is None:
+                    remedy = f"an administrator ends it: select pg_terminate_backend({each.pid})"
+                    log.warning("lock_of_another_login", key=key, login=each.login, pid=each.pid, remedy=remedy)
+                else:
+                    log.warning("lease_taken_over", key=key, pid=each.pid, idle_seconds=int(each.idle_seconds))
             self.commit()
         try:
             yield

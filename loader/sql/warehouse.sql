@@ -16,10 +16,11 @@ select set_config('lock_timeout', :milliseconds, true);
 -- name: end_stalled_holder
 -- The session that holds the object's lock and has asked nothing of PostgreSQL for so long: stopped, hung, or cut off.
 -- One that works (a long statement) is left alone; one that COPY waits for is not. What is ended is a set of its own: of
--- conditions side by side the planner asks the cheapest first, which is the one that ends the session.
+-- conditions side by side the planner asks the cheapest first, which is the one that ends the session. Every login may
+-- take the lock; of another one than this, PostgreSQL does not tell what it does, nor let it be ended: `ended` is null.
 with holder as (
     select
-        activity.pid,
+        activity.pid, activity.usename as login,
         extract(epoch from clock_timestamp() - greatest(activity.query_start, activity.state_change)) as idle_seconds
     from (select hashtextextended(:bucket || '/' || :key, 0) as number) as hash
     inner join pg_locks as locks on
@@ -30,11 +31,11 @@ with holder as (
         and locks.objid = (hash.number & 4294967295)::oid
         and locks.database = (select oid from pg_database where datname = current_database())
     inner join pg_stat_activity as activity on locks.pid = activity.pid
-    where activity.state like 'idle%' or activity.wait_event = 'ClientRead'
+    where activity.state like 'idle%' or activity.wait_event = 'ClientRead' or activity.usename <> current_user
 ), stalled as materialized (
-    select pid, idle_seconds from holder where idle_seconds > :lease_seconds
+    select pid, login, idle_seconds from holder where idle_seconds > :lease_seconds or login <> current_user
 )
-select pid, idle_seconds from stalled where pg_terminate_backend(pid);
+select pid, login, idle_seconds, case when login = current_user then pg_terminate_backend(pid) end as ended from stalled;
 
 -- name: unlock_file
 select pg_advisory_unlock(hashtextextended(:bucket || '/' || :key, 0));
@@ -245,7 +246,10 @@ select
     (select mart_version from ops.mart_version) as mart_version,
     (select published_at from ops.mart_version) as published_at,
     (select jsonb_build_object('run_id', run_id, 'status', status, 'error', error)
-        from raw.dbt_runs order by run_id desc limit 1) as last_dbt_run;
+        from raw.dbt_runs order by run_id desc limit 1) as last_dbt_run,
+    (select jsonb_build_object(
+        'holder', holder, 'host', host, 'seen_at', seen_at, 'silent', expires_at < clock_timestamp()
+    ) from raw.transform_lease where holder is not null) as dbt_worker;
 
 -- name: metrics
 -- What Prometheus is told of the pipeline as a whole, by whichever process it asks. Null: there is nothing to tell yet.
@@ -290,18 +294,22 @@ select
     failures.runs as failed_runs,
     mart.mart_version,
     extract(epoch from mart.published_at) as published_at,
+    extract(epoch from clock_timestamp() - worker.seen_at) as worker_silence_seconds,
     arrivals.seconds as arrival_to_mart
 from waiting
 cross join arrivals
 cross join queue
 cross join failures
 cross join ops.mart_version as mart
+left join raw.transform_lease as worker on worker.holder is not null
 left join last_run on true;
 
 -- name: health
-select (
-    select status from raw.dbt_runs where status <> 'running' and dates > 0 order by run_id desc limit 1
-) as last_dbt_run;
+select
+    (select status from raw.dbt_runs where status <> 'running' and dates > 0 order by run_id desc limit 1) as last_dbt_run,
+    (select jsonb_build_object(
+        'holder', holder, 'host', host, 'seen_at', seen_at, 'silent', expires_at < clock_timestamp()
+    ) from raw.transform_lease where holder is not null) as dbt_worker;
 
 -- name: versions
 -- The versions that a person speaks of; `corrected`: how many of their rejected rows were corrected by hand.
@@ -367,12 +375,60 @@ update raw.files
 set rows_rejected = rows_rejected - :rows, rows_loaded = rows_loaded + :rows, modelled_at = null
 where file_id = :file_id;
 
--- name: try_transform_lock
--- One dbt worker at a time across replicas, for as long as its session lives.
-select pg_try_advisory_lock(hashtextextended('transform', 0));
+-- name: end_silent_worker
+-- The session of a dbt worker whose lease has lapsed, before anybody waits for what it has locked. What is ended is a set
+-- of its own, as in `end_stalled_holder`.
+with silent as materialized (
+    select activity.pid, lease.host, extract(epoch from clock_timestamp() - lease.seen_at) as silent_seconds
+    from raw.transform_lease as lease
+    inner join pg_stat_activity as activity
+        on lease.pid = activity.pid and lease.backend_start = activity.backend_start
+    where lease.holder is not null and lease.expires_at < clock_timestamp()
+)
+select host, pid, silent_seconds from silent where pg_terminate_backend(pid, 10000);
+
+-- name: take_lease
+-- It is free when it was given back, when its holder's session has ended, or when it has lapsed. Nobody waits here for a
+-- holder that stands still in the moment of publishing: it is ended first, at the next try.
+with free as materialized (
+    select lease.singleton from raw.transform_lease as lease
+    where
+        lease.holder is null
+        or lease.expires_at < clock_timestamp()
+        or not exists (
+            select from pg_stat_activity as activity
+            where activity.pid = lease.pid and activity.backend_start = lease.backend_start
+        )
+    for update skip locked
+)
+update raw.transform_lease as lease
+set
+    holder = :holder, host = :host, pid = pg_backend_pid(),
+    backend_start = (select activity.backend_start from pg_stat_activity as activity where activity.pid = pg_backend_pid()),
+    taken_at = clock_timestamp(), seen_at = clock_timestamp(),
+    expires_at = clock_timestamp() + make_interval(secs => :lease_seconds)
+from free
+where lease.singleton = free.singleton
+returning lease.holder;
+
+-- name: end_dbt_of_others
+select ops.end_dbt_of_others(:holder) as sessions;
+
+-- name: renew_lease
+update raw.transform_lease
+set seen_at = clock_timestamp(), expires_at = clock_timestamp() + make_interval(secs => :lease_seconds)
+where holder = :holder
+returning holder;
+
+-- name: hold_lease
+-- Nobody else takes it before the end of this transaction.
+select holder from raw.transform_lease where holder = :holder for update;
+
+-- name: return_lease
+update raw.transform_lease set holder = null where holder = :holder;
 
 -- name: abandon_runs
--- Runs of a worker that died: under the lock nobody else can be running.
+-- Runs of a worker that died or was relieved: under the lease nobody else can be running.
 update raw.dbt_runs set status = 'failed', finished_at = clock_timestamp(), error = 'the worker stopped during the run'
 where status = 'running';
 

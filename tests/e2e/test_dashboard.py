@@ -292,6 +292,27 @@ def test_a_page_hears_of_what_ends_without_a_new_version(page: Page, dashboard: 
         warehouse.sql("delete from raw.files where key = 'told.csv'")
 
 
+def test_a_page_says_since_when_the_dbt_worker_gives_no_sign_of_life_and_what_to_run(
+    page: Page, dashboard: str, warehouse: Warehouse
+) -> None:
+    try:
+        warehouse.sql(
+            "update raw.transform_lease set holder = gen_random_uuid(), "
+            "seen_at = '2026-01-02 03:04:05Z', expires_at = '2026-01-02 03:09:05Z'"
+        )
+        for path in ("", "/pipeline"):
+            page.goto(f"{dashboard}{path}")
+            said = page.get_by_text("The dbt worker has given no sign of life since 02 Jan 03:04")
+            expect(said).to_be_visible()
+            expect(page.get_by_text("figures stay as of version")).to_be_visible()
+            expect(page.get_by_text("loader transform", exact=True)).to_be_visible()
+            expect(page.get_by_role("button", name="No sign of the dbt worker since 02 Jan 03:04")).to_be_visible()
+    finally:
+        warehouse.sql("update raw.transform_lease set holder = null")
+    page.goto(dashboard)
+    expect(page.get_by_role("button", name="Version")).to_be_visible()
+
+
 def test_a_stream_that_was_refused_is_asked_for_again(page: Page, dashboard: str, warehouse: Warehouse) -> None:
     """As by a proxy while the dashboard restarts."""
     page.route(f"**{push.PATH}", lambda route: route.fulfill(status=502), times=1)

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from loader import operating
+from loader.lease import Lease
 from loader.pipeline import Pipeline
 from loader.settings import Settings
 from loader.transform import Project, run_waiting
@@ -168,7 +169,9 @@ def _start(env: dict[str, str]) -> None:
 def _model() -> bool | None:
     settings = Settings.read()
     with closing(Warehouse(settings.database_url.get_secret_value())) as warehouse, warehouse.session() as session:
-        return run_waiting(session, _project(settings.dbt_project_dir))
+        lease = Lease(warehouse, session, settings.lease_seconds)
+        assert lease.take()
+        return run_waiting(session, lease, _project(settings.dbt_project_dir))
 
 
 @cache

@@ -24,7 +24,6 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from loader import failpoints
 from loader.errors import ObjectGone, TransientError
 from loader.pipeline import Pipeline
 from loader.validation import Counts
@@ -433,25 +432,6 @@ def test_a_version_that_is_taken_back_before_it_is_loaded_waits_for_nobody(world
         assert watcher.unseen() == []
     states = world.rows("select status from raw.files order by file_id")
     assert [row["status"] for row in states] == ["loaded", "source_gone"]
-
-
-def test_a_file_that_one_gives_up_while_another_loads_it_is_done(
-    world: World, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    arrival = world.drop(SHEET.key, SHEET.content)
-
-    def given_up(step: str) -> None:
-        if step == "copied":
-            with Pipeline(world.settings) as other:
-                other.give_up(arrival.bucket, arrival.key, TransientError("S3 did not answer"))
-
-    monkeypatch.setattr(failpoints, "reach", given_up)
-    assert pipeline.load_file(arrival).status == "loaded"
-    assert world.rows("select status, next_attempt_at from raw.files") == [
-        {"status": "loaded", "next_attempt_at": None}
-    ]
-    with closing(Watcher(world.settings)) as watcher:
-        assert watcher.unseen() == []
 
 
 def test_a_database_that_ends_the_session_undoes_the_file(world: World, pipeline: Pipeline) -> None:

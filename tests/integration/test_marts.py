@@ -272,7 +272,7 @@ def test_a_worker_that_lost_its_session_does_not_go_on_without_its_lock(world: W
 
 
 def test_connections_of_a_run_serve_the_next_and_are_replaced_once_cut_off(world: World) -> None:
-    of_dbt = "from pg_stat_activity where application_name = 'dbt' and datname = current_database()"
+    of_dbt = "from pg_stat_activity where application_name like 'dbt of %' and datname = current_database()"
 
     def arrives(number: int) -> set[int]:
         load(world, SHEETS[number].key, SHEETS[number].content)

@@ -15,6 +15,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from moto.server import ThreadedMotoServer
 from structlog.testing import capture_logs
@@ -571,6 +572,73 @@ def test_a_session_that_ends_in_a_copy_logs_no_cell(world: World, pipeline: Pipe
         load(world, pipeline, SHEET.content)
     assert name not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_the_lock_of_another_login_is_named_with_its_remedy_and_waited_for(world: World, pipeline: Pipeline) -> None:
+    arrival = world.drop(SHEET.key, SHEET.content)
+    with (
+        psycopg.connect(world.env["DASHBOARD_DATABASE_URL"], autocommit=True) as other,
+        ThreadPoolExecutor() as beside_it,
+        capture_logs() as logs,
+    ):
+        lock = "select pg_advisory_lock(hashtextextended(%s, 0)), pg_backend_pid()"
+        (_, pid) = other.execute(lock, [f"{world.bucket}/{SHEET.key}"]).fetchone() or ()
+        loading = beside_it.submit(pipeline.load_file, arrival)
+        eventually("it to be named", lambda: logs or loading.done())
+        other.close()
+        assert loading.result().status == "loaded"
+    assert {entry["event"] for entry in logs} == {"lock_of_another_login"}
+    assert (logs[0]["login"], f"pg_terminate_backend({pid})" in logs[0]["remedy"]) == ("dashboard", True)
+
+
+# --- giving up ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", ["claimed", "copying", "finished"])
+def test_a_file_that_one_loader_gives_up_and_another_loads_is_loaded_and_stays_seen(
+    world: World, pipeline: Pipeline, step: str
+) -> None:
+    publish(world, encode(world.drop(SHEET.key, SHEET.content)))
+    slow = world.process(f"stop:{step}", "run", "--no-transform", module="tests.integration.crashing_loader")
+    with slow as loading, ThreadPoolExecutor() as beside_it:
+        eventually("the stop", lambda: state_of(loading.pid) == "T")
+        # What has been written and not committed, it waits for.
+        given_up = beside_it.submit(pipeline.give_up, world.bucket, SHEET.key, TransientError("S3 was away"))
+        eventually("it to be given up", lambda: given_up.done() or waits_for_a_row(world))
+        os.kill(loading.pid, signal.SIGCONT)
+        given_up.result()
+        eventually("the load", lambda: world.value("select status = 'loaded' from raw.files"))
+    assert world.rows("select status, next_attempt_at, error from raw.files") == [
+        {"status": "loaded", "next_attempt_at": None, "error": None}
+    ]
+    with closing(Watcher(world.settings)) as watcher:
+        assert watcher.unseen() == []
+
+
+def waits_for_a_row(world: World) -> bool:
+    waiting = "select * from pg_stat_activity where datname = current_database() and wait_event = 'transactionid'"
+    return bool(world.rows(waiting))
+
+
+@pytest.mark.parametrize("change", ["ignored", "superseded", "skipped", "source_gone", "rejected"])
+def test_a_failed_file_that_is_dealt_with_has_no_next_attempt(world: World, pipeline: Pipeline, change: str) -> None:
+    failed = load(world, pipeline, SHEET.content)
+    world.run("update raw.files set status = 'failed', next_attempt_at = now()")
+    match change:
+        case "ignored":
+            pipeline.feeds.all = []
+            load(world, pipeline, SHEET.content)
+        case "superseded":
+            load(world, pipeline, SHEETS[1].content)
+        case "skipped":
+            operating.skip(pipeline, [failed], "a test")
+        case "source_gone":
+            pipeline.remove_file(remove(world, pipeline))
+        case "rejected":
+            world.run("alter table raw.sales_lines add constraint none check (false) not valid")
+            load(world, pipeline, SHEET.content)
+    query = "select status, next_attempt_at from raw.files where file_id = %s"
+    assert world.rows(query, failed) == [{"status": change, "next_attempt_at": None}]
 
 
 # --- odd keys, and the command line ------------------------------------------------------------------------------

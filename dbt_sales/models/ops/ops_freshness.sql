@@ -14,6 +14,10 @@ runs as (
     select * from {{ ref('stg_raw_sales__dbt_runs') }}
 ),
 
+lease as (
+    select * from {{ ref('stg_raw_sales__transform_lease') }}
+),
+
 ledger as (
     select
         max(event_at) as last_event_at,
@@ -59,6 +63,12 @@ latency as (
     from latest_modelled
 ),
 
+silent_worker as (
+    select seen_at as worker_silent_since
+    from lease
+    where holder is not null and expires_at < now()
+),
+
 final as (
     select
         mart_version.mart_version,
@@ -71,6 +81,7 @@ final as (
         waiting_dates.dates_waiting,
         last_run.last_run_status,
         last_run.last_run_error,
+        silent_worker.worker_silent_since,
         latency.latency_p50_seconds,
         latency.latency_p95_seconds
     from mart_version
@@ -78,6 +89,7 @@ final as (
     cross join waiting_dates
     cross join latency
     left join last_run on true
+    left join silent_worker on true
 )
 
 select * from final
