@@ -17,7 +17,7 @@ from dashboard import live, push, queries
 from scripts.bench_dashboard import PUBLISH
 from scripts.browser import serving
 from scripts.csv_generator import sheet
-from tests.conftest import World
+from tests.conftest import DEADLINE_SECONDS, World
 from tests.e2e.conftest import LAST_DAY, READY, Warehouse, forget, week_of_one_region
 
 PAGES = ("/pipeline", "/")  # not the default page first: a fresh server must give it the shell too
@@ -161,6 +161,21 @@ def test_a_sheet_that_counts_and_is_odd_is_shown_with_what_is_odd(app: AppTest, 
         assert list(files["warning"].dropna()) == [warning]
     finally:
         warehouse.sql(f"update raw.files set warning = null {where}")
+        forget()
+
+
+def test_a_dbt_worker_that_gives_no_sign_of_life_is_said_on_every_page(app: AppTest, warehouse: Warehouse) -> None:
+    try:
+        warehouse.sql(
+            "update raw.transform_lease set holder = gen_random_uuid(), "
+            "seen_at = now() - interval '7 minutes', expires_at = now() - interval '2 minutes'"
+        )
+        forget()
+        app.run()
+        assert not app.exception
+        assert ["no sign of life since" in each.value for each in app.warning] == [True]
+    finally:
+        warehouse.sql("update raw.transform_lease set holder = null, seen_at = null, expires_at = null")
         forget()
 
 
@@ -369,7 +384,9 @@ def test_a_dropped_sheet_changes_the_card_without_reload(page: Page, world: Worl
         for day in (LAST_DAY, LAST_DAY + timedelta(1)):
             dropped = sheet(7, day, rows=80)
             world.drop(dropped.key, dropped.content)
-            expect(page.get_by_role("heading", name=f"{day.day} {day:%b %Y}")).to_be_visible(timeout=60_000)
+            expect(page.get_by_role("heading", name=f"{day.day} {day:%b %Y}")).to_be_visible(
+                timeout=DEADLINE_SECONDS * 1000
+            )
             expect(_metric(page, "Total sales")).to_contain_text(str(warehouse.sql(NET_SALES_28_DAYS)[0][0]))
         assert page.evaluate("window.notReloaded")
 

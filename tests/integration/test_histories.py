@@ -186,7 +186,7 @@ def test_any_history_gives_the_marts_of_a_full_refresh(
     feeds = tmp_path_factory.mktemp("feeds")
     (feeds / "euro_sales.yml").write_text(euro_sales_feed())
     settings = world.settings.model_copy(update={"feeds_dir": feeds})
-    with Pipeline(settings) as pipeline, closing(Worker(world.env)) as worker:
+    with Pipeline(settings) as pipeline, closing(Worker(world.worker_env)) as worker:
         history = History(seed, world, pipeline)
         while len(history.story) < STEPS:
             for _ in range(history.draw.randint(1, 5)):

@@ -1,4 +1,4 @@
-"""Only a failed file has a next attempt; the dbt worker's turn is a lease that the loader's login alone can take."""
+"""The dbt worker's turn is a lease that lapses, and that the loader's login alone can take."""
 
 from loader.migrations import execute_script_beside
 

@@ -1,6 +1,6 @@
 -- Whose turn it is to rebuild the marts. An advisory lock can be taken by every login that may connect, and is kept by a
 -- worker that hangs; this row is written by the loader's login alone, and lapses.
-create table raw.transform_lease (
+create table if not exists raw.transform_lease (
     singleton boolean primary key default true check (singleton), -- prevents a second worker at the same time
     holder uuid,               -- the worker; null: it has given the lease back
     host text,                 -- of its process
@@ -10,13 +10,13 @@ create table raw.transform_lease (
     seen_at timestamptz,       -- its last sign of life
     expires_at timestamptz     -- another worker may take over from then on
 );
-insert into raw.transform_lease default values;
+insert into raw.transform_lease default values on conflict do nothing;
 grant select, update on raw.transform_lease to loader;
 grant select on raw.transform_lease to transformer;
 
 -- The sessions of dbt that a worker has left or, woken up, goes on with after another one took over. A worker calls its
 -- sessions by its own name; a dbt in a shell has another, and is left alone.
-create function ops.end_dbt_of_others(holder uuid) returns bigint
+create or replace function ops.end_dbt_of_others(holder uuid) returns bigint
 language sql security definer set search_path = pg_catalog as $$
     with others as materialized (
         select pid from pg_stat_activity
