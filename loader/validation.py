@@ -399,9 +399,9 @@ class Validator:
         """Why a row that the contract refuses is not even meant as data; None where it is."""
         if not any(map(str.strip, cells)):
             return "blank"
-        if [" ".join(as_seen(cell).split()) for cell in cells] == self._header:
-            return "header"
         label = next(at for at, cell in enumerate(cells) if cell.strip())
+        if all(" ".join(as_seen(cell).split()) == name for cell, name in zip(cells, self._header, strict=True)):
+            return "header"
         nulls = self._feed.format.nulls
         identified = any(as_seen(cells[at]) not in nulls for at in self._identifying - {label})
         return None if identified else self._label(cells[label])
@@ -482,9 +482,10 @@ class Validator:
             if not any(map(str.strip, row)):
                 continue
             goes_on = as_seen(row[order]) in nulls
-            if goes_on and (reason := self._no_data(row)):
-                no_data[index] = reason
-                continue
+            if reason := self._no_data(row):
+                if goes_on:
+                    no_data[index] = reason
+                continue  # nor can the lines below go on with it, as with a header that is repeated
             above = self._last_order
             if goes_on and above and order in filled and not self._torn:
                 row[order] = above[order]

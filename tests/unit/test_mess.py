@@ -247,6 +247,20 @@ MESS = {
         [{"sale_id": "S1", "product_id": product} for product in "ABC"],
         skipped={"total": 1},
     ),
+    "continuation lines behind rows that are no order": Mess(
+        lines(
+            "S1,2026-03-02,A,1,1",
+            "id,day,product,n,price",
+            ",2026-03-02,B,1,1",
+            "Total,,,2,2",
+            ",2026-03-02,C,1,1",
+            "Page 1,,,,",
+            ",2026-03-02,D,1,1",
+        ),
+        {"fill_down": ["sale_id"], "footers": ["^page"]},
+        [{"sale_id": "S1", "product_id": product} for product in "ABCD"],
+        skipped={"header": 1, "total": 1, "footer": 1},
+    ),
     "continuation lines behind a malformed row": Mess(
         lines(
             "S1,2026-03-02,A,1,1",
