@@ -482,7 +482,10 @@ class Validator:
             if not any(map(str.strip, row)):
                 continue
             goes_on = as_seen(row[order]) in nulls
-            if reason := self._no_data(row):
+            reason = self._no_data(row)
+            if goes_on and reason == "footer" and sum(map(bool, map(str.strip, row))) > 1:
+                reason = None  # a sale whose first text looks like one
+            if reason:
                 if goes_on:
                     no_data[index] = reason
                 continue  # nor can the lines below go on with it, as with a header that is repeated

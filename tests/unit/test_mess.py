@@ -261,6 +261,12 @@ MESS = {
         [{"sale_id": "S1", "product_id": product} for product in "ABCD"],
         skipped={"header": 1, "total": 1, "footer": 1},
     ),
+    "continuation lines that look like footers": Mess(
+        lines("S1,2026-03-02,A,1,1", ",,Weekender bag,1,1", ",,,,", ",,The end,,"),
+        {"fill_down": ["sale_id", "sold_at"], "footers": ["end"]},
+        [{"sale_id": "S1", "product_id": product} for product in ("A", "Weekender bag")],
+        skipped={"blank": 1, "footer": 1},
+    ),
     "continuation lines behind a malformed row": Mess(
         lines(
             "S1,2026-03-02,A,1,1",
