@@ -407,11 +407,17 @@ class Validator:
         return None if identified else self._label(cells[label])
 
     def _no_data_though_ragged(self, cells: list[str]) -> str | None:
-        """The same of a row whose cells nobody can tell apart: what has no more text than a label is no sale."""
-        filled = [cell for cell in map(as_seen, cells) if cell]
-        if not filled or any(re.search(r"[^\W\d_]", cell) for cell in filled[1:]):
+        """The same of a row whose cells nobody can tell apart: what has no more text than a label is no sale.
+
+        Nor has it more than an amount beside the label, where an identifier would stand: a store may be called Total.
+        """
+        filled = {at: cell for at, cell in enumerate(map(as_seen, cells)) if cell}
+        if not filled:
             return None
-        return self._label(filled[0])
+        label, *others = filled
+        if any(re.search(r"[^\W\d_]", filled[at]) for at in others):
+            return None
+        return None if len(others) > 1 and self._identifying & {*others} else self._label(filled[label])
 
     def _label(self, text: str) -> str | None:
         """Whether the first text of a row says no more than "Total", or what the feed's footers say."""

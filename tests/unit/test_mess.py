@@ -233,6 +233,20 @@ MESS = {
         [{"store_id": "Total"}],
         {3: ["sold_at"], 4: ["unit_price"]},
     ),
+    "a brand that is called Total, in rows with a decimal comma": Mess(
+        lines(
+            "Total,1,2026-03-02,77,4,1.70",
+            "Total,2,2026-03-02,77,4,1,70",
+            "Total,3,2026-03-02,77,4",
+            "Total,,,,8,3.40,",
+            "Total,8",
+            header="station,id,day,product,n,price",
+        ),
+        {"columns": COLUMNS | {"store_id": "station"}},
+        [{"store_id": "Total"}],
+        {3: [None], 4: [None]},
+        {"total": 2},
+    ),
     "footers that the feed knows": Mess(
         lines(GOOD[0], '"Grand Total: 10",,,10,1', "***END OF FILE***", "Page 1 of 1,,,,", "Page two,,A,,"),
         {"footers": [r"\*\*\*end", r"page \w+"]},
