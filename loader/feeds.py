@@ -196,13 +196,13 @@ class Rejects(_Contract):
     max_ratio: Annotated[float, Field(ge=0, le=1)] | None = 0.05
     max_rows: Annotated[int, Field(ge=0)] | None = None
 
-    def exceeded(self, rejected: int, read: int) -> str | None:
-        """Why the file is rejected as a whole, or None."""
+    def exceeded(self, rejected: int, rows: int) -> str | None:
+        """Why the file is rejected as a whole, or None; `rows` are the good and the bad ones."""
         if self.max_rows is not None and rejected > self.max_rows:
             return f"{rejected} bad rows, and the feed allows {self.max_rows} (rejects.max_rows)"
-        if self.max_ratio is not None and rejected > self.max_ratio * read:
+        if self.max_ratio is not None and rejected > self.max_ratio * rows:
             return (
-                f"{rejected} of {read} rows are bad ({rejected / read:.1%}), and the feed allows "
+                f"{rejected} of {rows} rows are bad ({rejected / rows:.1%}), and the feed allows "
                 f"{self.max_ratio:.1%} (rejects.max_ratio)"
             )
         return None

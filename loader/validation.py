@@ -103,11 +103,13 @@ class Counts:
     def refused_by(self, limits: "Rejects") -> str | None:
         """Why the file is rejected as a whole, or None: a bad row counts as many times as it has lines.
 
-        Where no row is good, several that say Total are not believed: they are bad rows of a sheet of such.
+        Rows that are no data, such as the thousand blank ones at the end of a sheet, make no bad row less bad. Where no
+        row is good, several that say Total are not believed: they are bad rows of a sheet of such.
         """
         totals = self.skipped_as.get("total", 0)
         disbelieved = totals if totals > 1 and not self.loaded else 0
-        error = limits.exceeded(self.rejected + self.swallowed + disbelieved, self.read + self.swallowed)
+        bad = self.rejected + self.swallowed + disbelieved
+        error = limits.exceeded(bad, self.loaded + bad)
         if error and disbelieved:
             return f"{error}; no row is good, so the {disbelieved} that say Total count as bad"
         return error

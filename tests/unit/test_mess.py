@@ -483,10 +483,13 @@ def test_words_that_decide_and_that_no_rule_knows_are_reported(tmp_path: Path) -
         ),
         (["Total,,,0,0"], None),
         ([*GOOD, "Total,,,3,24.98", "Total,,,3,24.98"], None),
+        ([*GOOD, "S9,2026-03-0Z,a,1,1", *[",,,,"] * 50, *[""] * 50], f"1 of 3 rows are bad (33.3%), and {ALLOWED}"),
         ([*GOOD * 10, 'S9,2026-03-0Z,"a' + "\nb" * 30 + '",1,1'], f"31 of 51 rows are bad (60.8%), and {ALLOWED}"),
     ],
 )
-def test_what_a_bad_row_has_swallowed_counts_as_bad(rows: list[str], error: str | None, tmp_path: Path) -> None:
+def test_what_a_bad_row_has_swallowed_counts_as_bad_and_what_is_no_data_counts_as_nothing(
+    rows: list[str], error: str | None, tmp_path: Path
+) -> None:
     path = tmp_path / "sheet.csv"
     path.write_text(lines(*rows))
     assert check_file(path, feed_of(Mess("")), Limits()).error == error
