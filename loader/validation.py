@@ -57,7 +57,6 @@ _TOTAL = re.compile(
 )
 _UNDECIDED = 20  # words of a field that are reported, at most
 _WORD = 40  # characters of a word
-_DISCOUNTS = ("discount_rate", "discount_amount")
 _LARGE = 1e9
 _SLACK = 0.99  # of a rule's tolerance, from which on the model decides
 _LINE_TYPES = ("", *LINE_TYPES)
@@ -372,18 +371,18 @@ class Validator:
         Large amounts, where a float is no longer good to a hundredth of a cent, are always sent to the model.
         """
         numbers = {name: fields[name].numbers for name in AMOUNT_FIELDS & fields.keys()}
-        amounts = Amounts(
-            {name: np.nan_to_num(each) if name in _DISCOUNTS else each for name, each in numbers.items()}, nothing=0.0
-        )
+        stated = {name: ~np.isnan(each) for name, each in numbers.items()}
+        amounts = Amounts({name: np.nan_to_num(each) for name, each in numbers.items()}, nothing=0.0)
         suspect = np.zeros(len(line_types), dtype=bool)
-        with np.errstate(invalid="ignore"):  # an empty cell is no number, and no rule applies to it
-            for each in (*numbers.values(), amounts.gross, amounts.total, amounts.cost):
-                suspect |= np.abs(each) > _LARGE
-            for rule in sales_line.RULES:
-                if any(name not in fields for name in rule.needs):
-                    continue
-                perhaps = (line_types == 0) | np.isin(line_types, [_LINE_TYPES.index(each) for each in rule.line_types])
-                suspect |= perhaps & (rule.excess(amounts) > float(rule.tolerance) * _SLACK)
+        for each in (*numbers.values(), amounts.gross, amounts.total, amounts.cost):
+            suspect |= np.abs(each) > _LARGE
+        for rule in sales_line.RULES:
+            if any(name not in fields for name in rule.needs):
+                continue
+            perhaps = (line_types == 0) | np.isin(line_types, [_LINE_TYPES.index(each) for each in rule.line_types])
+            for name in rule.needs:
+                perhaps &= stated[name]
+            suspect |= perhaps & (rule.excess(amounts) > float(rule.tolerance) * _SLACK)
         return np.asarray(suspect, dtype=bool)
 
     def _refusal(self, batch: "Batch", columns: dict[str, pa.Array | None], index: int) -> Rejected | str | None:

@@ -400,6 +400,15 @@ def test_a_rule_that_is_added_is_asked_of_every_row(monkeypatch: pytest.MonkeyPa
     assert [error["message"] for row in decided.rejected for error in row.errors] == ["Too much tax"][accepted:]
 
 
+def test_a_rule_is_asked_of_a_row_where_an_amount_that_it_does_not_need_is_empty(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rule = Rule("tax_amount", ("tax_amount",), lambda of: of.tax_amount + of.shipping_cost - 20, lambda _: "Too much")
+    monkeypatch.setattr(sales_line, "RULES", (*sales_line.RULES, rule))
+    decided = one_row(tax_amount="21", shipping_cost="")
+    assert [error["message"] for row in decided.rejected for error in row.errors] == ["Too much"]
+
+
 SALE = {"sale_id": "S1", "sold_at": "2026-03-04", "product_id": "P1", "quantity": "2", "unit_price": "10.00"}
 
 
