@@ -60,6 +60,8 @@ def _whole_date(form: str) -> str:
         raise ValueError(f"{form!r} is not a date format such as %Y-%m-%d: {error}") from error
     if parsed.date() != sample.date():
         raise ValueError(f"{form!r} does not give year, month and day, as %Y-%m-%d does")
+    if "%Z" in form and "%z" in form:
+        raise ValueError(f"{form!r} has a zone twice: %Z reads UTC, GMT and Z, and %z an offset")
     if ("%I" in form) != ("%p" in form):
         raise ValueError(f"{form!r} does not tell morning from evening: %I and %p go together, and %H goes alone")
     return form

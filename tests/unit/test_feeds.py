@@ -369,6 +369,9 @@ def test_the_first_rule_whose_patterns_all_match_decides_the_line_type() -> None
         ({"format": {"dates": "%Y-%m-%d"}}, "format.dates: Input should be a valid tuple"),
         ({"format": {"dates": ["%Y-%m-%d", "YYYY-MM-DD"]}}, "format.dates.1: Value error, 'YYYY-MM-DD' does not give"),
         ({"format": {"dates": ["%m/%Y"]}}, "format.dates.0: Value error, '%m/%Y' does not give year, month and day"),
+        ({"format": {"dates": ["%Y-%m-%d %I:%M"]}}, "does not tell morning from evening"),
+        ({"format": {"dates": ["%Y-%m-%d %H:%M %p"]}}, "does not tell morning from evening"),
+        ({"format": {"dates": ["%Y-%m-%d %H:%M %Z%z"]}}, "has a zone twice"),
         ({"format": {"dates": ["%Y %Q"]}}, "format.dates.0: Value error, '%Y %Q' is not a date format"),
         ({"format": {"dates": ["%Y-%m-%d %Y"]}}, "format.dates.0: Value error, '%Y-%m-%d %Y' is not a date format"),
         (
