@@ -45,6 +45,10 @@ def ensure_topics(settings: Settings) -> None:
         missing = [topic for topic in topics if topic.topic not in there]
         for created in admin.create_topics(missing).values() if missing else ():
             created.result(_DELIVERY_SECONDS)
+    except TimeoutError as error:  # it has gone silent since it told its topics
+        raise TransientError(
+            f"Kafka at {settings.kafka_bootstrap_servers} made no topic within {_DELIVERY_SECONDS} s. {_CHECK}"
+        ) from error
     except KafkaException as error:
         if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
             admin.poll(0)  # calls error_cb, which alone is told of a refused connection, certificate or login

@@ -4,6 +4,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -243,3 +244,30 @@ def test_the_login_reaches_the_broker_and_its_refusal_the_reader(
     chosen, sent = found.get(timeout=30)  # type: ignore[misc]
     assert chosen == mechanism.encode()  # type: ignore[has-type]
     assert sent.startswith(login)  # type: ignore[has-type]
+
+
+class Silent:
+    """A broker that tells its topics, and answers nothing from then on."""
+
+    topics: tuple[str, ...] = ()
+
+    def __init__(self, _: object) -> None:
+        pass
+
+    def list_topics(self, timeout: float) -> "Silent":
+        return self
+
+    def create_topics(self, missing: list[object]) -> dict[object, Future[None]]:
+        return {each: Future() for each in missing}
+
+
+def test_a_broker_that_goes_silent_while_a_topic_is_made_is_trouble_and_no_crash(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(broker, "AdminClient", Silent)
+    monkeypatch.setattr(broker, "_DELIVERY_SECONDS", 0.1)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        pytest.raises(TransientError, match="made no topic within"),
+    ):
+        ensure_topics(settings(listener))
