@@ -78,7 +78,7 @@ def _in_calendar(moment: datetime) -> datetime:
 
 def _undamaged(identifier: str) -> str:
     """A spreadsheet shows 4052118834027 as 4.05E+12, and saves what it shows: the digits are lost, and ids collide."""
-    if "+" in identifier and _SCIENTIFIC.fullmatch(identifier):
+    if "+" in identifier and any(map(_SCIENTIFIC.fullmatch, identifier.split())):  # several columns may make one
         raise PydanticCustomError("damaged", "Input should be the whole identifier: format its column as text")
     return identifier
 

@@ -27,16 +27,19 @@ import pyarrow.compute as pc
 from pydantic import TypeAdapter, ValidationError
 
 from loader import sales_line
-from loader.cells import as_seen
+from loader.cells import all_as_seen, as_seen, unmarked
 from loader.feeds import WORD_FIELDS, contradicts, sign_of
 from loader.header import Matched, match_header
 from loader.sales_line import (
     AMOUNT_FIELDS,
     COLUMNS,
+    DATE_FIELDS,
+    IDENTIFIER_FIELDS,
     LINE_TYPES,
     NUMBER,
     NUMBER_FIELDS,
     PLAIN_NUMBER_FIELDS,
+    TIME_FIELDS,
     TYPES,
     Amounts,
     PlainNumber,
@@ -341,8 +344,9 @@ class Validator:
             case (position,):
                 return batch.columns[position]
             case positions:
+                unmark = name in IDENTIFIER_FIELDS | DATE_FIELDS | TIME_FIELDS
                 return pc.binary_join_element_wise(
-                    *(pc.utf8_trim_whitespace(batch.columns[position]) for position in positions), " "
+                    *(_as_seen(batch.columns[position], unmark=unmark) for position in positions), " "
                 )
 
     def _tests(self, fields: dict[str, _Decided], rows: int) -> list[Mask]:
@@ -651,6 +655,13 @@ def _cells(raw_text: str, delimiter: str) -> list[str]:
         return next(csv.reader(StringIO(raw_text, newline=""), delimiter=delimiter), [])
     except csv.Error:
         return []
+
+
+def _as_seen(column: pa.Array, *, unmark: bool) -> pa.Array:
+    """The cells as parts of one that several columns make: each may have marks of its own."""
+    encoded = column.dictionary_encode()
+    seen = all_as_seen(encoded.dictionary.to_pylist())
+    return pa.array(map(unmarked, seen) if unmark else seen, pa.string()).take(encoded.indices)
 
 
 def _record(cells: list[str], delimiter: str) -> str:

@@ -361,6 +361,19 @@ MESS = {
         {"columns": COLUMNS | {"sale_id": {"join": ["branch", "till", "day"]}}, "format": {"dates": ["%d/%m/%Y"]}},
         [{"sale_id": "North 7 02/03/2026"}],
     ),
+    "an id of columns that each have their marks": Mess(
+        lines(
+            "North,7,2026-03-02,P1,1,1",
+            'North,="7",2026-03-02,P1,1,1',
+            "'North,'7,2026-03-02,P1,1,1",
+            'North, "7",2026-03-02,P1,1,1',
+            "North,4.05E+12,2026-03-02,P1,1,1",
+            header="branch,till,day,product,n,price",
+        ),
+        {"columns": COLUMNS | {"sale_id": {"join": ["branch", "till"]}}},
+        [{"sale_id": "North 7"}] * 4,
+        {6: ["sale_id"]},
+    ),
     "impossible dates": days(["%Y-%m-%d"], ("2024-02-30", None), ("2024-13-01", None), ("", None)),
     "empty tokens": Mess(
         lines(
