@@ -55,7 +55,8 @@ if TYPE_CHECKING:
 REMEMBERED = 20_000
 MASK = "•••"
 _TOTAL = re.compile(
-    r"\W*(((grand|sub)[\s-]?)?total(s|es)?( general)?|(sum|suma|summe|gesamt|gesamtsumme|somme))[\s:=.*]*[\d\s.,]*",
+    r"\W*(((grand|sub|sous)[\s-]?)?total(s|es)?( g[eé]n[eé]ral| geral)?"
+    r"|(sum|suma|soma|somme|(zwischen|teil|end|gesamt)?summe|gesamt(betrag)?))[\s:=.*]*[\d\s.,]*",
     re.IGNORECASE,
 )
 _UNDECIDED = 20  # words of a field that are reported, at most

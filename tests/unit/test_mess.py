@@ -275,6 +275,30 @@ MESS = {
         [{"sale_id": "S1", "product_id": product} for product in "ABCD"],
         skipped={"header": 1, "total": 1, "footer": 1},
     ),
+    "subtotals in the languages of the vocabulary": Mess(
+        lines(
+            "S1,2026-03-02,A,1,1",
+            *(
+                f",,{word},3,3"
+                for word in [
+                    "Sub-total:",
+                    "Zwischensumme",
+                    "Teilsumme",
+                    "Endsumme",
+                    "Gesamtbetrag",
+                    "Sous-total",
+                    "Total général",
+                    "TOTAL GERAL",
+                    "Total general",
+                    "Soma",
+                    "Suma =",
+                ]
+            ),
+        ),
+        {"fill_down": ["sale_id", "sold_at"]},
+        [{"product_id": "A"}],
+        skipped={"total": 11},
+    ),
     "continuation lines that look like footers": Mess(
         lines("S1,2026-03-02,A,1,1", ",,Weekender bag,1,1", ",,,,", ",,The end,,"),
         {"fill_down": ["sale_id", "sold_at"], "footers": ["end"]},
