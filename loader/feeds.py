@@ -163,6 +163,8 @@ class Column(_Contract):
     def _one_origin(self) -> "Column":
         if sum((self.header is not None, bool(self.headers), bool(self.join), self.value is not None)) != 1:
             raise ValueError("a column has exactly one of header, headers, join, value")
+        if self.strip_suffix.strip() == "%" and not self.percent:
+            raise ValueError("strip_suffix takes a percent sign away: say percent: true, or 0.5% means 50%")
         return self
 
     @property

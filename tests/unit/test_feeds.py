@@ -365,6 +365,10 @@ def test_the_first_rule_whose_patterns_all_match_decides_the_line_type() -> None
         ({"format": {"decimal": ",", "thousands": ","}}, "format: Value error, decimal and thousands are both ','"),
         ({"format": {"timezone": "Mars/Olympus"}}, "format.timezone: Value error, 'Mars/Olympus' is not a time zone"),
         ({"format": {"timezone": "../UTC"}}, "format.timezone: Value error, '../UTC' is not a time zone"),
+        (
+            {"columns": COLUMNS | {"discount_rate": {"header": "Off", "strip_suffix": " %"}}},
+            "columns.discount_rate: Value error, strip_suffix takes a percent sign away",
+        ),
         ({"format": {"dates": []}}, "format.dates: Tuple should have at least 1 item"),
         ({"format": {"dates": "%Y-%m-%d"}}, "format.dates: Input should be a valid tuple"),
         ({"format": {"dates": ["%Y-%m-%d", "YYYY-MM-DD"]}}, "format.dates.1: Value error, 'YYYY-MM-DD' does not give"),
