@@ -7,12 +7,12 @@ letters put together of two characters, and the marks by which Excel is kept fro
 import re
 import unicodedata
 
-# Zero-width space, word joiner, byte order mark, direction marks, soft hyphen.
-_INVISIBLE = re.compile("[\u200b\u2060\ufeff\u200e\u200f\u202a-\u202e\u2066-\u2069\u00ad\u180e]")
-# They are part of the spelling in Persian and in scripts of India, and of some emoji; between Latin letters nobody
-# sees them.
-_JOINERS = re.compile("[\u200c\u200d]")
-_FIRST_THAT_JOINS = "\u0590"
+# Zero-width space, word joiner and invisible operators, byte order mark, direction marks, soft hyphen, grapheme joiner.
+_INVISIBLE = re.compile("[\u200b\u2060-\u2064\ufeff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u00ad\u034f\u180e]")
+# They are part of the spelling in Persian and in scripts of India, and of some emoji; at the end of a text, and beside
+# what is used with Latin letters, nobody sees them.
+_SEEN_BESIDE = "[^\u0000-\u058f\u2000-\u206f\u20a0-\u20cf]"
+_JOINERS = re.compile(f"(?<!{_SEEN_BESIDE})[\u200c\u200d]+|[\u200c\u200d]+(?!{_SEEN_BESIDE})")
 _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
 _EXCEL_TEXT = re.compile(r'="((?:[^"]|"")*)"')
 
@@ -21,10 +21,7 @@ def as_seen(text: str) -> str:
     """The text without what nobody sees, outer spaces, and the marks of a text: `="0042"`, quotes behind a space."""
     seen = text.strip()
     if not seen.isascii():
-        seen = _SPACES.sub(" ", _INVISIBLE.sub("", seen))
-        without = _JOINERS.sub("", seen)
-        if all(each < _FIRST_THAT_JOINS for each in without):
-            seen = without
+        seen = _JOINERS.sub("", _SPACES.sub(" ", _INVISIBLE.sub("", seen)))
         seen = unicodedata.normalize("NFC", seen).strip()
     if '"' in seen:
         if marked := _EXCEL_TEXT.fullmatch(seen):
