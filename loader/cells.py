@@ -26,7 +26,7 @@ def as_seen(text: str) -> str:
     if '"' in seen:
         if marked := _EXCEL_TEXT.fullmatch(seen):
             seen = marked[1].replace('""', '"').strip()
-        elif text[:1].isspace() and len(seen) > 1 and seen[0] == seen[-1] == '"':
+        elif text[0] != '"' and len(seen) > 1 and seen[0] == seen[-1] == '"':  # behind a space, or a byte order mark
             seen = seen[1:-1].replace('""', '"').strip()
     return seen
 

@@ -17,6 +17,10 @@ from loader.cells import as_seen
         ("👩\u200d💻", "👩\u200d💻"),
         ("میز\u200c", "میز"),
         ("\u200d", ""),
+        (' "Nord"', "Nord"),
+        ('\ufeff"S1"', "S1"),  # where sheets were put one behind the other
+        ('\u00a0"S ""1"""', 'S "1"'),
+        ('"S1"', '"S1"'),
     ],
 )
 def test_what_nobody_sees_is_taken_out_and_what_joins_letters_stays(text: str, seen: str) -> None:
