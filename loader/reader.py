@@ -106,6 +106,7 @@ class Reader:
 
     def _read_header(self, is_header: Callable[[int, list[str]], bool]) -> list[str]:
         """What follows it in its block is handed back to the blocks."""
+        first_title = 0
         for block in self._blocks:
             lines = _Lines(block, self._blocks, self._delimiter)
             while lines.pending:
@@ -118,6 +119,7 @@ class Reader:
                 if not record.text.strip() or (line == 1 and self._says_delimiter(record.text)):
                     continue
                 if not is_header(line, record.cells):
+                    first_title = first_title or line
                     self.titles.append(_printable(record.text))
                     continue
                 if record.problem:
@@ -130,7 +132,9 @@ class Reader:
                 return [" ".join(as_seen(cell).split()) for cell in record.cells]
             self._line += lines.position
         if self.titles:
-            raise InvalidFile(f"no line is a header as the feed's format.header_row says; line 1: {self.titles[0]}")
+            raise InvalidFile(
+                f"no line is a header as the feed's format.header_row says; line {first_title}: {self.titles[0]}"
+            )
         raise InvalidFile("the file is empty: it has no header")
 
     def _says_delimiter(self, text: str) -> bool:

@@ -305,6 +305,11 @@ def test_a_header_that_is_nowhere_is_looked_for_in_few_lines(rows: int) -> None:
         Reader(decode(io.BytesIO(b"1,2\n" * rows), "utf-8", Limits()), ",", lambda *_: False)
 
 
+def test_a_header_that_is_nowhere_is_reported_with_the_first_line_that_says_something() -> None:
+    with pytest.raises(InvalidFile, match=r"says; line 3: a,b$"):
+        Reader(decode(io.BytesIO(b"sep=,\n\na,b\n1,2\n"), "utf-8", Limits()), ",", lambda line, _: line == 1)
+
+
 def test_a_line_number_is_physical_also_after_a_cell_with_newlines() -> None:
     found = read(b'a,b\n1,"first\nsecond\r\nthird"\n2,x\n')
     assert found.rows == [
