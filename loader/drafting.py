@@ -256,10 +256,11 @@ def _settle_discount(sheet: Sheet, by_field: dict[str, Column], guess: Guess, he
         "a percentage": ("discount_rate", base | {"percent": True}),
         "an amount for the line": ("discount_amount", base),
     }
-    if percent:
-        first = (
-            "a percentage" if max(numbers, default=0) > 1 or base.get("strip_suffix") == "%" else "a share from 0 to 1"
-        )
+    if base.get("strip_suffix") == "%":
+        kinds = {"a percentage": kinds["a percentage"]}
+        first = "a percentage"
+    elif percent:
+        first = "a percentage" if max(numbers, default=0) > 1 else "a share from 0 to 1"
     else:
         first = "a share from 0 to 1" if 0 < max(numbers, default=0) <= 1 else "an amount for the line"
     faults: dict[str, int] = {}
