@@ -394,7 +394,8 @@ from rfm
 group by currency;
 
 -- name: kpi_product_abc
--- Of the twelve calendar months up to the latest of the currency. What came back more than it sold has no share.
+-- Of the twelve calendar months up to the latest of the currency. What came back more than it sold has no share. The class
+-- goes by what the products before it have earned.
 with bounds as (
     select currency, max(month) as last_month from measured where line_type in ('sale', 'return') group by all
 ), yearly as (
@@ -420,8 +421,9 @@ select
     product_id, currency, last_month, net_sales, sales_rank,
     earned / nullif(all_earned, 0) as sales_share,
     earned_so_far / nullif(all_earned, 0) as cumulative_share,
-    case when earned_so_far <= 0.80 * all_earned and all_earned > 0 then 'A'
-        when earned_so_far <= 0.95 * all_earned and all_earned > 0 then 'B'
+    case when net_sales <= 0 then 'C'
+        when earned_so_far - earned < 0.80 * all_earned then 'A'
+        when earned_so_far - earned < 0.95 * all_earned then 'B'
         else 'C' end as abc_class
 from shared;
 

@@ -51,8 +51,9 @@ final as (
         ranked.earned / nullif(ranked.total_sales, 0) as sales_share,
         ranked.cumulative_sales / nullif(ranked.total_sales, 0) as cumulative_share,
         case
-            when ranked.earned > 0 and ranked.cumulative_sales <= ranked.total_sales * 0.80 then 'A'
-            when ranked.earned > 0 and ranked.cumulative_sales <= ranked.total_sales * 0.95 then 'B'
+            when ranked.earned = 0 then 'C'
+            when ranked.cumulative_sales - ranked.earned < ranked.total_sales * 0.80 then 'A'
+            when ranked.cumulative_sales - ranked.earned < ranked.total_sales * 0.95 then 'B'
             else 'C'
         end as abc_class
     from ranked
