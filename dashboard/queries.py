@@ -470,7 +470,10 @@ def bridge_months(version: int, currency: str) -> dict[str, list[date]]:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def bridge(version: int, currency: str, month: date, comparison: str, limit: int) -> pd.DataFrame:
-    """The `limit` products whose net sales changed most, with their effects and, in total_*, those of all products."""
+    """The `limit` products whose net sales changed most, with their effects and, in total_*, those of all products.
+
+    Of each row the days compared, too: is_month_complete, last_day, base_last_day.
+    """
     return _frame("bridge", currency=currency, month=month, comparison=comparison, limit=limit)
 
 

@@ -604,38 +604,45 @@ inner join alone as b on b.month = pairs.month and b.product_id = product_b;
 -- Of each product that sold in a month or in the one that it is compared with, where the change of its net sales comes
 -- from: other prices for what is sold now, more or fewer units of everything, and another share of the units. Units are
 -- those that stayed sold. What sold in one of the months only has no price to compare; what had no units to begin with
--- is new.
-with monthly as (
-    select
-        month, product_id, currency,
-        sum(m_net_sales) as net_sales, sum(m_units_sold) - sum(m_returned_units) as units
-    from measured
-    group by all
+-- is new. A running month is compared with as many days of the base month; a base month that began before the history is
+-- none.
+with bounds as (
+    select currency, min(sale_date) as first_date, max(sale_date) as last_date from measured group by all
 ), comparisons as (
     select unnest(['previous_month', 'last_year']) as comparison, unnest([1, 12]) as months
 ), pairs as (
-    select now.month, comparison, currency, cast(now.month - to_months(months) as date) as base_month
-    from (select distinct month, currency from monthly) as now
+    select
+        month, comparison, currency,
+        last_day(month) <= last_date as is_month_complete,
+        least(last_day(month), last_date) as last_day,
+        cast(month - to_months(months) as date) as base_month,
+        case
+            when last_day(month) <= last_date or day(last_date) > day(last_day(month - to_months(months)))
+                then last_day(month - to_months(months))
+            else cast(month - to_months(months) as date) + cast(day(last_date) - 1 as integer)
+        end as base_last_day
+    from (select distinct month, currency from measured)
+    inner join bounds using (currency)
     cross join comparisons
-    where exists (
-        select 1 from monthly as base
-        where base.currency = now.currency and base.month = now.month - to_months(months)
-    )
+    where month - to_months(months) >= first_date
 ), sold as (
-    select pairs.month, comparison, pairs.currency, product_id, net_sales, units, 0 as base_net_sales, 0 as base_units
+    select
+        pairs.*, product_id,
+        m_net_sales as net_sales, m_units_sold - m_returned_units as units, 0 as base_net_sales, 0 as base_units
     from pairs
-    inner join monthly on monthly.currency = pairs.currency and monthly.month = pairs.month
+    inner join measured on measured.currency = pairs.currency and sale_date between pairs.month and last_day
     union all
-    select pairs.month, comparison, pairs.currency, product_id, 0, 0, net_sales, units
+    select pairs.*, product_id, 0, 0, m_net_sales, m_units_sold - m_returned_units
     from pairs
-    inner join monthly on monthly.currency = pairs.currency and monthly.month = base_month
+    inner join measured on measured.currency = pairs.currency and sale_date between base_month and base_last_day
 ), compared as (
     select
-        month, comparison, product_id, currency,
+        month, comparison, product_id, currency, is_month_complete, last_day, base_last_day,
         sum(net_sales) as net_sales, sum(units) as units,
         sum(base_net_sales) as base_net_sales, sum(base_units) as base_units
     from sold
-    group by all
+    group by month, comparison, product_id, currency, is_month_complete, last_day, base_last_day
+    qualify sum(sum(base_net_sales)) over (partition by month, comparison, currency) <> 0
 ), effects as (
     select
         *,

@@ -103,7 +103,7 @@ def _bridge(view: View, names: dict[str, str], meaning: dict[str, str], writer: 
                 )  # fmt: skip
                 month = _month("Month", months[comparison], "bridge-month", view, whole=True)
     if not offered:
-        st.caption("A month can be explained once the month before it has sales.")
+        st.caption("A month can be explained once the whole month before it lies in the history and has sales.")
         return
     frame = queries.bridge(view.version, view.scope.currency, month, comparison, DRIVERS)
     first = frame.iloc[0]
@@ -113,8 +113,9 @@ def _bridge(view: View, names: dict[str, str], meaning: dict[str, str], writer: 
     parts = ", ".join(f"{name} {writer.money(value, cents=True, signed=True)}" for name, value in effects.items())
     change = writer.money(now - before, cents=True, signed=True)
     running = ""
-    if month == panels.running_month(view):
-        running = " This month is still running, the other is whole."
+    if not first["is_month_complete"]:
+        days, base_days = first["last_day"].day, first["base_last_day"].day
+        running = f" {month:%B} still runs: its {days} days so far stand beside the first {base_days} of {base:%B %Y}."
     st.caption(filters.escape(f"{month:%B %Y} against {base:%B %Y}: {change}, of it {parts}.{running} {_reach(view)}"))
     left, right = st.columns([2, 3])
     with left:

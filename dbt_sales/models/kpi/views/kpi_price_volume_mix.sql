@@ -1,49 +1,97 @@
 {{ config(materialized='view') }}
 
--- Nothing is materialized, and totals are windows: a question about one month sums up that month, and not all of them.
-with months as not materialized (
+with spans as (
     select
-        month,
-        product_id,
         currency,
-        net_sales,
-        units_sold - returned_units as units
-    from {{ ref('kpi_monthly_product_sales') }}
+        min(sale_date) as first_sale_date,
+        max(sale_date) as as_of_date
+    from {{ ref('kpi_daily_category_sales') }} -- the mart that has the fewest rows
+    group by currency
 ),
 
-comparisons (comparison, distance) as not materialized (
+comparisons (comparison, distance) as (
     values
     ('previous_month', interval '1 month'),
     ('last_year', interval '1 year')
 ),
 
--- Each month once as itself and once as the base of a later one.
+months as (
+    select
+        spans.currency,
+        comparisons.comparison,
+        spans.first_sale_date,
+        spans.as_of_date,
+        series.month_start::date as month,
+        (series.month_start + interval '1 month')::date - 1 as month_end,
+        (series.month_start - comparisons.distance)::date as base_month,
+        (series.month_start - comparisons.distance + interval '1 month')::date - 1 as base_month_end
+    from spans
+    cross join comparisons
+    cross join lateral generate_series(
+        date_trunc('month', spans.first_sale_date::timestamp), spans.as_of_date::timestamp, interval '1 month'
+    ) as series (month_start)
+),
+
+-- A running month has as many days of the base month beside it as have passed, but never more than that has.
+compared as (
+    select
+        *,
+        month_end <= as_of_date as is_month_complete,
+        least(month_end, as_of_date) as last_day,
+        case
+            when month_end <= as_of_date then base_month_end
+            else least(base_month + (as_of_date - month), base_month_end)
+        end as base_last_day
+    from months
+    where base_month >= first_sale_date
+),
+
+-- Each month once as itself and once with what it is compared with. `lateral` has the index asked for what one month is
+-- compared with: else a question about one month would read them all, and days without need.
 sides as (
     select
-        comparisons.comparison,
-        months.month,
-        months.product_id,
-        months.currency,
-        months.net_sales,
-        months.units,
+        compared.*,
+        month_sales.product_id,
+        month_sales.net_sales,
+        month_sales.units_sold - month_sales.returned_units as units,
         0 as base_net_sales,
         0 as base_units,
         1 as sold
-    from months
-    cross join comparisons
+    from compared
+    inner join {{ ref('kpi_monthly_product_sales') }} as month_sales
+        on compared.month = month_sales.month and compared.currency = month_sales.currency
     union all
     select
-        comparisons.comparison,
-        (months.month + comparisons.distance)::date as month,
-        months.product_id,
-        months.currency,
+        compared.*,
+        base.product_id,
         0 as net_sales,
         0 as units,
-        months.net_sales as base_net_sales,
-        months.units as base_units,
+        base.net_sales as base_net_sales,
+        base.units as base_units,
         0 as sold
-    from months
-    cross join comparisons
+    from compared
+    cross join lateral (
+        select
+            whole.product_id,
+            whole.net_sales,
+            whole.units_sold - whole.returned_units as units
+        from {{ ref('kpi_monthly_product_sales') }} as whole
+        where
+            compared.base_last_day = compared.base_month_end
+            and whole.month = compared.base_month
+            and whole.currency = compared.currency
+        union all
+        select
+            days.product_id,
+            sum(days.net_sales) as net_sales,
+            sum(days.units_sold - days.returned_units) as units
+        from {{ ref('kpi_daily_product_sales') }} as days
+        where
+            compared.base_last_day < compared.base_month_end
+            and days.sale_date between compared.base_month and compared.base_last_day
+            and days.currency = compared.currency
+        group by days.product_id
+    ) as base
 ),
 
 products as (
@@ -52,24 +100,27 @@ products as (
         month,
         product_id,
         currency,
+        is_month_complete,
+        last_day,
+        base_last_day,
         sum(net_sales) as net_sales,
         sum(units) as units,
         sum(base_net_sales) as base_net_sales,
         sum(base_units) as base_units,
         sum(sold) as sold
     from sides
-    group by comparison, month, product_id, currency
+    group by comparison, month, product_id, currency, is_month_complete, last_day, base_last_day
 ),
 
 totals as (
     select
         *,
-        sum(units) over compared as total_units,
-        sum(base_units) over compared as total_base_units,
-        sum(base_net_sales) over compared as total_base_net_sales,
-        sum(sold) over compared as total_sold
+        sum(units) over month_compared as total_units,
+        sum(base_units) over month_compared as total_base_units,
+        sum(base_net_sales) over month_compared as total_base_net_sales,
+        sum(sold) over month_compared as total_sold
     from products
-    window compared as (partition by comparison, month, currency)
+    window month_compared as (partition by comparison, month, currency)
 ),
 
 -- Volume: what the base would be worth if all products had moved like the total. Price: what the units of now cost more
@@ -96,6 +147,9 @@ final as (
         comparison,
         product_id,
         currency,
+        is_month_complete,
+        last_day,
+        base_last_day,
         net_sales,
         units,
         base_net_sales,
