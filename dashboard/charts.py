@@ -425,16 +425,25 @@ def monthly_rate(months: pd.DataFrame, column: str, name: str, number: Writer) -
 def cohorts(cells: pd.DataFrame, column: str, kind: Kind, money: Writer, *, dark: bool = False) -> Spec:
     """A cell for each cohort and month since: the stronger its colour, the higher `column`.
 
-    `cells` has cohort_month, months_since, cohort_size and `column`. Text on a cell cannot take the theme's colour by
-    itself, so it is told whether the page is dark.
+    `cells` has cohort_month, months_since, cohort_size, is_first_cohort, is_month_complete and `column`. Text on a cell
+    cannot take the theme's colour by itself, so it is told whether the page is dark.
     """
     cells = cells.sort_values(["cohort_month", "months_since"], kind="stable")
     frame = pd.DataFrame({
-        "Cohort": [f"{month:%b %Y}" for month in cells["cohort_month"]],
+        "Cohort": [
+            f"{month:%b %Y}\nor earlier" if first else f"{month:%b %Y}"
+            for month, first in zip(cells["cohort_month"], cells["is_first_cohort"], strict=True)
+        ],
         "Since": [str(since) for since in cells["months_since"]],
         "Value": cells[column].astype(float),
-        "Text": [_cell(value, kind, money) for value in cells[column]],
-        "Exact": [money.write(value, kind) for value in cells[column]],
+        "Text": [
+            _cell(value, kind, money) + ("" if complete else "…")
+            for value, complete in zip(cells[column], cells["is_month_complete"], strict=True)
+        ],
+        "Exact": [
+            money.write(value, kind) + ("" if complete else " so far")
+            for value, complete in zip(cells[column], cells["is_month_complete"], strict=True)
+        ],
         "Members": [money.number(Decimal(int(size)), 0) for size in cells["cohort_size"]],
     })  # fmt: skip
     since = [str(month) for month in range(cells["months_since"].min(), cells["months_since"].max() + 1)]

@@ -509,13 +509,19 @@ def daily_customers(version: int, currency: str, start: date, end: date) -> pd.D
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def monthly_customers(version: int, currency: str) -> pd.DataFrame:
-    """The last 24 months, oldest first: customers, new_customers, repeat_customers, orders and their rates."""
+    """The last 24 months, oldest first: customers, new_customers, repeat_customers, orders and their rates.
+
+    is_first_month where the history begins, is_month_complete unless it still runs.
+    """
     return _frame("monthly_customers", currency=currency)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def cohorts(version: int, currency: str) -> pd.DataFrame:
-    """The cohorts of the last thirteen months, a row for each month since: retention and net sales per member."""
+    """The cohorts of the last thirteen months, a row for each month since: retention and net sales per member.
+
+    is_first_cohort where the history begins, is_month_complete unless the month since still runs.
+    """
     return _frame("cohorts", currency=currency)
 
 

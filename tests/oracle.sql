@@ -76,6 +76,15 @@ select
     cast(date_trunc('month', max(sale_date)) as date) as month
 from measured;
 
+-- name: as_of
+-- The latest date of each currency, and the first month of the whole history.
+create table as_of as
+select
+    currency, max(sale_date) as as_of_date,
+    (select cast(date_trunc('month', min(sale_date)) as date) from measured) as first_month
+from measured
+group by currency;
+
 -- name: kpi_daily_sales
 with placed as (
     select
@@ -324,7 +333,8 @@ group by all;
 
 -- name: kpi_cohort_retention
 -- Every month from a cohort's own to the latest one, whether anybody came back or not; of members, those who ordered in
--- this currency in the first month make the size.
+-- this currency in the first month make the size. Who ordered in the history's first month may be an older customer. A
+-- month is over once its last day has come in this currency.
 with sizes as (
     select cohort_month, currency, count(*) as cohort_size
     from customer_months
@@ -353,8 +363,11 @@ select
     coalesce(active_customers, 0) / cohort_size as retention_rate,
     coalesce(net_sales, 0) / cohort_size as net_sales_per_member,
     sum(coalesce(net_sales, 0)) over (partition by cohort_month, currency order by month) / cohort_size
-        as cumulative_net_sales_per_member
+        as cumulative_net_sales_per_member,
+    cohort_month = first_month as is_first_cohort,
+    last_day(month) <= as_of_date as is_month_complete
 from months
+inner join as_of using (currency)
 left join active using (cohort_month, month, currency);
 
 -- name: rfm
@@ -959,7 +972,10 @@ select
     count(*) filter (where orders >= 2) as repeat_customers,
     sum(orders) as orders,
     count(*) filter (where orders >= 2) / count(*) as repeat_rate,
-    sum(orders) / count(*) as orders_per_customer
+    sum(orders) / count(*) as orders_per_customer,
+    month = first_month as is_first_month,
+    last_day(month) <= as_of_date as is_month_complete
 from customer_months
+inner join as_of using (currency)
 where orders > 0
-group by all;
+group by month, currency, first_month, as_of_date;

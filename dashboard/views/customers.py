@@ -42,9 +42,9 @@ def page() -> None:
     _cards(view, months, meaning, writer)
     left, right = st.columns([3, 2])
     with left.container(border=True, height="stretch"):
-        _new_and_returning(view, meaning, writer)
+        _new_and_returning(view, months, meaning, writer)
     with right.container(border=True, height="stretch"):
-        _repeat_rate(months, view, meaning, writer)
+        _repeat_rate(months, meaning, writer)
     with st.container(border=True):
         _cohorts(view, meaning, writer)
     left, right = st.columns(2)
@@ -89,8 +89,7 @@ def _cards(view: View, months: pd.DataFrame, meaning: dict[str, str], writer: Wr
                 panels.compared(label, (now[label], past.get(label)), kind, writer, help=told + against)
                 explain.button(_key(label), label)
         # A month that still runs has had less time to see a customer twice.
-        running = panels.running_month(view)
-        whole = months[months["month"] != running] if len(months) > 1 else months
+        whole = months[months["is_month_complete"]] if len(months) > 1 else months
         latest = whole.iloc[-1]
         before = whole.iloc[-2]["repeat_rate"] if len(whole) > 1 else None
         with st.container(border=True, height="stretch", gap="xsmall"):
@@ -172,7 +171,7 @@ def _figures(view: View, span: Span) -> dict[str, Decimal | None]:
     }
 
 
-def _new_and_returning(view: View, meaning: dict[str, str], writer: Writer) -> None:
+def _new_and_returning(view: View, months: pd.DataFrame, meaning: dict[str, str], writer: Writer) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.subheader(
             "New and returning",
@@ -192,6 +191,9 @@ def _new_and_returning(view: View, meaning: dict[str, str], writer: Writer) -> N
         st.caption(f"Customers per day, {span}: one that comes on two days counts on both, so days are not added up.")
     else:
         st.caption(f"{by} per {grain.lower()}, {span}")
+    for first in months["month"][months["is_first_month"]]:
+        if span.start <= panels.last_day(view, first):
+            st.caption(f"The history begins in {first:%B %Y}: who ordered before counts as new at first.")
     daily = queries.daily_customers(view.version, view.scope.currency, span.start, span.end)
     wide = daily.pivot_table(index="sale_date", columns="customer_type", values=COLUMNS[by], aggfunc="sum")
     wide = wide.astype(object).where(wide.notna(), 0).reset_index()
@@ -201,9 +203,9 @@ def _new_and_returning(view: View, meaning: dict[str, str], writer: Writer) -> N
     st.echarts_chart(spec, height=300, key="new-returning", alt=f"{by} of new and returning customers over time")
 
 
-def _repeat_rate(months: pd.DataFrame, view: View, meaning: dict[str, str], writer: Writer) -> None:
+def _repeat_rate(months: pd.DataFrame, meaning: dict[str, str], writer: Writer) -> None:
     st.subheader("Repeat rate", anchor=False, help=meaning.get("kpi_monthly_customers.repeat_rate"))
-    running = ", the running one so far" if months["month"].iloc[-1] == panels.running_month(view) else ""
+    running = "" if months["is_month_complete"].iloc[-1] else ", the running one so far"
     st.caption(f"Customers with two orders or more in a month, of all customers of it, per month{running}")
     spec = charts.monthly_rate(months, "repeat_rate", "Repeat rate", writer)
     st.echarts_chart(spec, height=300, key="repeat-rate", alt="Repeat rate by month")
@@ -226,8 +228,9 @@ def _cohorts(view: View, meaning: dict[str, str], writer: Writer) -> None:
         return
     what = meaning.get(f"kpi_cohort_retention.{column}", "").rstrip(".")
     amount = "" if kind is Kind.SHARE else f", in {view.scope.currency}"
-    running = "; the last one, in each row, still runs" if panels.running_month(view) else ""
-    st.caption(f"{what}{amount}. A row for each month of first orders, a column for each month since{running}.")
+    running = "" if cells["is_month_complete"].all() else "; the last one, in each row, still runs"
+    first = " The first row is of customers who may have ordered before." if cells["is_first_cohort"].any() else ""
+    st.caption(f"{what}{amount}. A row for each month of first orders, a column for each month since{running}.{first}")
     spec = charts.cohorts(cells, column, kind, writer, dark=st.context.theme.type == "dark")
     rows = cells["cohort_month"].nunique()
     st.echarts_chart(spec, height=30 * rows + 30, key="cohorts", alt=f"{by} by cohort and months since the first order")

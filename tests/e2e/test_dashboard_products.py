@@ -1,6 +1,7 @@
 """The pages of products and of customers over real marts: figures against SQL, and what is shown without any."""
 
 import re
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -178,6 +179,25 @@ def test_cohorts_equal_the_mart(app: AppTest, warehouse: Warehouse, shown: str, 
     assert list(_charts(app)["cohorts"]["Value"]) == pytest.approx([value for (value,) in expected])
 
 
+def test_the_page_says_which_customers_may_be_older_and_which_months_still_run(
+    app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The history begins on the last day of January and ends with March: of a month that runs, the mart is told so."""
+    app.query_params["period"] = "YTD"
+    said = "\n".join(caption.value for caption in _open(app, CUSTOMERS).caption)
+    assert "The history begins in January 2026: who ordered before counts as new" in said
+    assert "The first row is of customers who may have ordered before" in said
+    assert "still runs" not in said
+    assert "the running one so far" not in said
+    assert list(dict.fromkeys(_charts(app)["cohorts"]["Cohort"])) == ["Jan 2026\nor earlier", "Feb 2026"]
+    for name, month in (("cohorts", "months_since"), ("monthly_customers", "month")):
+        monkeypatch.setattr(queries, name, _the_latest_of_which_runs(getattr(queries, name), month))
+    said = "\n".join(caption.value for caption in app.run().caption)
+    assert "the last one, in each row, still runs" in said
+    assert "the running one so far" in said
+    assert "February repeat rate" in {card.label for card in app.metric}
+
+
 def test_segments_equal_the_mart_and_make_up_the_whole(app: AppTest, warehouse: Warehouse) -> None:
     table = _table(_open(app, CUSTOMERS), "segment")
     expected = warehouse.sql(
@@ -327,3 +347,11 @@ def _table(app: AppTest, column: str) -> pd.DataFrame:
 
 def _signed(value: Decimal) -> str:
     return f"{'−' if value < 0 else '+'}${abs(value):,.2f}"
+
+
+def _the_latest_of_which_runs(asked: Callable[..., pd.DataFrame], month: str) -> Callable[..., pd.DataFrame]:
+    def running(*parameters: Any) -> pd.DataFrame:
+        frame = asked(*parameters)
+        return frame.assign(is_month_complete=frame[month] != frame[month].max())
+
+    return running

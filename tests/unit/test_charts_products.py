@@ -112,15 +112,18 @@ def test_cohorts_have_a_row_each_and_text_in_the_colour_of_the_theme() -> None:
         "months_since": [1, 2, 1],
         "cohort_size": [1200, 4, 4],
         "retention_rate": [Decimal("0.125"), Decimal("0.25"), Decimal("0.5")],
+        "is_first_cohort": [False, True, True],
+        "is_month_complete": [False, False, True],
     })  # fmt: skip
     light = charts.cohorts(cells, "retention_rate", Kind.SHARE, DOLLARS)
     dark = charts.cohorts(cells, "retention_rate", Kind.SHARE, DOLLARS, dark=True)
     rows = _rows(light)
-    assert light["yAxis"]["data"] == ["Jan 2026", "Feb 2026"]
+    assert light["yAxis"]["data"] == ["Jan 2026\nor earlier", "Feb 2026"]
     assert light["xAxis"]["data"] == ["1", "2"]
     assert [(row["Cohort"], row["Since"], row["Text"]) for row in rows] == [
-        ("Jan 2026", "1", "50%"), ("Jan 2026", "2", "25%"), ("Feb 2026", "1", "13%"),
+        ("Jan 2026\nor earlier", "1", "50%"), ("Jan 2026\nor earlier", "2", "25%…"), ("Feb 2026", "1", "13%…"),
     ]  # fmt: skip
+    assert [row["Exact"] for row in rows] == ["50.0%", "25.0% so far", "12.5% so far"]
     assert rows[2]["Members"] == "1,200"
     assert light["visualMap"]["max"] == 0.5
     assert light["series"][0]["label"]["color"] != dark["series"][0]["label"]["color"]
@@ -132,6 +135,8 @@ def test_cells_of_a_cohort_write_thousands_short() -> None:
         "months_since": [0, 1],
         "cohort_size": [4, 4],
         "cumulative_net_sales_per_member": [Decimal("930.4"), Decimal("1257.90")],
+        "is_first_cohort": [False, False],
+        "is_month_complete": [True, True],
     })  # fmt: skip
     rows = _rows(charts.cohorts(cells, "cumulative_net_sales_per_member", Kind.MONEY, DOLLARS))
     assert [(row["Text"], row["Exact"]) for row in rows] == [("930", "$930.40"), ("1.3K", "$1,258")]

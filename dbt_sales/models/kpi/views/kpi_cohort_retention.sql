@@ -4,6 +4,15 @@ with cohort_months as (
     select * from {{ ref('kpi_cohort_months') }}
 ),
 
+spans as (
+    select
+        currency,
+        max(sale_date) as as_of_date,
+        min(min(sale_date)) over () as first_sale_date
+    from {{ ref('kpi_daily_category_sales') }}
+    group by currency
+),
+
 last_month as (
     select max(month) as month from cohort_months
 ),
@@ -50,8 +59,11 @@ final as (
         coalesce(cohort_months.net_sales, 0) / grid.cohort_size as net_sales_per_member,
         sum(coalesce(cohort_months.net_sales, 0)) over (
             partition by grid.cohort_month, grid.currency order by grid.months_since
-        ) / grid.cohort_size as cumulative_net_sales_per_member
+        ) / grid.cohort_size as cumulative_net_sales_per_member,
+        grid.cohort_month <= spans.first_sale_date as is_first_cohort,
+        (grid.month + interval '1 month')::date - 1 <= spans.as_of_date as is_month_complete
     from grid
+    inner join spans on grid.currency = spans.currency
     left join cohort_months
         on
             grid.cohort_month = cohort_months.cohort_month

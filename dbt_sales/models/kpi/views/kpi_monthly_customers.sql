@@ -4,6 +4,15 @@ with cohort_months as (
     select * from {{ ref('kpi_cohort_months') }}
 ),
 
+spans as (
+    select
+        currency,
+        max(sale_date) as as_of_date,
+        min(min(sale_date)) over () as first_sale_date
+    from {{ ref('kpi_daily_category_sales') }}
+    group by currency
+),
+
 -- A customer belongs to one cohort, so customers may be summed over cohorts.
 totals as (
     select
@@ -19,10 +28,13 @@ totals as (
 
 final as (
     select
-        *,
-        repeat_customers / nullif(customers, 0)::numeric as repeat_rate,
-        orders / nullif(customers, 0)::numeric as orders_per_customer
+        totals.*,
+        totals.repeat_customers / nullif(totals.customers, 0)::numeric as repeat_rate,
+        totals.orders / nullif(totals.customers, 0)::numeric as orders_per_customer,
+        totals.month <= spans.first_sale_date as is_first_month,
+        (totals.month + interval '1 month')::date - 1 <= spans.as_of_date as is_month_complete
     from totals
+    inner join spans on totals.currency = spans.currency
 )
 
 select * from final
