@@ -76,7 +76,11 @@ MEASURES = {
     for measure in (
         Measure("net_sales", "Total sales", Kind.MONEY, "net_sales", None, _SALES + "net_sales"),
         Measure("orders", "Orders", Kind.COUNT, "orders", None, _SALES + "orders"),
-        Measure("aov", "Average transaction", Kind.AVERAGE_MONEY, "net_sales", "orders", _TOTALS + "aov"),
+        # Alert rules and links that were kept know it by this name.
+        Measure(
+            "aov", "Average transaction", Kind.AVERAGE_MONEY, "net_sales", "orders",
+            _TOTALS + "average_transaction_value",
+        ),
         Measure(
             "units_per_order", "Units per order", Kind.RATIO, "units_sold", "orders", _TOTALS + "units_per_order"
         ),

@@ -503,7 +503,7 @@ def product_ratings(version: int, months: tuple[date, date], *, at_least: int, b
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def daily_customers(version: int, currency: str, start: date, end: date) -> pd.DataFrame:
-    """sale_date, customer_type (new, returning, unknown), customers, orders, order_value."""
+    """sale_date, customer_type (new, returning, unknown), customers, orders, sold_value."""
     return _frame("daily_customers", currency=currency, first_date=start, last_date=end)
 
 

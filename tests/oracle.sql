@@ -58,13 +58,13 @@ with ranked as (
             partition by feed, sale_id, sale_date order by line_type <> 'sale', file_id, row_number
         ) as position,
         bool_or(line_type = 'sale') over (partition by feed, sale_id, sale_date) as is_completed,
-        sum(m_gross_sales - m_discounts) over (partition by feed, sale_id, sale_date) as order_value,
+        sum(m_gross_sales - m_discounts) over (partition by feed, sale_id, sale_date) as sold_value,
         sum(m_units_sold) over (partition by feed, sale_id, sale_date) as order_units
     from measured
     where line_type in ('sale', 'cancellation')
 )
 select
-    feed, sale_id, sale_date, month, sold_at as ordered_at, is_completed, order_value, order_units,
+    feed, sale_id, sale_date, month, sold_at as ordered_at, is_completed, sold_value, order_units,
     customer_id, currency, store_id, sales_region, sales_channel, sales_representative
 from ranked
 where position = 1;
@@ -298,7 +298,7 @@ select
         as customer_type,
     count(distinct customer_id) filter (where customer_id <> 'unknown') as customers,
     count(*) as orders,
-    sum(order_value) as order_value
+    sum(sold_value) as sold_value
 from numbered
 group by all;
 
@@ -461,7 +461,7 @@ left join ordered using (sale_date, currency);
 -- name: kpi_daily_totals
 select
     *,
-    net_sales / nullif(orders, 0) as aov,
+    net_sales / nullif(orders, 0) as average_transaction_value,
     units_sold / nullif(orders, 0) as units_per_order,
     gross_margin / nullif(costed_net_sales, 0) as margin_rate,
     costed_net_sales / nullif(net_sales, 0) as cost_coverage_rate,
@@ -791,7 +791,7 @@ with compared as (
         columns(sums.* exclude (
             currency, period, comparison, side, as_of_date, period_start, compared_start, compared_end, first_date
         )) as 'v_\0',
-        net_sales / nullif(orders, 0) as v_aov,
+        net_sales / nullif(orders, 0) as v_average_transaction_value,
         units_sold / nullif(orders, 0) as v_units_per_order,
         gross_margin / nullif(costed_net_sales, 0) as r_margin_rate,
         costed_net_sales / nullif(net_sales, 0) as r_cost_coverage_rate,

@@ -16,8 +16,8 @@ from dashboard.settings import settings
 TOP_CUSTOMERS = 25  # on a page
 TOP_PAGES = 10
 TYPES = {"returning": "Returning", "new": "New", "unknown": "Unknown"}
-ORDER_VALUE, ORDERS, CUSTOMERS = "Order value", "Orders", "Customers"
-COLUMNS = {ORDERS: "orders", ORDER_VALUE: "order_value", CUSTOMERS: "customers"}
+SOLD_VALUE, ORDERS, CUSTOMERS = "Sold value", "Orders", "Customers"
+COLUMNS = {ORDERS: "orders", SOLD_VALUE: "sold_value", CUSTOMERS: "customers"}
 RETENTION, VALUE = "Retention", "Net sales per member"
 
 
@@ -58,7 +58,7 @@ def _cards(view: View, months: pd.DataFrame, meaning: dict[str, str], writer: Wr
     now = _figures(view, view.span)
     past = _figures(view, view.comparable) if view.comparable else {}
     described = meaning.get
-    orders, order_value = described("kpi_daily_customers.orders", ""), described("kpi_daily_customers.order_value", "")
+    orders, sold_value = described("kpi_daily_customers.orders", ""), described("kpi_daily_customers.sold_value", "")
     kind_of = described("kpi_daily_customers.customer_type", "")
     against = f" Compared with {view.past}." if view.comparable else ""
     # Each with how it follows from the sums of one statement.
@@ -69,10 +69,10 @@ def _cards(view: View, months: pd.DataFrame, meaning: dict[str, str], writer: Wr
          "the sum of `orders` of `returning`"),
         ("Returning share", Kind.SHARE, "Orders of returning customers ÷ orders of all known customers.",
          "the sum of `orders` of `returning` ÷ that of `new` and `returning`"),
-        ("Order of new", Kind.AVERAGE_MONEY, f"Order value ÷ orders of new customers. {order_value}",
-         "the sum of `order_value` ÷ the sum of `orders` of `new`"),
-        ("Order of returning", Kind.AVERAGE_MONEY, f"Order value ÷ orders of returning customers. {order_value}",
-         "the sum of `order_value` ÷ the sum of `orders` of `returning`"),
+        ("Order of new", Kind.AVERAGE_MONEY, f"Sold value ÷ orders of new customers. {sold_value}",
+         "the sum of `sold_value` ÷ the sum of `orders` of `new`"),
+        ("Order of returning", Kind.AVERAGE_MONEY, f"Sold value ÷ orders of returning customers. {sold_value}",
+         "the sum of `sold_value` ÷ the sum of `orders` of `returning`"),
     )  # fmt: skip
     repeat = meaning.get("kpi_monthly_customers.repeat_rate", "")
     explain.panel(
@@ -160,7 +160,7 @@ def _figures(view: View, span: Span) -> dict[str, Decimal | None]:
     daily = queries.daily_customers(view.version, view.scope.currency, span.start, span.end)
     sums = {kind: daily[daily["customer_type"] == kind] for kind in TYPES}
     orders = {kind: Decimal(int(rows["orders"].sum())) for kind, rows in sums.items()}
-    value = {kind: Decimal(sum(rows["order_value"])) for kind, rows in sums.items()}
+    value = {kind: Decimal(sum(rows["sold_value"])) for kind, rows in sums.items()}
     known = orders["new"] + orders["returning"]
     return {
         "New customers": Decimal(int(sums["new"]["customers"].sum())),
@@ -180,7 +180,7 @@ def _new_and_returning(view: View, months: pd.DataFrame, meaning: dict[str, str]
             help=meaning.get("kpi_daily_customers.customer_type"),
         )
         by = st.segmented_control(
-            "Count", (ORDERS, ORDER_VALUE, CUSTOMERS), default=ORDERS, required=True, key="customers-by",
+            "Count", (ORDERS, SOLD_VALUE, CUSTOMERS), default=ORDERS, required=True, key="customers-by",
             bind="query-params", label_visibility="collapsed",
         )  # fmt: skip
     span = view.span.widened(TREND_DAYS)
@@ -198,7 +198,7 @@ def _new_and_returning(view: View, months: pd.DataFrame, meaning: dict[str, str]
     wide = daily.pivot_table(index="sale_date", columns="customer_type", values=COLUMNS[by], aggfunc="sum")
     wide = wide.astype(object).where(wide.notna(), 0).reset_index()
     shown = {kind: name for kind, name in TYPES.items() if kind in wide and wide[kind].astype(float).any()}
-    tooltip = charts.tooltip_format(writer) if by == ORDER_VALUE else "%,d"
+    tooltip = charts.tooltip_format(writer) if by == SOLD_VALUE else "%,d"
     spec = charts.stacked(wide, span, shown, tooltip, grain=grain)
     st.echarts_chart(spec, height=300, key="new-returning", alt=f"{by} of new and returning customers over time")
 

@@ -91,7 +91,7 @@ def test_statements_of_customers_give_their_cards(app: AppTest, warehouse: Wareh
     assert cards["Returning orders"] == f"{returning['orders'].sum():,}"
     share = returning["orders"].sum() / (new["orders"].sum() + returning["orders"].sum())
     assert cards["Returning share"] == f"{100 * share:.1f}%"
-    assert cards["Order of new"] == f"${sum(new['order_value']) / int(new['orders'].sum()):,.2f}"
+    assert cards["Order of new"] == f"${sum(new['sold_value']) / int(new['orders'].sum()):,.2f}"
     months = _rows(warehouse, _explained(app, "customers", "repeat-rate"))
     assert cards["March repeat rate"] == f"{100 * months['repeat_rate'].iloc[-1]:.1f}%"
 

@@ -29,7 +29,7 @@ NEW_AND_RETURNING = f"""
         to_char(sum(orders) filter (where customer_type = 'returning'), 'FM999,999,990'),
         to_char(round(100 * sum(orders) filter (where customer_type = 'returning')
             / sum(orders) filter (where customer_type <> 'unknown'), 1), 'FM990.0'),
-        to_char(round(sum(order_value) filter (where customer_type = 'new')
+        to_char(round(sum(sold_value) filter (where customer_type = 'new')
             / sum(orders) filter (where customer_type = 'new'), 2), 'FM999,990.00')
     from kpi.kpi_daily_customers inner join main using (currency)
     where sale_date > last_date - 28

@@ -37,7 +37,7 @@ ACCESS = {"staging": "private", "intermediate": "private", "core": "protected", 
 # What needs an example of its own: a choice, a look at other rows, a possible division by zero.
 INTRICATE = re.compile(r"\bcase\b|\bover\s*(?:\(|[a-z_])|/", re.IGNORECASE)
 MONEY = re.compile(
-    r"(^|_)(sales|discounts|returns|amount|margin|value|cost|price|revenue|monetary|target|aov|run_rate)$"
+    r"(^|_)(sales|discounts|returns|amount|margin|value|cost|price|revenue|monetary|target|run_rate)$"
 )
 SCHEMA = re.compile(r"\b(?:from|join)\s+\"?(?:raw|staging|core|kpi\w*|next|ops|snapshots|seeds)\"?\.", re.IGNORECASE)
 PAGES = {

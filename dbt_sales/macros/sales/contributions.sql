@@ -75,13 +75,13 @@
         customer_type,
         count(distinct customer_id) filter (where customer_type != 'unknown') as customers,
         count(*) as orders,
-        sum(order_value) as order_value
+        sum(sold_value) as sold_value
     from (
         select
             sale_date,
             currency,
             customer_id,
-            gross_amount - discount_amount as order_value,
+            gross_amount - discount_amount as sold_value,
             case
                 when customer_id = 'unknown' then 'unknown'
                 when row_number() over (

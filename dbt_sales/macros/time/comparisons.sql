@@ -13,7 +13,7 @@
         {{ compared }}.{{ measure }} as {{ measure }}_compared,
         case when {{ is_complete }} then {{ period }}.{{ measure }} - {{ compared }}.{{ measure }} end
             as {{ measure }}_delta
-        {%- if measure not in rates or measure in ['aov', 'units_per_order'] %},
+        {%- if measure not in rates or measure in ['average_transaction_value', 'units_per_order'] %},
         case when {{ is_complete }} then {{ change_rate(period ~ '.' ~ measure, compared ~ '.' ~ measure) }} end
             as {{ measure }}_delta_rate
         {%- endif %}

@@ -9,7 +9,7 @@
 {% macro marts_that_mix_currencies() -%}
     {%- set money = [
         'gross_sales', 'discounts', 'returns', 'net_sales', 'cost_amount', 'gross_margin', 'costed_net_sales',
-        'cancelled_value', 'adjustment_value', 'pending_payment_value', 'order_value',
+        'cancelled_value', 'adjustment_value', 'pending_payment_value', 'sold_value',
     ] -%}
     {%- set mixed = [] -%}
     {%- set nodes = graph.nodes.values() | list if execute else [] -%}

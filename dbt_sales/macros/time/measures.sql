@@ -22,7 +22,7 @@
 {# By name, the numerator and denominator of each rate of a period. #}
 {% macro period_rates() -%}
     {{ return({
-        'aov': ['net_sales', 'orders'],
+        'average_transaction_value': ['net_sales', 'orders'],
         'units_per_order': ['units_sold', 'orders'],
         'margin_rate': ['gross_margin', 'costed_net_sales'],
         'cost_coverage_rate': ['costed_net_sales', 'net_sales'],

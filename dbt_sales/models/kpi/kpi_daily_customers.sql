@@ -47,7 +47,7 @@ cross join lateral (
 
 {{ maintained_sums(
     keys=['sale_date', 'currency', 'customer_type'],
-    sums=['customers', 'orders', 'order_value'],
+    sums=['customers', 'orders', 'sold_value'],
     new=daily_customer_sums(history_after(orders, columns)),
     old=daily_customer_sums(history_before(orders, columns)),
     known=known,
