@@ -11,7 +11,11 @@ with days as (
     )::date as date_day
 ),
 
-final as (
+fiscal_periods as (
+    select * from {{ ref('fiscal_periods') }}
+),
+
+calendar as (
     select
         date_day,
         extract(isodow from date_day)::integer as iso_weekday,
@@ -22,6 +26,16 @@ final as (
         date_trunc('quarter', date_day)::date as quarter_start,
         date_trunc('year', date_day)::date as year_start
     from days
+),
+
+final as (
+    select
+        calendar.*,
+        fiscal_periods.fiscal_year,
+        fiscal_periods.fiscal_quarter,
+        fiscal_periods.fiscal_period
+    from calendar
+    left join fiscal_periods on calendar.date_day between fiscal_periods.start_date and fiscal_periods.end_date
 )
 
 select * from final
