@@ -37,9 +37,7 @@ READS = {
 ACCESS = {"staging": "private", "intermediate": "private", "core": "protected", "kpi": "public", "ops": "public"}
 # What needs an example of its own: a choice, a look at other rows, a possible division by zero.
 INTRICATE = re.compile(r"\bcase\b|\bover\s*(?:\(|[a-z_])|/", re.IGNORECASE)
-MONEY = re.compile(
-    r"(^|_)(sales|discounts|returns|amount|margin|value|cost|price|revenue|monetary|target|run_rate)$"
-)
+MONEY = re.compile(r"(^|_)(sales|discounts|returns|amount|margin|value|cost|price|revenue|monetary|target|run_rate)$")
 SCHEMA = re.compile(r"\b(?:from|join)\s+\"?(?:raw|staging|core|kpi\w*|next|ops|snapshots|seeds)\"?\.", re.IGNORECASE)
 PAGES = {
     "Today",
@@ -277,6 +275,18 @@ def test_only_what_the_dashboard_may_read_is_public_and_everything_has_an_owner(
 
 def test_every_grain_is_tested(project: Project) -> None:
     assert not [name for name, model in project.models.items() if not project.grains(model)]
+
+
+def test_a_key_of_one_column_is_never_null(project: Project) -> None:
+    """By a test beside `unique`, which is what other tools take for a key; a lease that nobody holds has no holder."""
+    tested = defaultdict(set)
+    for test in project.tests:
+        if test.get("test_metadata") and test["column_name"]:
+            tested[test["attached_node"], test["column_name"]].add(test["test_metadata"]["name"])
+    nullable = {
+        node.split(".")[-1] for (node, _), kinds in tested.items() if "unique" in kinds and "not_null" not in kinds
+    }
+    assert nullable == {"stg_raw_sales__transform_lease"}
 
 
 def test_every_model_has_a_test(project: Project) -> None:
