@@ -229,7 +229,7 @@ def _reading(verdict: Check) -> dict[str, str | None]:
         "kept_in_extra": ", ".join(map(repr, drift.unknown)) if drift else None,
         "missing": ", ".join(f"{header!r} for {name}" for name, header in drift.missing.items()) if drift else None,
         "above_the_header": " / ".join(drift.titles) if drift else None,
-        "not_decided": drift.undecided_words() if drift else None,
+        "warning": verdict.warning,
         "likely_renamed": ", ".join(f"{was!r} to {now!r}" for was, now in drift.renamed.items()) if drift else None,
     }
 

@@ -20,7 +20,7 @@ from loader.header import Drift
 from loader.object_store import ObjectStore, ObjectVersion
 from loader.reader import Reader
 from loader.settings import Limits, Settings
-from loader.validation import Counts, Rejected, Validator
+from loader.validation import Counts, Rejected, Validator, warning_of
 from loader.warehouse import LedgerEntry, Load, Session, Warehouse
 
 T = TypeVar("T")
@@ -270,6 +270,11 @@ class Check:
     error: str | None
     text: Decoded | None = None  # None: it could not be read
     drift: Drift | None = None  # None: the header does not fit
+
+    @property
+    def warning(self) -> str | None:
+        """What is odd about the file though it would count."""
+        return None if self.error else warning_of(self.counts, self.drift)
 
 
 def check_file(path: Path, feed: Feed, limits: Limits) -> Check:

@@ -29,7 +29,7 @@ from pydantic import TypeAdapter, ValidationError
 from loader import sales_line
 from loader.cells import all_as_seen, as_seen, unmarked
 from loader.feeds import WORD_FIELDS, contradicts, sign_of
-from loader.header import Matched, match_header
+from loader.header import Drift, Matched, match_header
 from loader.sales_line import (
     AMOUNT_FIELDS,
     COLUMNS,
@@ -117,6 +117,14 @@ class Counts:
             return f"{error}; no row is good, so the {disbelieved} that say Total count as bad"
         return error
 
+    def doubted_totals(self) -> str | None:
+        """A sentence where more rows say Total than are loaded: they may be sales that went wrong."""
+        totals = self.skipped_as.get("total", 0)
+        if not totals > self.loaded > 0:
+            return None
+        loaded = f"{self.loaded} {'was' if self.loaded == 1 else 'were'} loaded"
+        return f"{totals} rows that say Total were skipped, and only {loaded}"
+
     def add(self, verdict: Verdict) -> None:
         self.loaded += verdict.accepted.num_rows
         self.rejected += len(verdict.rejected)
@@ -129,6 +137,11 @@ class Counts:
         if rows:
             self.skipped += rows
             self.skipped_as[reason] = self.skipped_as.get(reason, 0) + rows
+
+
+def warning_of(counts: Counts, drift: Drift | None) -> str | None:
+    """What a person should look at in a file that counts; None where that is nothing."""
+    return "; ".join(filter(None, (counts.doubted_totals(), drift.undecided_words() if drift else None))) or None
 
 
 class _Decision(NamedTuple):

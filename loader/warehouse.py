@@ -32,7 +32,7 @@ from loader.errors import InvalidFile, LoaderError, SettingsError, TransientErro
 from loader.feeds import Feed
 from loader.header import Drift
 from loader.object_store import ObjectVersion
-from loader.validation import Counts, Rejected, Verdict
+from loader.validation import Counts, Rejected, Verdict, warning_of
 
 log = structlog.get_logger()
 
@@ -312,8 +312,7 @@ class Load:
         shrunk = self._shrunk()
         if shrunk and self._feed.shrink == "reject":
             return self.finish_rejected(f"{shrunk} (shrink: reject)", sha256)
-        undecided = self.drift.undecided_words() if self.drift else None
-        self.warning = "; ".join(filter(None, (shrunk, undecided))) or None
+        self.warning = "; ".join(filter(None, (shrunk, warning_of(self.counts, self.drift)))) or None
         self._copy_rejected()
         self._finish("loaded", sha256, None)
         self._session.execute("notify_queue")

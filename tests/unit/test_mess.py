@@ -532,6 +532,27 @@ def test_what_a_bad_row_has_swallowed_counts_as_bad_and_what_is_no_data_counts_a
     assert check_file(path, feed_of(Mess("")), Limits()).error == error
 
 
+@pytest.mark.parametrize(
+    ("rows", "warning"),
+    [
+        (
+            [GOOD[0], *["Total,2026-03-0Z,,4,5"] * 19],
+            "19 rows that say Total were skipped, and only 1 was loaded",
+        ),
+        ([*GOOD, *["Total,,,4,5"] * 3], "3 rows that say Total were skipped, and only 2 were loaded"),
+        ([*GOOD, *["Total,,,4,5"] * 2], None),
+        (["Total,,,0,0"], None),  # which is said otherwise: no row was loaded
+    ],
+)
+def test_more_rows_that_say_total_than_sales_are_a_warning(
+    rows: list[str], warning: str | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "sheet.csv"
+    path.write_text(lines(*rows))
+    found = check_file(path, feed_of(Mess("")), Limits())
+    assert (found.error, found.warning) == (None, warning)
+
+
 def test_a_fault_says_how_the_feed_writes_it() -> None:
     columns = COLUMNS | {
         "currency": {"value": "EUR"},
