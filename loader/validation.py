@@ -56,9 +56,11 @@ REMEMBERED = 20_000
 MASK = "•••"
 _TOTAL = re.compile(
     r"\W*(((grand|sub|sous)[\s-]?)?total(s|es)?( g[eé]n[eé]ral| geral)?"
-    r"|(sum|suma|soma|somme|(zwischen|teil|end|gesamt)?summe|gesamt(betrag)?))[\s:=.*]*[\d\s.,]*",
+    r"|(sum|suma|soma|somme|(zwischen|teil|end|gesamt)?summe|gesamt(betrag)?))[\s:=.*]*([\d\s.,]*|\(\d+\))",
     re.IGNORECASE,
 )
+_BEHIND_TOTAL = " :.*="
+_LETTER = re.compile(r"[^\W\d_]")
 _UNDECIDED = 20  # words of a field that are reported, at most
 _WORD = 40  # characters of a word
 _LARGE = 1e9
@@ -292,6 +294,9 @@ class Validator:
         self._unquoted = {name for name, origin in self._matched.sources.items() if self._masked & {*origin}}
         # Columns that make a row a sale of something: what has none of them is no row of data that went wrong.
         self._identifying = {at for name in ("sale_id", "product_id") for at in self._matched.sources.get(name, ())}
+        self._measured = {
+            at for name in NUMBER_FIELDS | DATE_FIELDS | TIME_FIELDS for at in self._matched.sources.get(name, ())
+        }
         self._last_order: list[str] = []  # texts of the last data row, for fill_down
         self._torn = False  # a malformed row stands behind it: whose order goes on, nobody can tell
         self._seen = _Seen() if feed.duplicates != "keep" else None
@@ -414,16 +419,28 @@ class Validator:
             return self._no_data(cells) or self._rejected(batch, index, cells, errors, texts)
         return None
 
-    def _no_data(self, cells: list[str]) -> str | None:
-        """Why a row that the contract refuses is not even meant as data; None where it is."""
+    def _no_data(self, cells: list[str], order: str = "") -> str | None:
+        """Why a row that the contract refuses is not even meant as data; None where it is.
+
+        `order`: what a subtotal may name, the id of the order above.
+        """
         if not any(map(str.strip, cells)):
             return "blank"
-        label = next(at for at, cell in enumerate(cells) if cell.strip())
         if all(" ".join(as_seen(cell).split()) == name for cell, name in zip(cells, self._header, strict=True)):
             return "header"
+        first, *others = (at for at, cell in enumerate(cells) if cell.strip())
+        if not self._is_identified(cells, first) and (reason := self._label(cells[first], order)):
+            return reason
+        # A subtotal may have a date or a number in front of its label.
+        text = next((at for at in others if at not in self._measured and _LETTER.search(cells[at])), None)
+        if text is None or self._is_identified(cells, text):
+            return None
+        return "total" if _says_total(cells[text], order) else None
+
+    def _is_identified(self, cells: list[str], label: int) -> bool:
+        """Whether a row has an order or a product beside its label."""
         nulls = self._feed.format.nulls
-        identified = any(as_seen(cells[at]) not in nulls for at in self._identifying - {label})
-        return None if identified else self._label(cells[label])
+        return any(as_seen(cells[at]) not in nulls for at in self._identifying - {label})
 
     def _no_data_though_ragged(self, cells: list[str]) -> str | None:
         """The same of a row whose cells nobody can tell apart: what has no more text than a label is no sale.
@@ -434,16 +451,15 @@ class Validator:
         if not filled:
             return None
         label, *others = filled
-        if any(re.search(r"[^\W\d_]", filled[at]) for at in others):
+        if any(_LETTER.search(filled[at]) for at in others):
             return None
         return None if len(others) > 1 and self._identifying & {*others} else self._label(filled[label])
 
-    def _label(self, text: str) -> str | None:
+    def _label(self, text: str, order: str = "") -> str | None:
         """Whether the first text of a row says no more than "Total", or what the feed's footers say."""
-        seen = as_seen(text)
-        if any(self._feed.matches(footer, seen) for footer in self._feed.footers):
+        if any(self._feed.matches(footer, as_seen(text)) for footer in self._feed.footers):
             return "footer"
-        return "total" if _TOTAL.fullmatch(seen.rstrip(" :.*=")) else None
+        return "total" if _says_total(text, order) else None
 
     def _report_undecided(self, fields: dict[str, _Decided], line_types: npt.NDArray[np.int8]) -> None:
         """Words of a column that decides the line type which no rule knows, of lines that are sales for lack of one."""
@@ -507,7 +523,7 @@ class Validator:
             if not any(map(str.strip, row)):
                 continue
             goes_on = as_seen(row[order]) in nulls
-            reason = self._no_data(row)
+            reason = self._no_data(row, self._last_order[order] if self._last_order else "")
             if goes_on and reason == "footer" and sum(map(bool, map(str.strip, row))) > 1:
                 reason = None  # a sale whose first text looks like one
             if reason:
@@ -644,6 +660,12 @@ def way_of_writing(feed: "Feed", name: str, texts: dict[str, str]) -> str:
     if name in NUMBER_FIELDS and contradicts(texts[name], currency):
         return f"the sign {sign_of(texts[name])} is not one of {currency}, the currency of the row"
     return feed.way_of_writing(name, texts[name])
+
+
+def _says_total(text: str, order: str) -> bool:
+    """Whether a label says no more than Total, of the order above or of how many rows."""
+    label = as_seen(text).rstrip(_BEHIND_TOTAL).removesuffix(as_seen(order)).rstrip(_BEHIND_TOTAL)
+    return bool(_TOTAL.fullmatch(label))
 
 
 def _error(field: str | None, message: str, value: str | None) -> dict[str, str | None]:

@@ -261,6 +261,30 @@ MESS = {
         [{"sale_id": "S1", "product_id": product} for product in "ABC"],
         skipped={"total": 1},
     ),
+    "subtotals with a date, an order or a count among continuation lines": Mess(
+        lines(
+            "S1,2026-03-02,A,1,1",
+            ",2026-03-02,Total,3,3",
+            ",,Total S1,3,3",
+            ",,Subtotal S1:,3,3",
+            ",,TOTAL (3),3,3",
+            ",2026-03-02,Total Care Kit,1,1",
+            ",,Total S2,1,1",
+            "7,2026-03-02,Total,1,1",
+        ),
+        {"fill_down": ["sale_id", "sold_at"]},
+        [
+            *({"sale_id": "S1", "product_id": product} for product in ("A", "Total Care Kit", "Total S2")),
+            {"sale_id": "7", "product_id": "Total"},
+        ],
+        skipped={"total": 4},
+    ),
+    "a totals row with a date": Mess(
+        lines(*GOOD, ",2026-03-02,Total,3,24.98", "7,2026-02-30,Total,3,24.98", ",2026-03-02,T,3,24.98"),
+        good=[SALE, {}],
+        faults={5: ["sold_at"], 6: ["sale_id"]},
+        skipped={"total": 1},
+    ),
     "continuation lines behind rows that are no order": Mess(
         lines(
             "S1,2026-03-02,A,1,1",
