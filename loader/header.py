@@ -26,10 +26,10 @@ class Drift:
 
     def undecided_words(self) -> str | None:
         """A sentence on the words that no line_type rule knows; None where there are none."""
-        said = [
-            f"{field} says {', '.join(f'{word!r} ({rows} rows)' for word, rows in list(words.items())[:3])}"
-            for field, words in self.undecided.items()
-        ]
+        said = []
+        for name, words in self.undecided.items():
+            first = (f"{word!r} ({rows} row{'s' * (rows > 1)})" for word, rows in list(words.items())[:3])
+            said.append(f"{name} says {', '.join(first)}")
         return f"{'; '.join(said)}: no line_type rule knows that, so they count as sales" if said else None
 
 

@@ -317,7 +317,6 @@ class Validator:
         by_test = self._tests(fields, rows)
         line_types = self._line_types(by_test, rows)
         skip = np.logical_or.reduce(by_test[len(self._feed.line_type) :], axis=0, initial=False) & np.ones(rows, bool)
-        self._report_undecided(fields, line_types)
         suspect = self._may_break_a_rule(fields, line_types) | self._contradict_the_currency(fields, rows)
         for name, decided in fields.items():
             bad = decided.rows(decided.bad)
@@ -349,6 +348,7 @@ class Validator:
             else:
                 skipped["duplicate"] += 1
             accepted[index] = False
+        self._report_undecided(fields, (line_types == 0) & accepted)
         table, dates = self._table(batch, fields, line_types, accepted)
         rejected.sort(key=lambda each: each.row_number)
         return Verdict(table, rejected, +skipped, dates)
@@ -461,14 +461,14 @@ class Validator:
             return "footer"
         return "total" if _says_total(text, order) else None
 
-    def _report_undecided(self, fields: dict[str, _Decided], line_types: npt.NDArray[np.int8]) -> None:
-        """Words of a column that decides the line type which no rule knows, of lines that are sales for lack of one."""
+    def _report_undecided(self, fields: dict[str, _Decided], sales: Mask) -> None:
+        """Words of a column that decides the line type which no rule knows, of `sales` for lack of one."""
         for name in WORD_FIELDS & {name for rule in self._feed.line_type for name in rule.when}:
             decided = fields[name]
-            if name in self._feed.mask or not (line_types == 0).any():
+            if name in self._feed.mask or not sales.any():
                 continue
             known = np.logical_or.reduce(decided.rules)
-            unknown = decided.rows(~known) & (line_types == 0)
+            unknown = decided.rows(~known) & sales
             words = self.drift.undecided.setdefault(name, {}) if unknown.any() else {}
             for place, rows in Counter(decided.indices[unknown].tolist()).items():
                 word = (decided.distinct[place].as_py() or "")[:_WORD]

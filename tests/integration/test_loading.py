@@ -282,7 +282,7 @@ def test_a_status_that_no_rule_knows_is_loaded_and_said_to(world: World, pipelin
     outcome = pipeline.load_file(world.drop(SHEET.key, csv(LINES[0].replace(",Delivered,", ",Perdido,"), *LINES[1:])))
     assert outcome.status == "loaded"
     assert outcome.warning == (
-        "delivery_status says 'Perdido' (1 rows): no line_type rule knows that, so they count as sales"
+        "delivery_status says 'Perdido' (1 row): no line_type rule knows that, so they count as sales"
     )
     assert world.value("select drift -> 'undecided' from raw.files") == {"delivery_status": {"Perdido": 1}}
 

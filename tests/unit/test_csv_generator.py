@@ -237,7 +237,16 @@ def test_the_loader_rejects_exactly_the_bad_lines(month: list[Sheet], tmp_path: 
         file.write_bytes(made.content)
         check = check_file(file, feed, Limits())
         assert [row.source_line for row in check.rejected] == made.summary["bad_lines"]
-        assert (check.counts.loaded, check.error) == (made.summary["rows"], None)
+        assert (check.counts.loaded, check.error, check.warning) == (made.summary["rows"], None, None)
+
+
+def test_a_return_with_a_positive_quantity_is_reported(month: list[Sheet], tmp_path: Path) -> None:
+    made = next(made for made in month if any(row["Delivery Status"] == "Returned" for row in good_rows(made)))
+    file = tmp_path / Path(made.key).name
+    file.write_bytes(made.content.replace(b",Delivered,", b",Returned,", 1))
+    assert check_file(file, Feeds().named("sales_data"), Limits()).warning == (
+        "delivery_status says 'Returned' (1 row): no line_type rule knows that, so they count as sales"
+    )
 
 
 def test_good_rows_are_not_broken_in_any_known_way(month: list[Sheet]) -> None:

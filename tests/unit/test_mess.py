@@ -531,7 +531,7 @@ def test_words_that_decide_and_that_no_rule_knows_are_reported(tmp_path: Path) -
     assert found.drift
     assert found.drift.undecided == {"delivery_status": {"Anulado": 1, "anulado": 1}}
     assert found.drift.undecided_words() == (
-        "delivery_status says 'Anulado' (1 rows), 'anulado' (1 rows): no line_type rule knows that, so they count as sales"
+        "delivery_status says 'Anulado' (1 row), 'anulado' (1 row): no line_type rule knows that, so they count as sales"
     )
 
 
