@@ -20,9 +20,15 @@ class Drift:
     missing: dict[str, str] = field(default_factory=dict)  # canonical field → header, of optional columns
     renamed: dict[str, str] = field(default_factory=dict)  # header that is missing → header that it probably is now
     titles: list[str] = field(default_factory=list)  # records above the header
-    undecided: dict[str, dict[str, int]] = field(
-        default_factory=dict
-    )  # field → word that no line_type rule knows → rows
+    # Field → word that no line_type rule knows → rows.
+    undecided: dict[str, dict[str, int]] = field(default_factory=dict)
+    signs: list[str] = field(default_factory=list)  # of currencies, in rows that state none
+
+    def mixed_signs(self) -> str | None:
+        """A sentence where rows that state no currency have the signs of several."""
+        if len(self.signs) < 2:
+            return None
+        return f"amounts have the signs {' and '.join(self.signs)}, and no currency is stated: they are summed as one"
 
     def undecided_words(self) -> str | None:
         """A sentence on the words that no line_type rule knows; None where there are none."""

@@ -143,7 +143,8 @@ class Counts:
 
 def warning_of(counts: Counts, drift: Drift | None) -> str | None:
     """What a person should look at in a file that counts; None where that is nothing."""
-    return "; ".join(filter(None, (counts.doubted_totals(), drift.undecided_words() if drift else None))) or None
+    of_drift = (drift.undecided_words(), drift.mixed_signs()) if drift else ()
+    return "; ".join(filter(None, (counts.doubted_totals(), *of_drift))) or None
 
 
 class _Decision(NamedTuple):
@@ -349,6 +350,7 @@ class Validator:
                 skipped["duplicate"] += 1
             accepted[index] = False
         self._report_undecided(fields, (line_types == 0) & accepted)
+        self._report_signs(fields, accepted)
         table, dates = self._table(batch, fields, line_types, accepted)
         rejected.sort(key=lambda each: each.row_number)
         return Verdict(table, rejected, +skipped, dates)
@@ -474,6 +476,17 @@ class Validator:
                 word = (decided.distinct[place].as_py() or "")[:_WORD]
                 if word and (word in words or len(words) < _UNDECIDED):
                     words[word] = words.get(word, 0) + rows
+
+    def _report_signs(self, fields: dict[str, _Decided], accepted: Mask) -> None:
+        """Signs of currencies in rows that state none."""
+        for decided in fields.values():
+            for sign in sorted(decided.signs.keys() - {*self.drift.signs}):
+                rows = decided.rows(decided.signs[sign]) & accepted
+                if "currency" in fields:
+                    stated = fields["currency"].distinct.to_pylist()
+                    rows &= fields["currency"].rows(np.array([each in (None, "XXX") for each in stated], dtype=bool))
+                if rows.any():
+                    self.drift.signs.append(sign)
 
     def _contradict_the_currency(self, fields: dict[str, _Decided], rows: int) -> Mask:
         """Rows with an amount whose sign is not that of their currency."""

@@ -577,6 +577,32 @@ def test_more_rows_that_say_total_than_sales_are_a_warning(
     assert (found.error, found.warning) == (None, warning)
 
 
+@pytest.mark.parametrize(
+    ("prices", "currencies", "signs"),
+    [
+        (["$5", "€5", "5"], None, ["$", "€"]),
+        (["$5", "5"], None, ["$"]),
+        (["$5", "€5"], ["", "XXX"], ["$", "€"]),
+        (["$5", "€5"], ["USD", "EUR"], []),
+        (["$5", "€x"], None, ["$"]),
+    ],
+)
+def test_signs_of_several_currencies_without_a_currency_are_a_warning(
+    prices: list[str], currencies: list[str] | None, signs: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "sheet.csv"
+    cells = zip(prices, currencies or [""] * len(prices), strict=True)
+    rows = [f"S{n},2026-03-02,P1,1,{price},{currency}" for n, (price, currency) in enumerate(cells)]
+    path.write_text(lines(*rows, header="id,day,product,n,price,currency"))
+    said = {"columns": COLUMNS | ({"currency": "currency"} if currencies else {}), "rejects": {"max_ratio": 1}}
+    found = check_file(path, feed_of(Mess("", said)), Limits())
+    assert found.drift
+    assert found.drift.signs == signs
+    assert found.warning == (
+        "amounts have the signs $ and €, and no currency is stated: they are summed as one" if signs[1:] else None
+    )
+
+
 def test_a_fault_says_how_the_feed_writes_it() -> None:
     columns = COLUMNS | {
         "currency": {"value": "EUR"},
