@@ -327,6 +327,8 @@ class Feed(_Contract):
             return "a minus behind a number is read where the feed says format.trailing_minus: true"
         if self.columns[field].has_percent_sign and "%" not in text:
             return "other cells of the column have a percent sign, and 0.1 may be 0.1% or 10%"
+        if "%" in text and not self.columns[field].has_percent_sign:
+            return "a percent sign is read where the column says percent: true and strip_suffix: \"%\""
         example = f"1{self.format.thousands or ''}234{self.format.decimal}56"
         return f"the feed writes {example} ({' '.join(SIGNS)})"
 

@@ -621,6 +621,15 @@ def test_a_fault_says_how_the_feed_writes_it() -> None:
     }
 
 
+@pytest.mark.parametrize("percent", [True, False])
+def test_a_percent_sign_that_the_feed_does_not_know_says_what_to_add(percent: bool) -> None:
+    columns = COLUMNS | {"discount_rate": {"header": "off", "percent": percent}}
+    (error,) = rejected_of("S1,2026-03-02,P1,1,1,10%", "id,day,product,n,price,off", columns=columns).errors
+    assert error["message"] == (
+        "Input should be a number: a percent sign is read where the column says percent: true and strip_suffix: \"%\""
+    )
+
+
 def test_a_header_that_fits_nothing_is_shown(tmp_path: Path) -> None:
     path = tmp_path / "sheet.csv"
     path.write_text("Sales of March\n" + lines(*GOOD))
