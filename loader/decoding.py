@@ -49,7 +49,6 @@ _UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile
 # What macOS and Windows add to a folder that is packed.
 _OF_A_DESKTOP = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|\._|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
 _LONE_CR = re.compile(rb"\r(?!\n)")
-_HELD = b"\r\x1a"
 _HELD_BYTES = 4096
 _WORD = re.compile(rb"[A-Za-z]*[\x80-\xff][A-Za-z\x80-\xff]*")
 _WORDS = 5000  # distinct ones that a guess looks at
@@ -237,19 +236,20 @@ def _as_utf8(blocks: Iterator[bytes], encoding: str, guessed: bool) -> Iterator[
 def _line_feeds(blocks: Iterator[bytes]) -> Iterator[bytes]:
     """Lines that end in CR alone, all of them or some, end in LF; a Ctrl-Z at the end of the text is none of it.
 
-    Excel ends lines so for "Macintosh", and sheets put together of several have both. Ctrl-Z ended a file of DOS.
+    Excel ends lines so for "Macintosh", and sheets put together of several have both. Ctrl-Z ended a file of DOS, and
+    an editor may have put a line end behind it.
     """
     held = b""  # of the end of a block: whether it is what it looks like is known by what follows
     for each in blocks:
         block = held + each
-        kept = block.rstrip(_HELD)
-        held = block[len(kept) :]
-        if len(held) > _HELD_BYTES:
-            kept, held = block, b""
+        end = block[-_HELD_BYTES:]
+        end = end[len(end.rstrip(b"\r\n\x1a")) :]
+        held = end[end.find(b"\x1a") :] if b"\x1a" in end else b"\r" if end.endswith(b"\r") else b""
+        kept = block.removesuffix(held)
         if kept.count(b"\r") != kept.count(b"\r\n"):
             kept = _LONE_CR.sub(b"\n", kept)
         yield kept
-    yield _LONE_CR.sub(b"\n", held.rstrip(b"\x1a"))
+    yield b"\n" if held == b"\r" else b""
 
 
 def _guess(sample: bytes, whole: bool) -> str:

@@ -273,7 +273,7 @@ def test_line_ends_of_several_kinds_in_one_file_each_end_a_line() -> None:
 
 
 @pytest.mark.parametrize("block_bytes", [None, 8])
-@pytest.mark.parametrize("end", [b"\x1a", b"\x1a\x1a"])
+@pytest.mark.parametrize("end", [b"\x1a", b"\x1a\x1a", b"\x1a\n", b"\x1a\r\n", b"\x1a\r", b"\x1a\r\n\x1a\n"])
 def test_a_ctrl_z_at_the_end_is_no_row(end: bytes, block_bytes: int | None) -> None:
     assert read(b"a,b\r\n1,2\r\n" + end, block_bytes=block_bytes) == Reading([Row(1, 2, "1,2", ("1", "2"))], [], 0)
     assert read(b"a,b\n1,2\x1a3\n" + end, block_bytes=block_bytes).cells == [("1", "2\x1a3")]
