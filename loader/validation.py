@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
+from functools import reduce
 from hashlib import blake2b
 from io import StringIO
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -295,9 +296,10 @@ class Validator:
         self._unquoted = {name for name, origin in self._matched.sources.items() if self._masked & {*origin}}
         # Columns that make a row a sale of something: what has none of them is no row of data that went wrong.
         self._identifying = {at for name in ("sale_id", "product_id") for at in self._matched.sources.get(name, ())}
-        self._measured = {
-            at for name in NUMBER_FIELDS | DATE_FIELDS | TIME_FIELDS for at in self._matched.sources.get(name, ())
-        }
+        sources = self._matched.sources
+        measured = NUMBER_FIELDS | DATE_FIELDS | TIME_FIELDS
+        self._measured = {at for name in measured for at in sources.get(name, ())}
+        self._marked = self._measured | {at for name in IDENTIFIER_FIELDS for at in sources.get(name, ())}
         self._last_order: list[str] = []  # texts of the last data row, for fill_down
         self._torn = False  # a malformed row stands behind it: whose order goes on, nobody can tell
         self._seen = _Seen() if feed.duplicates != "keep" else None
@@ -366,9 +368,14 @@ class Validator:
                 return batch.columns[position]
             case positions:
                 unmark = name in IDENTIFIER_FIELDS | DATE_FIELDS | TIME_FIELDS
-                return pc.binary_join_element_wise(
-                    *(_as_seen(batch.columns[position], unmark=unmark) for position in positions), " "
-                )
+                parts = [_as_seen(batch.columns[position], unmark=unmark) for position in positions]
+                joined = pc.binary_join_element_wise(*parts, " ")
+                if name not in IDENTIFIER_FIELDS:
+                    return joined
+                # What is left of an identifier without one of its parts is that of many things.
+                nothing = pa.array(["", *self._feed.format.nulls], pa.string())
+                incomplete = reduce(pc.or_, (pc.is_in(part, nothing) for part in parts))
+                return pc.if_else(incomplete, "", joined)
 
     def _tests(self, fields: dict[str, _Decided], rows: int) -> list[Mask]:
         """Per test of the feed (line_type rules, then skip rules), the rows that match all of its patterns."""
@@ -564,7 +571,8 @@ class Validator:
         """Rows that repeat an earlier one: the same cells are no data; the same key with other cells is a bad row."""
         if not self._seen:
             return
-        contents = pc.binary_join_element_wise(*batch.columns, "\x1f").to_pylist()
+        seen = (_as_seen(column, unmark=position in self._marked) for position, column in enumerate(batch.columns))
+        contents = pc.binary_join_element_wise(*seen, "\x1f").to_pylist()
         keys = contents
         if self._feed.duplicates == "key":
             parts = (pc.fill_null(fields[name].canonical, "") for name in self._feed.unique_key)
@@ -707,7 +715,7 @@ def _cells(raw_text: str, delimiter: str) -> list[str]:
 
 
 def _as_seen(column: pa.Array, *, unmark: bool) -> pa.Array:
-    """The cells as parts of one that several columns make: each may have marks of its own."""
+    """The cells without what nobody sees, nor, where `unmark` says so, the mark of a text."""
     encoded = column.dictionary_encode()
     seen = all_as_seen(encoded.dictionary.to_pylist())
     return pa.array(map(unmarked, seen) if unmark else seen, pa.string()).take(encoded.indices)

@@ -422,6 +422,23 @@ MESS = {
         [{"sale_id": "North 7"}] * 4,
         {6: ["sale_id"]},
     ),
+    "an id of columns of which one is empty": Mess(
+        lines(
+            "North,7,C,1,2026-03-02,P1,1,1",
+            "North,,C,1,2026-03-02,P1,1,1",
+            "North, \u200b,C,1,2026-03-02,P1,1,1",
+            ",7,C,1,2026-03-02,P1,1,1",
+            "-,7,C,1,2026-03-02,P1,1,1",
+            "North,8,C,,2026-03-02,P1,1,1",
+            header="branch,till,class,customer,day,product,n,price",
+        ),
+        {
+            "columns": COLUMNS | {"sale_id": {"join": ["branch", "till"]}, "customer_id": {"join": ["class", "customer"]}},
+            "format": {"nulls": ["", "-"]},
+        },
+        [{"sale_id": "North 7", "customer_id": "C 1"}, {"sale_id": "North 8", "customer_id": None}],
+        {line: ["sale_id"] for line in range(3, 7)},
+    ),
     "impossible dates": days(["%Y-%m-%d"], ("2024-02-30", None), ("2024-13-01", None), ("", None)),
     "empty tokens": Mess(
         lines(
@@ -476,6 +493,12 @@ MESS = {
     ),
     "rows that are repeated": Mess(
         lines(*GOOD, GOOD[0], GOOD[0]), {"duplicates": "exact"}, [SALE, {}], skipped={"duplicate": 2}
+    ),
+    "rows that are repeated with marks that nobody sees": Mess(
+        lines(GOOD[0], "S1\u200b,2026-03-02,'0042, 2,9.99", 'S1,2026-03-02,="0042",2,9.99', "S1,2026-03-02,0042,2,9.990"),
+        {"duplicates": "exact"},
+        [SALE, {"unit_price": "9.990"}],
+        skipped={"duplicate": 2},
     ),
     "keys that are repeated": Mess(
         lines(*GOOD, GOOD[0], "S2,2026-03-02,0043,1,6.00"),
