@@ -148,8 +148,12 @@ class _Whole:
         where = f"s3://{version.bucket}/{version.key}"
         if self._bytes != version.size:
             raise TransientError(f"S3 sent {self._bytes:,} bytes of {where}, which has {version.size:,}")
-        if self._md5 and self._md5.hexdigest() != version.etag.lower():
-            raise TransientError(f"S3 sent other bytes of {where} than its ETag {version.etag} stands for")
+        if self._md5 and (found := self._md5.hexdigest()) != version.etag.lower():
+            raise TransientError(
+                f"S3 sent {self._bytes:,} bytes of {where}, which is the right size, but their MD5 is {found} and the "
+                f"ETag is {version.etag}: check whether a proxy changes them, and else whether the server's ETag is an "
+                "MD5: compare it with `md5sum` of the file that was uploaded"
+            )
 
 
 def _version_id(head: object) -> str | None:
