@@ -344,7 +344,7 @@ def forget(file_ids: FileIds, reason: Reason, as_json: AsJson = False) -> None:
         outcomes = operating.forget(pipeline, file_ids, reason)
     ids = " ".join(str(each.file_id) for each in outcomes)
     print(
-        f"next: upload the right sheet under the same key, also where an earlier version counted before; `loader retry"
+        f"next: upload the right sheet under the same key, even if an earlier version of it counted; `loader retry"
         f" {ids}` takes this back",
         file=sys.stderr,
     )

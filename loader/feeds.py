@@ -23,6 +23,7 @@ from loader.sales_line import (
     DATE_FIELDS,
     FIELDS,
     IDENTIFIER_FIELDS,
+    MONEY_FIELDS,
     NUMBER_FIELDS,
     REQUIRED,
     TIME_FIELDS,
@@ -225,9 +226,8 @@ class Feed(_Contract):
     fill_down: tuple[FieldName, ...] = ()  # blank cells take that of the row above, if it is of the same sale_id
     rejects: Rejects = Rejects()
     reupload: Literal["supersede", "ignore", "append"] = "supersede"
-    shrink: Literal["warn", "reject"] = (
-        "warn"  # a file without a good row, or that leaves a day which counted without any
-    )
+    # Of a file without a good row, or that leaves a day which counted without any.
+    shrink: Literal["warn", "reject"] = "warn"
     duplicates: Literal["keep", "exact", "key"] = "keep"
     unique_key: tuple[FieldName, ...] = ()
     mask: frozenset[str] = frozenset()  # canonical fields, or headers, not to be seen in rejected rows
@@ -319,18 +319,24 @@ class Feed(_Contract):
             case row:
                 return line == row
 
-    def way_of_writing(self, field: str, text: str) -> str:
-        """What a cell of this field, a number or a date, should look like where this one cannot be read."""
+    def way_of_writing(self, field: str, text: str, currency: str | None = None) -> str:
+        """What a cell of this field, a number or a date, should look like where this one cannot be read.
+
+        `currency` of its row, None where nothing states it: which signs an amount may carry.
+        """
         if field in DATE_FIELDS | TIME_FIELDS:
             return " or ".join(self.format.dates)
         if re.search(r"\d\s*-\s*$", text) and not self.format.trailing_minus:
             return "a minus behind a number is read where the feed says format.trailing_minus: true"
         if self.columns[field].has_percent_sign and "%" not in text:
-            return "other cells of the column have a percent sign, and 0.1 may be 0.1% or 10%"
+            return "the feed says that its cells carry a percent sign, and 0.1 may be 0.1% or 10%"
         if "%" in text and not self.columns[field].has_percent_sign:
-            return "a percent sign is read where the column says percent: true and strip_suffix: \"%\""
+            return 'a percent sign is read where the column says percent: true and strip_suffix: "%"'
         example = f"1{self.format.thousands or ''}234{self.format.decimal}56"
-        return f"the feed writes {example} ({' '.join(SIGNS)})"
+        allowed = [sign for sign, those in SIGNS.items() if currency in (None, "XXX") or currency in those]
+        signs = " or ".join(filter(None, (", ".join(allowed[:-1]), *allowed[-1:])))
+        with_sign = f", with or without {signs}" if signs and field in MONEY_FIELDS else ""
+        return f"the feed writes numbers such as {example}{with_sign}"
 
     @staticmethod
     def matches(pattern: re.Pattern[str], cell: str | None) -> bool:

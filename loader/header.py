@@ -80,8 +80,10 @@ def match_header(feed: "Feed", header: list[str], titles: Sequence[str] = ()) ->
         ]
         if not used:
             read = feed.format.delimiter.join(header)[:200]
-            said = "format.header_row: found, if the header stands further down, or format.delimiter"
-            sentences = [f"none of its columns is in the header, which was read as {read!r}: say {said}"]
+            remedy = (
+                "If the header is further down, set format.header_row: found; if cells are separated otherwise, set"
+            )
+            sentences = [f"none of its columns is in it: {read!r}. {remedy} format.delimiter"]
         raise InvalidFile(f"the header does not fit feed {feed.feed}: {'; '.join(sentences)}")
     drift = Drift(list(unknown.values()), missing, renamed, list(titles))
     return Matched(sources, _numbered(unknown, header), drift)

@@ -114,7 +114,7 @@ class Reader:
                 line = self._line + record.first
                 if line > HEADER_LINES:
                     raise InvalidFile(
-                        f"the first {HEADER_LINES} lines have no header as the feed's format.header_row says"
+                        f"none of the first {HEADER_LINES} lines is the header that format.header_row describes"
                     )
                 if not record.text.strip() or (line == 1 and self._says_delimiter(record.text)):
                     continue
@@ -133,7 +133,7 @@ class Reader:
             self._line += lines.position
         if self.titles:
             raise InvalidFile(
-                f"no line is a header as the feed's format.header_row says; line {first_title}: {self.titles[0]}"
+                f"no line is the header that format.header_row describes; line {first_title}: {self.titles[0]}"
             )
         raise InvalidFile("the file is empty: it has no header")
 
@@ -429,7 +429,7 @@ def _printable(text: str) -> str:
 
 
 def _ragged(found: int, expected: int) -> str:
-    return f"The row has {found} cells where the header has {expected}"
+    return f"The row has {found} cell{'s' * (found != 1)} where the header has {expected}"
 
 
 def _too_large(limit: int) -> str:

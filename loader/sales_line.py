@@ -257,6 +257,7 @@ NUMBER_FIELDS = frozenset(
 )
 # The numbers that rules across fields may look at: what the columns need to know of a line to ask them.
 AMOUNT_FIELDS = NUMBER_FIELDS - {"line_number", "customer_rating"}
+MONEY_FIELDS = AMOUNT_FIELDS - {"quantity", "discount_rate"}
 IDENTIFIER_FIELDS = frozenset(name for name, kind in TYPES.items() if kind in (Identifier, Identifier | None))
 PLAIN_NUMBER_FIELDS = frozenset(name for name, kind in TYPES.items() if kind in (Number, Number | None))
 # What a batch of accepted rows may fill.

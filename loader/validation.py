@@ -680,7 +680,7 @@ def way_of_writing(feed: "Feed", name: str, texts: dict[str, str]) -> str:
     currency = feed.cell("currency", texts["currency"]) if "currency" in texts else None
     if name in NUMBER_FIELDS and contradicts(texts[name], currency):
         return f"the sign {sign_of(texts[name])} is not one of {currency}, the currency of the row"
-    return feed.way_of_writing(name, texts[name])
+    return feed.way_of_writing(name, texts[name], currency)
 
 
 def _says_total(text: str, order: str) -> bool:

@@ -44,6 +44,7 @@ State = Literal[
 
 _KEEPALIVES = "-c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
 _LOCK_WAIT_SECONDS = 3  # before a waiter looks whether the holder is alive
+_NO_ROW = ("the sheet has no rows", "its only row was not loaded")  # where it has none, or one
 _SPOOL_BYTES = 16 * 1024 * 1024
 _ESCAPES = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"))
 _REJECTED = ("file_id", "row_number", "source_line", "raw_text", "errors", "revenue_at_risk")
@@ -324,7 +325,9 @@ class Load:
         if emptied:
             listed = ", ".join(map(str, emptied[:3])) + ", …" * (len(emptied) > 3)
             return f"no sale is left of {listed}, which had some by the version before"
-        return None if self.counts.loaded else f"none of its {self.counts.read} rows was loaded"
+        if self.counts.loaded:
+            return None
+        return f"none of its {self.counts.read} rows was loaded" if self.counts.read > 1 else _NO_ROW[self.counts.read]
 
     def finish_rejected(self, error: str, sha256: str | None) -> str:
         """Undo the lines, keep the report. Rows that had no fault count as skipped. Returns the status."""

@@ -250,7 +250,7 @@ def test_a_header_without_rows_is_a_day_without_sales(world: World, pipeline: Pi
 NOTHING_LEFT = "no sale is left of 2026-03-02, which had some by the version before"
 
 
-def test_a_sheet_that_leaves_nothing_of_a_day_counts_and_is_said_to(world: World, pipeline: Pipeline) -> None:
+def test_a_sheet_that_leaves_nothing_of_a_day_counts_and_is_reported(world: World, pipeline: Pipeline) -> None:
     pipeline.load_file(world.drop(SHEET.key, SHEET.content))
     outcome = pipeline.load_file(world.drop(SHEET.key, csv()))
     assert (outcome.status, outcome.warning) == ("loaded", NOTHING_LEFT)
@@ -258,7 +258,7 @@ def test_a_sheet_that_leaves_nothing_of_a_day_counts_and_is_said_to(world: World
     assert world.value("select count(*) from raw.sales_lines") == 0
 
 
-def test_a_sheet_whose_rows_are_none_of_them_good_is_said_to(world: World, tmp_path: Path) -> None:
+def test_a_sheet_whose_rows_are_none_of_them_good_is_reported(world: World, tmp_path: Path) -> None:
     feed = (REPOSITORY / "loader" / "feeds" / "sales_data.yml").read_text().replace("max_ratio: 0.2", "max_ratio: 1")
     (tmp_path / "feed.yml").write_text(feed)
     bad = [line.replace("2026-03-02", "2026-02-30", 1) for line in LINES]
@@ -278,7 +278,7 @@ def test_a_feed_may_refuse_what_leaves_nothing_of_a_day(world: World, tmp_path: 
     assert world.value(CONSERVED)
 
 
-def test_a_status_that_no_rule_knows_is_loaded_and_said_to(world: World, pipeline: Pipeline) -> None:
+def test_a_status_that_no_rule_knows_is_loaded_and_reported(world: World, pipeline: Pipeline) -> None:
     outcome = pipeline.load_file(world.drop(SHEET.key, csv(LINES[0].replace(",Delivered,", ",Perdido,"), *LINES[1:])))
     assert outcome.status == "loaded"
     assert outcome.warning == (

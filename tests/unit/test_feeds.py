@@ -166,7 +166,16 @@ def test_a_percentage_is_scaled_exactly(percentage: Decimal) -> None:
 
 @pytest.mark.parametrize(
     ("text", "share"),
-    [("15", "0.15"), ("5", "0.05"), ("0", "0.00"), ("100", "1.00"), ("7.5", "0.075"), ("-5", "-0.05"), ("+1", "0.01"), ("0.1", "0.001")],
+    [
+        ("15", "0.15"),
+        ("5", "0.05"),
+        ("0", "0.00"),
+        ("100", "1.00"),
+        ("7.5", "0.075"),
+        ("-5", "-0.05"),
+        ("+1", "0.01"),
+        ("0.1", "0.001"),
+    ],
 )
 def test_fifteen_per_cent_is_a_share_of_0_15(text: str, share: str) -> None:
     discounted = feed({"discount_rate": {"header": "Discount", "percent": True}})

@@ -433,7 +433,8 @@ MESS = {
             header="branch,till,class,customer,day,product,n,price",
         ),
         {
-            "columns": COLUMNS | {"sale_id": {"join": ["branch", "till"]}, "customer_id": {"join": ["class", "customer"]}},
+            "columns": COLUMNS
+            | {"sale_id": {"join": ["branch", "till"]}, "customer_id": {"join": ["class", "customer"]}},
             "format": {"nulls": ["", "-"]},
         },
         [{"sale_id": "North 7", "customer_id": "C 1"}, {"sale_id": "North 8", "customer_id": None}],
@@ -495,7 +496,9 @@ MESS = {
         lines(*GOOD, GOOD[0], GOOD[0]), {"duplicates": "exact"}, [SALE, {}], skipped={"duplicate": 2}
     ),
     "rows that are repeated with marks that nobody sees": Mess(
-        lines(GOOD[0], "S1\u200b,2026-03-02,'0042, 2,9.99", 'S1,2026-03-02,="0042",2,9.99', "S1,2026-03-02,0042,2,9.990"),
+        lines(
+            GOOD[0], "S1\u200b,2026-03-02,'0042, 2,9.99", 'S1,2026-03-02,="0042",2,9.99', "S1,2026-03-02,0042,2,9.990"
+        ),
         {"duplicates": "exact"},
         [SALE, {"unit_price": "9.990"}],
         skipped={"duplicate": 2},
@@ -640,8 +643,26 @@ def test_a_fault_says_how_the_feed_writes_it() -> None:
         "sold_at": "Input should be a date in one of the feed's formats: %d/%m/%Y or %d.%m.%Y",
         "quantity": "Input should be a number: a minus behind a number is read where the feed says format.trailing_minus: true",
         "unit_price": "Input should be a number: the sign $ is not one of EUR, the currency of the row",
-        "discount_rate": "Input should be a number: other cells of the column have a percent sign, and 0.1 may be 0.1% or 10%",
+        "discount_rate": "Input should be a number: the feed says that its cells carry a percent sign, and 0.1 may be 0.1% or 10%",
     }
+
+
+@pytest.mark.parametrize(
+    ("field", "currency", "message"),
+    [
+        ("unit_price", "EUR", "1234.56, with or without €"),
+        ("unit_price", "CHF", "1234.56"),
+        ("unit_price", "XXX", "1234.56, with or without R$, $, €, £ or ¥"),
+        ("quantity", "EUR", "1234.56"),
+    ],
+)
+def test_an_example_of_an_amount_names_the_signs_of_its_currency(field: str, currency: str, message: str) -> None:
+    columns = COLUMNS | {"currency": {"value": currency}}
+    row = f"S1,2026-03-02,P1,{'x,1' if field == 'quantity' else '1,x'}"
+    (error,) = rejected_of(row, "id,day,product,n,price", columns=columns).errors
+    assert (error["field"], error["message"]) == (
+        field, f"Input should be a number: the feed writes numbers such as {message}",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("percent", [True, False])
@@ -649,7 +670,7 @@ def test_a_percent_sign_that_the_feed_does_not_know_says_what_to_add(percent: bo
     columns = COLUMNS | {"discount_rate": {"header": "off", "percent": percent}}
     (error,) = rejected_of("S1,2026-03-02,P1,1,1,10%", "id,day,product,n,price,off", columns=columns).errors
     assert error["message"] == (
-        "Input should be a number: a percent sign is read where the column says percent: true and strip_suffix: \"%\""
+        'Input should be a number: a percent sign is read where the column says percent: true and strip_suffix: "%"'
     )
 
 
@@ -657,8 +678,8 @@ def test_a_header_that_fits_nothing_is_shown(tmp_path: Path) -> None:
     path = tmp_path / "sheet.csv"
     path.write_text("Sales of March\n" + lines(*GOOD))
     assert check_file(path, feed_of(Mess("")), Limits()).error == (
-        "the header does not fit feed shop: none of its columns is in the header, which was read as 'Sales of March': say "
-        "format.header_row: found, if the header stands further down, or format.delimiter"
+        "the header does not fit feed shop: none of its columns is in it: 'Sales of March'. If the header is "
+        "further down, set format.header_row: found; if cells are separated otherwise, set format.delimiter"
     )
 
 

@@ -122,7 +122,7 @@ def test_every_record_is_read_with_its_physical_line_and_its_text(
         elif len(cells) == len(header):
             rows.append(Row(number, line, raw, cells))
         else:
-            message = f"The row has {len(cells)} cells where the header has {len(header)}"
+            message = f"The row has {len(cells)} cell{'s' * (len(cells) != 1)} where the header has {len(header)}"
             malformed.append((number, line, raw, message))
         text += raw + end
     if not final_newline and records and records[-1] != [""]:
@@ -301,12 +301,12 @@ def test_titles_above_the_header_are_kept_and_are_no_rows() -> None:
 
 @pytest.mark.parametrize("rows", [3, 200])
 def test_a_header_that_is_nowhere_is_looked_for_in_few_lines(rows: int) -> None:
-    with pytest.raises(InvalidFile, match=r"header as the feed's format.header_row says"):
+    with pytest.raises(InvalidFile, match=r"the header that format.header_row describes"):
         Reader(decode(io.BytesIO(b"1,2\n" * rows), "utf-8", Limits()), ",", lambda *_: False)
 
 
 def test_a_header_that_is_nowhere_is_reported_with_the_first_line_that_says_something() -> None:
-    with pytest.raises(InvalidFile, match=r"says; line 3: a,b$"):
+    with pytest.raises(InvalidFile, match=r"describes; line 3: a,b$"):
         Reader(decode(io.BytesIO(b"sep=,\n\na,b\n1,2\n"), "utf-8", Limits()), ",", lambda line, _: line == 1)
 
 
@@ -322,7 +322,7 @@ def test_a_row_with_too_few_or_too_many_cells_shifts_nothing() -> None:
     found = read(b"a,b\n1\n2,x\n3,y,z\n")
     assert found.cells == [("2", "x")]
     assert found.malformed == [
-        (1, 2, "1", "The row has 1 cells where the header has 2"),
+        (1, 2, "1", "The row has 1 cell where the header has 2"),
         (3, 4, "3,y,z", "The row has 3 cells where the header has 2"),
     ]
 

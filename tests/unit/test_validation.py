@@ -104,7 +104,7 @@ def row_by_row(sheet: Sheet) -> Decided:
             identified = {sheet.header.index(str(header)) for header in ids} - {trimmed.index(label) if label else -1}
             total = total and not any(trimmed[at] for at in identified)
         if len(cells) != len(sheet.header):
-            message = f"The row has {len(cells)} cells where the header has {len(sheet.header)}"
+            message = f"The row has {len(cells)} cell{'s' * (len(cells) != 1)} where the header has {len(sheet.header)}"
             if total:
                 skipped += 1
                 continue
