@@ -175,11 +175,11 @@ def _explain(problem: Problem) -> None:
 
 def _warn(state: Freshness) -> None:
     """Say above every page why its figures may be older than the files."""
-    if state.worker_silent_since:
+    if state.waiting_since:
         st.warning(
-            f"**The dbt worker has given no sign of life since {live.clock(state.worker_silent_since)}**; figures stay "
-            f"as of version {state.mart_version}, published {live.clock(state.published_at)}. Another worker takes "
-            "over by itself: `loader transform` starts one, where none stands by. Then restart the loader that hangs.",
+            f"**Sales have waited for dbt since {live.clock(state.waiting_since)}**; figures stay as of version "
+            f"{state.mart_version}, published {live.clock(state.published_at)}. No dbt worker is up, or one hangs, and "
+            "another one would relieve it: `loader transform` starts one.",
             icon=":material/warning:",
         )
     elif state.last_run_status == "failed":

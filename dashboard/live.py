@@ -149,8 +149,8 @@ def _bell() -> None:
 def _badge(state: State) -> tuple[str, str]:
     if isinstance(state, Problem):
         return ":red[No data]", ":material/cloud_off:"
-    if state.worker_silent_since:
-        return f":orange[No sign of the dbt worker since {clock(state.worker_silent_since)}]", ":material/warning:"
+    if state.waiting_since:
+        return f":orange[Waiting for dbt since {clock(state.waiting_since)}]", ":material/warning:"
     if state.files_waiting:
         waiting = "file" if state.files_waiting == 1 else "files"
         return f":blue[{state.files_waiting} {waiting} on the way]", ":material/sync:"

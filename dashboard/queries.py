@@ -84,7 +84,7 @@ class Freshness:
     dates_waiting: int
     last_run_status: str | None
     last_run_error: str | None
-    worker_silent_since: datetime | None
+    waiting_since: datetime | None
     latency_p50_seconds: Decimal | None
     latency_p95_seconds: Decimal | None
 

@@ -4,7 +4,7 @@ Each of some twenty connections of a run costs both sides a sign-in, and Postgre
 large indexes anew.
 """
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -16,12 +16,8 @@ _KEEPALIVES = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_coun
 
 
 @contextmanager
-def kept_connections(application_name: str, check: Callable[[], None]) -> Iterator[None]:
-    """While it lasts, a connection that is closed is the one that is opened next with the same arguments.
-
-    PostgreSQL knows each by `application_name`. `check` is called once a new one is there, before anybody gets it; what
-    it raises, who wanted the connection gets.
-    """
+def kept_connections() -> Iterator[None]:
+    """While it lasts, a connection that is closed is the one that is opened next with the same arguments."""
     connect = psycopg2.connect
     idle: dict[Hashable, list[_Kept]] = {}
 
@@ -33,14 +29,8 @@ def kept_connections(application_name: str, check: Callable[[], None]) -> Iterat
                 with suppress(psycopg2.Error):  # it has been cut off since
                     kept.reset()
                     return kept
-        options = _KEEPALIVES | options | {"application_name": application_name}
-        fresh: _Kept = connect(*arguments, connection_factory=_Kept, **options)
+        fresh: _Kept = connect(*arguments, connection_factory=_Kept, **(_KEEPALIVES | options))
         fresh.idle = own
-        try:
-            check()
-        except BaseException:
-            fresh.end()
-            raise
         return fresh
 
     psycopg2.connect = connect_again

@@ -6,7 +6,6 @@ LoaderError
 ├── TransientError  back off and retry; the offset stays uncommitted
 ├── InvalidEvent    dead-letter topic, then commit
 ├── InvalidFile     ledger `rejected` with a report, then commit
-└── Unpublishable   the dbt run has failed: its queue stays, and it is retried
 
 Anything else is a defect: it crashes the process, the supervisor restarts it, and it is visible.
 A bad row is data, not an exception: see `validation.Rejected`.
@@ -42,7 +41,3 @@ class InvalidEvent(LoaderError):
 
 class InvalidFile(LoaderError):
     """A file that broke its contract as a whole."""
-
-
-class Unpublishable(LoaderError):
-    """PostgreSQL refused the marts that a dbt run has built."""

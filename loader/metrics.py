@@ -172,12 +172,12 @@ class State(Collector):
     def health(self) -> dict[str, Any]:
         """Problems make the process unhealthy; a failed dbt run does not: no restart of any process mends it.
 
-        Neither does a dbt worker that gives no sign of life: it may be the one of another process.
+        Neither does a run that gives no sign of life: it may be one of another process.
         """
         problems = []
         if heartbeat.overdue:
             problems.append(f"the loop has given no sign of life for {heartbeat.age:.0f} s")
-        told: dict[str, Any] = {"last_dbt_run": None, "dbt_worker": None}
+        told: dict[str, Any] = {"last_dbt_run": None, "dbt_under_way": None}
         try:
             told = self._ask("health")
         except LoaderError as error:
@@ -226,8 +226,8 @@ def _pipeline_metrics(row: Mapping[str, Any]) -> Iterator[Metric]:
     yield _gauge("loader_dbt_last_run_duration_seconds", "How long it took.", row["run_seconds"])
     yield _gauge("loader_dbt_last_run_timestamp_seconds", "When it ended.", row["run_finished_at"])
     yield _gauge("loader_dbt_failed_runs", "Runs that failed since one was published.", row["failed_runs"])
-    silence = row["worker_silence_seconds"]
-    yield _gauge("loader_dbt_worker_silence_seconds", "Since the dbt worker last gave a sign of life.", silence)
+    silence = row["run_silence_seconds"]
+    yield _gauge("loader_dbt_run_silence_seconds", "Since the dbt run under way last gave a sign of life.", silence)
     yield _gauge("loader_mart_version", "The published version of the marts.", row["mart_version"])
     yield _gauge("loader_mart_published_timestamp_seconds", "When it was published.", row["published_at"])
     latency = Metric(

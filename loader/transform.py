@@ -1,16 +1,16 @@
-"""`loader transform`: rebuilds the dates that wait, by dbt, and publishes. The only home of dbt.
+"""`loader transform`: has dbt rebuild the dates that wait. The only home of dbt.
 
-One worker at a time across replicas (see `lease.py`); the others stand by. A run claims all that waits at once, so
-bursts of files coalesce; what it claimed is acknowledged only when every node passed.
+It runs what a person can type, `dbt build --target prod` with a selector. The run itself claims all that waits, so that
+bursts of files coalesce, and publishes at its end if every node passed (dbt_sales/macros/publication). One run at a
+time, whoever started it; workers of other replicas stand by.
 """
 
 import gc
 import json
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import sqlalchemy as sa
 import structlog
 from dbt.artifacts.schemas.run import RunExecutionResult
 from dbt.cli.main import dbtRunner
@@ -27,8 +28,7 @@ from dbt_common.events.base_types import EventMsg
 
 from loader import metrics
 from loader.connections import kept_connections
-from loader.errors import SettingsError, Unpublishable
-from loader.lease import Lease
+from loader.errors import SettingsError
 from loader.settings import Settings
 from loader.warehouse import Listener, Session, Warehouse
 
@@ -47,38 +47,32 @@ _BROKEN = ("error", "fail", "runtime error")
 def run(settings: Settings, stop: Event, once: bool = False) -> bool:
     """Rebuild whatever waits, until `stop` is set; `once`: until nothing waits or a run fails.
 
-    Returns whether the last run succeeded. Raises TransientError when PostgreSQL goes away or another worker has taken
-    over, SettingsError when dbt cannot read its project or profile.
+    Returns whether the last run succeeded. Raises TransientError when PostgreSQL goes away, SettingsError when dbt
+    cannot read its project or profile.
     """
     with (
         closing(Warehouse(settings.database_url.get_secret_value())) as warehouse,
         closing(warehouse.listen("rebuild_queue")) as listener,
         warehouse.session() as session,
+        kept_connections(),
     ):
         warehouse.check()
-        # dbt's connections: see ops.put_in_place.
-        os.environ["PGOPTIONS"] = f"{os.environ.get('PGOPTIONS', '')} -c lock_timeout=10s"
-        lease = Lease(warehouse, session, settings.lease_seconds)
-        if not _take_turn(lease, settings, stop):
-            return True
-        with lease.kept(), kept_connections(lease.application_name, lease.check):
-            session.execute("abandon_runs")
-            session.commit()
-            return _work(session, lease, listener, settings, stop, once=once)
+        os.environ["DBT_STARTED_BY"] = f"the loader on {socket.gethostname()}"
+        return _work(session, listener, settings, stop, once=once)
 
 
-def _work(session: Session, lease: Lease, listener: Listener, settings: Settings, stop: Event, *, once: bool) -> bool:
+def _work(session: Session, listener: Listener, settings: Settings, stop: Event, *, once: bool) -> bool:
     project = Project(settings.dbt_project_dir)
     log.info("transform_started", project=str(settings.dbt_project_dir))
     failures = 0
     for _ in range(_RUNS_PER_PROCESS):
-        succeeded = run_waiting(session, lease, project)
-        if succeeded is None and not make_ready(session, lease, project):
+        succeeded = run_waiting(session, project, settings, stop)
+        if succeeded is None and not make_ready(session, project):
             succeeded = False
         while succeeded is None and not once and not stop.is_set():
             metrics.heartbeat.beat(silence=settings.transform_poll_seconds)
             listener.wait(settings.transform_poll_seconds)
-            succeeded = run_waiting(session, lease, project)
+            succeeded = run_waiting(session, project, settings, stop)
         failures = 0 if succeeded else failures + 1
         if stop.is_set() or (once and not succeeded):
             break
@@ -89,63 +83,44 @@ def _work(session: Session, lease: Lease, listener: Listener, settings: Settings
     return succeeded is not False
 
 
-def run_waiting(session: Session, lease: Lease, project: "Project") -> bool | None:
+def run_waiting(session: Session, project: "Project", settings: Settings, stop: Event) -> bool | None:
     """One dbt run for everything that waits: None when nothing does, else whether it was published.
 
-    Raises TransientError when another worker has taken over: then nothing has changed.
+    Stands by while another run is under way.
     """
-    lease.hold()
-    run = session.execute("start_run").one_or_none()
-    if not run:
-        session.commit()
+    while (waiting := _waiting(session, settings)).is_busy and not stop.is_set():
+        metrics.heartbeat.beat(silence=settings.transform_poll_seconds)
+        stop.wait(settings.transform_poll_seconds)
+    if not waiting.dates or stop.is_set():
         return None
-    session.execute("clear_next")
+    log.info("dbt_run_started", dates=waiting.dates)
+    result = project.build(_relations(session), "on_arrival")
+    run = session.execute("finished_run", invocation_id=result.invocation_id).one_or_none()
     session.commit()
-    log.info("dbt_run_started", run_id=run.run_id, dates=run.dates, files=run.files)
-    version = None
-    placed: list[Future[None]] = []
+    if result.error or not run:
+        log.error("dbt_run_failed", run_id=run and run.run_id, **result.loggable)
+        return False
+    log.info("mart_published", run_id=run.run_id, mart_version=run.mart_version, dates=run.dates, files=run.files)
+    return True
 
-    def place() -> None:
-        if not any(each.done() and each.exception() for each in placed):
-            session.put_in_place()
 
-    # Beside dbt, in the transaction that publishes: the first facts are in place before the last mart is built.
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        result = project.build(lambda: placed.append(beside.submit(place)))
-    try:
-        for each in placed:
-            each.result()  # raises, whatever became of dbt
-        if result.error is None:
-            version = session.publish(run.run_id)
-    except Unpublishable as refused:
-        result = Result(result.nodes, result.error or str(refused))
-    if result.error:
-        session.rollback()
-    lease.hold()  # last, as it keeps the lease from being renewed: who waits for it here waits for the commit alone
-    session.execute(
-        "finish_run",
-        run_id=run.run_id,
-        status="failed" if result.error else "succeeded",
-        nodes=json.dumps(result.nodes),
-        error=result.error,
-        mart_version=version,
-    )
+def _waiting(session: Session, settings: Settings) -> sa.Row[Any]:
+    waiting = session.execute("waiting_for_dbt", lease_seconds=settings.lease_seconds).one()
     session.commit()
-    if result.error:
-        log.error("dbt_run_failed", run_id=run.run_id, **result.loggable)
-    else:
-        log.info("mart_published", run_id=run.run_id, mart_version=version, dates=run.dates, files=run.files)
-    return result.error is None
+    return waiting
 
 
-def make_ready(session: Session, lease: Lease, project: "Project") -> bool:
-    """Before anything has arrived, make empty marts, so that who looks finds no sales, and not no tables."""
+def _relations(session: Session) -> set[str]:
+    relations = set(session.execute("relations").scalars())
+    session.commit()
+    return relations
+
+
+def make_ready(session: Session, project: "Project") -> bool:
+    """Before anything has arrived, make views and empty marts: who looks finds no sales, and not no tables."""
     if project.built:
         return True
-    lease.hold()
-    session.execute("clear_next")  # of the worker that made them ready before this one
-    session.commit()
-    result = project.build()
+    result = project.build(_relations(session), "definitions")
     if result.error:
         log.error("marts_not_ready", **result.loggable)
     return not result.error
@@ -154,13 +129,13 @@ def make_ready(session: Session, lease: Lease, project: "Project") -> bool:
 def run_full_tests(settings: Settings) -> bool:
     """Take the snapshots and run every test that an arrival does not wait for; whether all of it went well.
 
-    It is recorded as a run of no dates, which claims and publishes nothing, so it may be done beside a worker. That is
-    at its end, because dbt rebuilds what the latest `running` run has claimed. Raises as `run` does.
+    It is recorded as a run of no dates, which claims and publishes nothing, so it may be done beside a worker.
+    Raises as `run` does.
     """
     with closing(Warehouse(settings.database_url.get_secret_value())) as warehouse:
         warehouse.check()
         started_at = datetime.now(UTC)
-        result = Project(settings.dbt_project_dir, target="warehouse").test()
+        result = Project(settings.dbt_project_dir).test()
         with warehouse.session() as session:
             status = "failed" if result.error else "succeeded"
             nodes = json.dumps(result.nodes)
@@ -179,6 +154,7 @@ class Result:
 
     nodes: list[dict[str, Any]]
     error: str | None
+    invocation_id: str | None = None
 
     @property
     def loggable(self) -> dict[str, Any]:
@@ -188,35 +164,33 @@ class Result:
 
 
 class Project:
-    """The dbt project, parsed once and again when its files change: a run with the manifest at hand is fast.
+    """The dbt project, parsed once and again when its files change: a run with the manifest at hand is fast."""
 
-    The target `worker` builds beside the published tables, for `publish_marts` to change all of them at once, and knows
-    of no test but those that guard publication.
-    """
-
-    def __init__(self, folder: Path, target: str = "worker") -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._target = target
         self._manifest: Manifest | None = None
         self._fingerprint: dict[str, int] | None = None
 
-    def build(self, on_built: Callable[[], None] | None = None) -> Result:
-        """Build and test what arrived; where the project is new or has changed, its views and calendar too.
+    def build(self, relations: set[str], selector: str) -> Result:
+        """Build and test what the selector names; all of the project where it has changed or something is missing.
 
-        `on_built` is called after each node of what arrived, by the thread that ran it.
+        `relations`: the tables and views that there are, with their schemas.
         """
-        steps = ["on_arrival"]
         if self._fingerprint != (fingerprint := self._files()):
             self._manifest = self._parse()
-            steps = ["definitions", "on_arrival", "mart_views"]
-        nodes: list[dict[str, Any]] = []
-        for step in steps:
-            result = self._invoke(step, on_built=on_built if step == "on_arrival" else None)
-            nodes += result.nodes
-            if result.error:
-                return Result(nodes, result.error)
-        self._fingerprint = fingerprint
-        return Result(nodes, None)
+            selector = selector if selector == "definitions" else "project"
+        missing = self._relations() - relations
+        if missing:
+            log.info("relations_missing", relations=sorted(missing)[:5], number=len(missing))
+        result = self._invoke("project" if missing else selector)
+        if not result.error:
+            self._fingerprint = fingerprint
+        return result
+
+    def _relations(self) -> set[str]:
+        """The models and seeds of the project, with their schemas."""
+        nodes = self._manifest.nodes.values() if self._manifest else ()
+        return {f"{each.schema}.{each.name}" for each in nodes if each.resource_type in ("model", "seed")}
 
     def test(self) -> Result:
         """Take the snapshots and run the tests that are due on a schedule, even where the snapshots fail."""
@@ -246,11 +220,12 @@ class Project:
         gc.freeze()
         return parsed.result
 
-    def _invoke(self, selector: str, command: str = "build", on_built: Callable[[], None] | None = None) -> Result:
+    def _invoke(self, selector: str, command: str = "build") -> Result:
+        invocations: set[str] = set()
+
         def follow(event: EventMsg) -> None:
             metrics.heartbeat.beat(silence=_NODE_SECONDS)
-            if on_built and event.info.name == "NodeFinished":
-                on_built()
+            invocations.add(event.info.invocation_id)  # type: ignore[attr-defined]  # protobuf has no types
 
         quiet = ["--quiet", "--log-level", "none", "--log-level-file", "none"]
         runner = dbtRunner(manifest=self._manifest, callbacks=[follow])
@@ -268,22 +243,13 @@ class Project:
             for each in done.result.results
         ]
         broken = [f"{node['node']}: {node['message']}" for node in nodes if node["status"] in _BROKEN]
-        return Result(nodes, None if done.success else "; ".join(broken) or f"dbt: {done.exception}")
+        error = None if done.success else "; ".join(broken) or f"dbt: {done.exception}"
+        return Result(nodes, error, *invocations)
 
     def _options(self) -> list[str]:
         # Nothing is written that nobody reads, nothing asked of schemas that the run does not touch.
         quick = ["--no-write-json", "--cache-selected-only"]
-        return ["--project-dir", str(self._folder), "--target", self._target, *quick]
-
-
-def _take_turn(lease: Lease, settings: Settings, stop: Event) -> bool:
-    """Wait until no other worker is at it. False: stopped before."""
-    log.info("transform_waits_for_its_turn")
-    while not lease.take():
-        metrics.heartbeat.beat(silence=settings.transform_poll_seconds)
-        if stop.wait(settings.transform_poll_seconds):
-            return False
-    return True
+        return ["--project-dir", str(self._folder), "--target", "prod", *quick]
 
 
 def keep_up(stop: Event) -> None:

@@ -28,7 +28,7 @@ from psycopg import sql
 from sqlalchemy.engine import URL, Connection, make_url
 
 from loader.decoding import Decoded
-from loader.errors import InvalidFile, LoaderError, SettingsError, TransientError, Unpublishable
+from loader.errors import InvalidFile, LoaderError, SettingsError, TransientError
 from loader.feeds import Feed
 from loader.header import Drift
 from loader.object_store import ObjectVersion
@@ -202,39 +202,6 @@ class Session:
         """Copy the accepted rows into a file that is loaded. Raises InvalidFile when PostgreSQL refuses one."""
         driver: DriverConnection[Any] = self._connection.connection.driver_connection  # type: ignore[assignment]
         _copy_lines(driver, _encoded(file_id, verdict))
-
-    def put_in_place(self) -> None:
-        """What the running run has built so far, for this transaction alone, which `publish` goes on with.
-
-        Raises as `publish` does.
-        """
-        self._replace("put_in_place")
-
-    def _replace(self, statement: str) -> None:
-        try:
-            self.execute(statement)
-        except (sa.exc.IntegrityError, sa.exc.DataError, sa.exc.ProgrammingError) as error:
-            self.rollback()
-            raise Unpublishable(f"PostgreSQL refused the marts: {_without_cells(error.orig)}") from None
-        except sa.exc.OperationalError as error:
-            if not isinstance(error.orig, psycopg.errors.LockNotAvailable):
-                raise
-            self.rollback()
-            raise Unpublishable(
-                "another session has locked a mart or a fact: `select * from pg_locks` shows it"
-            ) from None
-
-    def publish(self, run_id: int) -> int:
-        """All marts of a run at once, with its files and dates; returns the version that they are now.
-
-        Raises Unpublishable, and nothing has changed, when a constraint does not hold.
-        """
-        self._replace("publish_marts")
-        self.execute("mark_modelled", run_id=run_id)
-        self.execute("acknowledge", run_id=run_id)
-        version = int(self.execute("publish").scalar_one())
-        self.execute("notify_version", mart_version=version)
-        return version
 
     def load(self, version: ObjectVersion, file_id: int, feed: Feed) -> "Load":
         """Begin the transaction of this file; nothing of it is seen by anybody before `commit`."""

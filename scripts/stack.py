@@ -539,7 +539,7 @@ def docs() -> None:
     """Build the dbt docs site of the running stack and serve it."""
     _require_running()
     env = STACK.env()
-    generate = [_script("dbt"), "--quiet", "docs", "generate", "--static"]
+    generate = [_script("dbt"), "--quiet", "docs", "generate", "--static", "--target", "prod"]
     subprocess.run(generate, check=True, cwd=env["DBT_PROJECT_DIR"], env=os.environ | env)
     site = STACK.folder / "docs"
     site.mkdir(exist_ok=True)

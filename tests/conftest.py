@@ -79,11 +79,6 @@ class World:
         return Settings.read(**{name.lower(): value for name, value in self.env.items()})
 
     @property
-    def worker_env(self) -> dict[str, str]:
-        """The environment of the project's processes, whose dbt keeps what it parsed apart from that of a shell."""
-        return self.env | {"DBT_TARGET_PATH": f"{self.env['DBT_TARGET_PATH']}/worker"}
-
-    @property
     def bucket(self) -> str:
         return self.env["S3_BUCKET"]
 
@@ -109,11 +104,11 @@ class World:
     def loader(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the loader to its end."""
         command = [sys.executable, "-m", "loader", *arguments]
-        return subprocess.run(command, env=self.worker_env, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+        return subprocess.run(command, env=self.env, cwd=REPOSITORY, capture_output=True, text=True, check=False)
 
-    def dbt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def dbt(self, *arguments: str, target: str = "prod") -> subprocess.CompletedProcess[str]:
         """Run dbt in its project, as a person would."""
-        command = [f"{Path(sys.executable).parent}/dbt", *arguments]
+        command = [f"{Path(sys.executable).parent}/dbt", *arguments, "--target", target]
         return subprocess.run(
             command, env=self.env, cwd=REPOSITORY / "dbt_sales", capture_output=True, text=True, check=False
         )
@@ -127,7 +122,7 @@ class World:
     def process(self, *arguments: str, module: str = "loader") -> Iterator[subprocess.Popen[bytes]]:
         """A process of the project in the background, ended by SIGTERM."""
         command = [sys.executable, "-m", module, *arguments]
-        with subprocess.Popen(command, env=self.worker_env, cwd=REPOSITORY) as process:
+        with subprocess.Popen(command, env=self.env, cwd=REPOSITORY) as process:
             try:
                 yield process
             finally:
@@ -150,13 +145,15 @@ def template(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> str:
     with maintenance(env) as connection:
         connection.execute("create database template_sales")
     migrate(at_database(env["ADMIN_DATABASE_URL"], "template_sales"))
-    dbt = [f"{Path(sys.executable).parent}/dbt", "build", "--exclude-resource-type", "unit_test"]
+    dbt = [f"{Path(sys.executable).parent}/dbt", "build", "--target", "prod", "--exclude-resource-type", "unit_test"]
     target = str(tmp_path_factory.mktemp("dbt"))
     settings = {"PGDATABASE": "template_sales", "DBT_TARGET_PATH": target, "DBT_LOG_PATH": target}
     done = subprocess.run(
         dbt, cwd=REPOSITORY / "dbt_sales", env=os.environ | env | settings, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
+    with psycopg.connect(at_database(env["ADMIN_DATABASE_URL"], "template_sales")) as connection:
+        connection.execute("truncate raw.dbt_runs restart identity cascade")
     return "template_sales"
 
 

@@ -248,8 +248,11 @@ select
     (select jsonb_build_object('run_id', run_id, 'status', status, 'error', error)
         from raw.dbt_runs order by run_id desc limit 1) as last_dbt_run,
     (select jsonb_build_object(
-        'holder', holder, 'host', host, 'seen_at', seen_at, 'silent', expires_at < clock_timestamp()
-    ) from raw.transform_lease where holder is not null) as dbt_worker;
+        'run_id', run_id, 'started_by', started_by, 'started_at', started_at,
+        'silent_seconds', round(extract(epoch from clock_timestamp() - coalesce(
+            (select max(seen_at) from ops.sessions_of_run(invocation_id)), started_at
+        )))
+    ) from raw.dbt_runs where status = 'running') as dbt_under_way;
 
 -- name: metrics
 -- What Prometheus is told of the pipeline as a whole, by whichever process it asks. Null: there is nothing to tell yet.
@@ -294,22 +297,27 @@ select
     failures.runs as failed_runs,
     mart.mart_version,
     extract(epoch from mart.published_at) as published_at,
-    extract(epoch from clock_timestamp() - worker.seen_at) as worker_silence_seconds,
+    extract(epoch from clock_timestamp() - coalesce(
+        (select max(seen_at) from ops.sessions_of_run(under_way.invocation_id)), under_way.started_at
+    )) as run_silence_seconds,
     arrivals.seconds as arrival_to_mart
 from waiting
 cross join arrivals
 cross join queue
 cross join failures
 cross join ops.mart_version as mart
-left join raw.transform_lease as worker on worker.holder is not null
+left join raw.dbt_runs as under_way on under_way.status = 'running'
 left join last_run on true;
 
 -- name: health
 select
     (select status from raw.dbt_runs where status <> 'running' and dates > 0 order by run_id desc limit 1) as last_dbt_run,
     (select jsonb_build_object(
-        'holder', holder, 'host', host, 'seen_at', seen_at, 'silent', expires_at < clock_timestamp()
-    ) from raw.transform_lease where holder is not null) as dbt_worker;
+        'run_id', run_id, 'started_by', started_by, 'started_at', started_at,
+        'silent_seconds', round(extract(epoch from clock_timestamp() - coalesce(
+            (select max(seen_at) from ops.sessions_of_run(invocation_id)), started_at
+        )))
+    ) from raw.dbt_runs where status = 'running') as dbt_under_way;
 
 -- name: versions
 -- The versions that a person speaks of; `corrected`: how many of their rejected rows were corrected by hand.
@@ -375,103 +383,28 @@ update raw.files
 set rows_rejected = rows_rejected - :rows, rows_loaded = rows_loaded + :rows, modelled_at = null
 where file_id = :file_id;
 
--- name: end_silent_worker
--- The session of a dbt worker whose lease has lapsed, before anybody waits for what it has locked. What is ended is a set
--- of its own, as in `end_stalled_holder`.
-with silent as materialized (
-    select activity.pid, lease.host, extract(epoch from clock_timestamp() - lease.seen_at) as silent_seconds
-    from raw.transform_lease as lease
-    inner join pg_stat_activity as activity
-        on lease.pid = activity.pid and lease.backend_start = activity.backend_start
-    where lease.holder is not null and lease.expires_at < clock_timestamp()
-)
-select host, pid, silent_seconds from silent where pg_terminate_backend(pid, 10000);
+-- name: waiting_for_dbt
+-- The dates to rebuild, and whether a run is under way that shows life.
+select
+    (select count(distinct sale_date) from raw.rebuild_queue) as dates,
+    exists (
+        select from raw.dbt_runs as runs
+        cross join lateral ops.sessions_of_run(runs.invocation_id) as session
+        where runs.status = 'running' and session.seen_at > clock_timestamp() - make_interval(secs => :lease_seconds)
+    ) as is_busy;
 
--- name: take_lease
--- It is free when it was given back, when its holder's session has ended, or when it has lapsed. Nobody waits here for a
--- holder that stands still in the moment of publishing: it is ended first, at the next try.
-with free as materialized (
-    select lease.singleton from raw.transform_lease as lease
-    where
-        lease.holder is null
-        or lease.expires_at < clock_timestamp()
-        or not exists (
-            select from pg_stat_activity as activity
-            where activity.pid = lease.pid and activity.backend_start = lease.backend_start
-        )
-    for update skip locked
-)
-update raw.transform_lease as lease
-set
-    holder = :holder, host = :host, pid = pg_backend_pid(),
-    backend_start = (select activity.backend_start from pg_stat_activity as activity where activity.pid = pg_backend_pid()),
-    taken_at = clock_timestamp(), seen_at = clock_timestamp(),
-    expires_at = clock_timestamp() + make_interval(secs => :lease_seconds)
-from free
-where lease.singleton = free.singleton
-returning lease.holder;
+-- name: relations
+select schemaname || '.' || relname as name from (
+    select schemaname, tablename as relname from pg_tables
+    union all
+    select schemaname, viewname from pg_views
+) as relations
+where schemaname in ('staging', 'core', 'kpi', 'ops');
 
--- name: end_dbt_of_others
-select ops.end_dbt_of_others(:holder) as sessions;
-
--- name: renew_lease
-update raw.transform_lease
-set seen_at = clock_timestamp(), expires_at = clock_timestamp() + make_interval(secs => :lease_seconds)
-where holder = :holder
-returning holder;
-
--- name: hold_lease
--- Nobody else takes it before the end of this transaction.
-select holder from raw.transform_lease where holder = :holder for update;
-
--- name: return_lease
-update raw.transform_lease set holder = null where holder = :holder;
-
--- name: abandon_runs
--- Runs of a worker that died or was relieved: under the lease nobody else can be running.
-update raw.dbt_runs set status = 'failed', finished_at = clock_timestamp(), error = 'the worker stopped during the run'
-where status = 'running';
-
--- name: start_run
--- The frozen set: everything that waits now, and what failed runs had claimed.
-with run as (
-    insert into raw.dbt_runs (dates, files)
-    select count(distinct sale_date), count(distinct file_id) from raw.rebuild_queue
-    having count(*) > 0
-    returning run_id, dates, files
-), claimed as (
-    update raw.rebuild_queue set run_id = run.run_id from run returning queue_id
-)
-select run_id, dates, files from run;
-
--- name: clear_next
-select ops.clear_next();
-
--- name: put_in_place
-select ops.put_in_place();
-
--- name: publish_marts
-select ops.publish_marts();
-
--- name: mark_modelled
-update raw.files set modelled_at = clock_timestamp()
-where status = 'loaded' and file_id in (select file_id from raw.rebuild_queue where run_id = :run_id);
-
--- name: acknowledge
-delete from raw.rebuild_queue where run_id = :run_id;
-
--- name: publish
-update ops.mart_version set mart_version = mart_version + 1, published_at = clock_timestamp() returning mart_version;
-
--- name: finish_run
-update raw.dbt_runs
-set status = :status, finished_at = clock_timestamp(), nodes = cast(:nodes as jsonb), error = :error, mart_version = :mart_version
-where run_id = :run_id;
+-- name: finished_run
+select run_id, status, error, dates, files, mart_version from raw.dbt_runs where invocation_id = :invocation_id;
 
 -- name: record_tests
 -- A run of no dates: it publishes nothing, and says nothing about what is published.
 insert into raw.dbt_runs (status, started_at, finished_at, dates, files, nodes, error)
 values (:status, :started_at, clock_timestamp(), 0, 0, cast(:nodes as jsonb), :error);
-
--- name: notify_version
-select pg_notify('mart_version', cast(:mart_version as text));

@@ -164,21 +164,6 @@ def test_a_sheet_that_counts_and_is_odd_is_shown_with_what_is_odd(app: AppTest, 
         forget()
 
 
-def test_a_dbt_worker_that_gives_no_sign_of_life_is_said_on_every_page(app: AppTest, warehouse: Warehouse) -> None:
-    try:
-        warehouse.sql(
-            "update raw.transform_lease set holder = gen_random_uuid(), "
-            "seen_at = now() - interval '7 minutes', expires_at = now() - interval '2 minutes'"
-        )
-        forget()
-        app.run()
-        assert not app.exception
-        assert ["no sign of life since" in each.value for each in app.warning] == [True]
-    finally:
-        warehouse.sql("update raw.transform_lease set holder = null, seen_at = null, expires_at = null")
-        forget()
-
-
 def test_unusual_days_are_those_of_the_mart(app: AppTest, warehouse: Warehouse) -> None:
     app.run()
     app.switch_page("views/pipeline.py").run()
@@ -307,23 +292,24 @@ def test_a_page_hears_of_what_ends_without_a_new_version(page: Page, dashboard: 
         warehouse.sql("delete from raw.files where key = 'told.csv'")
 
 
-def test_a_page_says_since_when_the_dbt_worker_gives_no_sign_of_life_and_what_to_run(
+def test_a_page_says_since_when_dates_wait_for_dbt_and_what_to_run(
     page: Page, dashboard: str, warehouse: Warehouse
 ) -> None:
     try:
+        warehouse.sql("update raw.dbt_runs set started_at = started_at - interval '1 year'")
         warehouse.sql(
-            "update raw.transform_lease set holder = gen_random_uuid(), "
-            "seen_at = '2026-01-02 03:04:05Z', expires_at = '2026-01-02 03:09:05Z'"
+            "insert into raw.rebuild_queue (sale_date, file_id, enqueued_at) "
+            "select '2026-01-02', max(file_id), '2026-01-02 03:04:05Z' from raw.files"
         )
         for path in ("", "/pipeline"):
             page.goto(f"{dashboard}{path}")
-            said = page.get_by_text("The dbt worker has given no sign of life since 02 Jan 03:04")
-            expect(said).to_be_visible()
+            expect(page.get_by_text("Sales have waited for dbt since 02 Jan 03:04")).to_be_visible()
             expect(page.get_by_text("figures stay as of version")).to_be_visible()
             expect(page.get_by_text("loader transform", exact=True)).to_be_visible()
-            expect(page.get_by_role("button", name="No sign of the dbt worker since 02 Jan 03:04")).to_be_visible()
+            expect(page.get_by_role("button", name="Waiting for dbt since 02 Jan 03:04")).to_be_visible()
     finally:
-        warehouse.sql("update raw.transform_lease set holder = null")
+        warehouse.sql("delete from raw.rebuild_queue")
+        warehouse.sql("update raw.dbt_runs set started_at = started_at + interval '1 year'")
     page.goto(dashboard)
     expect(page.get_by_role("button", name="Version")).to_be_visible()
 

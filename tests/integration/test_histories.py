@@ -17,12 +17,12 @@ from datetime import date, timedelta
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 
 from loader import operating
-from loader.lease import Lease
 from loader.pipeline import Pipeline
 from loader.settings import Settings
 from loader.transform import Project, run_waiting
@@ -169,9 +169,7 @@ def _start(env: dict[str, str]) -> None:
 def _model() -> bool | None:
     settings = Settings.read()
     with closing(Warehouse(settings.database_url.get_secret_value())) as warehouse, warehouse.session() as session:
-        lease = Lease(warehouse, session, settings.lease_seconds)
-        assert lease.take()
-        return run_waiting(session, lease, _project(settings.dbt_project_dir))
+        return run_waiting(session, _project(settings.dbt_project_dir), settings, Event())
 
 
 @cache
@@ -186,7 +184,7 @@ def test_any_history_gives_the_marts_of_a_full_refresh(
     feeds = tmp_path_factory.mktemp("feeds")
     (feeds / "euro_sales.yml").write_text(euro_sales_feed())
     settings = world.settings.model_copy(update={"feeds_dir": feeds})
-    with Pipeline(settings) as pipeline, closing(Worker(world.worker_env)) as worker:
+    with Pipeline(settings) as pipeline, closing(Worker(world.env)) as worker:
         history = History(seed, world, pipeline)
         while len(history.story) < STEPS:
             for _ in range(history.draw.randint(1, 5)):

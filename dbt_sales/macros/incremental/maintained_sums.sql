@@ -68,10 +68,9 @@
         {%- set total = 'changed.' ~ sum ~ ' + coalesce(published.' ~ sum ~ ', 0)' %}
         {%- set counter = nulls.get(sum) %}
         {%- if counter %}
-        case when changed.{{ counter }} + coalesce(published.{{ counter }}, 0) > 0 then {{ total }} end
-        {%- else %}
-        {{ total }}
-        {%- endif %} as {{ sum }}{{ ',' if not loop.last }}
+        {%- set total = 'case when changed.' ~ counter ~ ' + coalesce(published.' ~ counter ~ ', 0) > 0 then ' ~ total ~ ' end' %}
+        {%- endif %}
+        ({{ total }})::{{ contracted_type(sum) }} as {{ sum }}{{ ',' if not loop.last }}
         {%- endfor %}
     from changed
     left join {{ this }} as published

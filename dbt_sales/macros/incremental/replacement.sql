@@ -1,95 +1,72 @@
-{# An incremental model that exists: one statement for the database, instead of a temporary table, the catalog's columns,
-   grants, comments and indexes on every run. Its columns are those of its contract. #}
-{% materialization incremental, adapter='postgres' %}
-    {%- set existing = load_cached_relation(this) -%}
-    {%- if existing is none or existing.is_view or should_full_refresh() -%}
-        {%- set built = dbt.materialization_incremental_default() -%}
-        {#- In its place and for good, whatever becomes of the run: so as of the published facts, see `whole`. -#}
-        {%- if publishes() and is_in_next(api.Relation.create(identifier='fct_sales_lines')) -%}
-            {{ exceptions.raise_compiler_error(
-                this ~ ' was missing, and has been built as of the published version. The run is to be repeated.'
-            ) }}
-        {%- endif -%}
-        {{ return(built) }}
-    {%- endif -%}
+{# Strategy `replace`: what a run has built waits in a schema of the run, with the statement that publishes it, for the end
+   of the run. It takes the place of the whole table, of the affected dates or, where `keep` is set, of the rows of each
+   `unique_key` that was built; a row for which `keep` does not hold says of a member that nothing is left of it. #}
+{% macro get_incremental_replace_sql(arg_dict) -%}
+    {%- set next = next_of(this) -%}
+    {%- set keep = config.get('keep') -%}
+    {%- set is_whole = not (increments() if keep else rebuilds_dates()) -%}
     {%- set columns = model.columns.values() | map(attribute='name') | join(', ') -%}
-    {%- set scope = context['scope_of_' ~ config.require('incremental_strategy')]() -%}
-    {%- if publishes() -%}
-        {%- set next = next_of(this) -%}
-        {%- set replacement -%}
-            {{ scope.delete }};
-            insert into {{ this }} ({{ columns }})
-            select {{ columns }} from {{ next }}{{ ' where ' ~ scope.keep if scope.keep }}
-        {%- endset -%}
-        {#- In the order of a large index: what is entered one after the other is then entered side by side. -#}
-        {%- set ordered = 'order by ' ~ scope.order if scope.order else '' -%}
-        {%- call statement('main') -%}
-            {% if scope.keep -%}
-            create table {{ next }} as select * from ({{ sql }}) as new_rows {{ ordered }};
-            {%- else -%}
-            create table {{ next }} (like {{ this }} including constraints);
-
-            insert into {{ next }} ({{ columns }})
-            select {{ columns }} from ({{ sql }}) as new_rows {{ ordered }};
-            {%- endif %}
-
-            {# Of facts, which the other models of the run read, the planner has to know something. -#}
-            {% if this.schema == 'core' -%}
-            {% if config.get('next_index') %}create index on {{ next }} ({{ config.get('next_index') }});{% endif %}
-
-            analyze {{ next }}{{ ' (' ~ config.get('next_statistics') | join(', ') ~ ')' if config.get('next_statistics') }};
-            {%- endif %}
-
-            insert into ops.replacements (relation, statement)
-            values ('{{ this.identifier }}', $replacement${{ replacement }}$replacement$);
-        {%- endcall -%}
+    {%- set insert -%}
+        insert into {{ this }} ({{ columns }}) select {{ columns }} from {{ next }}
+    {%- endset -%}
+    {%- set statement -%}
+        {%- if is_whole -%}
+            select ops.exchange('{{ this }}', '{{ next }}')
+        {%- elif keep -%}
+            {{ delete_members(config.require('unique_key')) }}; {{ insert }} where {{ keep }}
+        {%- else -%}
+            delete from {{ this }} where sale_date = any({{ affected_dates() }}); {{ insert }}
+            {{- ' order by ' ~ config.get('next_order') if config.get('next_order') }}
+        {%- endif -%}
+    {%- endset %}
+    {% if keep and not is_whole -%}
+    create table {{ next }} as select * from {{ arg_dict.temp_relation }};
     {%- else -%}
-        {%- call statement('main') -%}
-            {#- What is deleted and what is rebuilt cannot differ, even if the queue grows or shrinks meanwhile. -#}
-            set transaction isolation level repeatable read;
-
-            create temporary table new_{{ this.identifier }} on commit drop as {{ sql }};
-
-            {{ scope.delete_in_shell or scope.delete }};
-
-            insert into {{ this }} ({{ columns }})
-            select {{ columns }} from new_{{ this.identifier }};
-        {%- endcall -%}
-    {%- endif -%}
-    {%- do adapter.commit() -%}
-    {{ return({'relations': [this]}) }}
-{% endmaterialization %}
-
-{% macro scope_of_replace_dates() -%}
-    {{ return({
-        'delete': 'delete from ' ~ this ~ ' where sale_date = any(' ~ affected_dates() ~ ')',
-        'order': config.get('next_order'),
-    }) }}
+    {{ get_create_table_as_sql(false, next, 'select * from ' ~ arg_dict.temp_relation) }}
+    {%- endif %}
+    {% if is_whole -%}
+    {%- for index in config.get('indexes', []) %}
+    {{ get_create_index_sql(next, index) }};
+    {%- endfor %}
+    {{ complete_table(next) }};
+    {%- elif config.get('next_index') -%}
+    create index on {{ next }} ({{ config.get('next_index') }});
+    {%- endif %}
+    analyze {{ next }};
+    {% if target.name == 'prod' -%}
+    insert into {{ next_schema() }}.built values ('{{ this }}', {{ is_whole }}, $statement${{ statement }}$statement$);
+    {%- else -%}
+    {{ statement }}; -- nobody reads it, and the tests of this run see it
+    {%- endif %}
 {%- endmacro %}
 
-{% macro scope_of_replace_members() -%}
+{% macro delete_members(keys) -%}
     {#- `offset 0` has the index asked for one member after the other; else all members are read to find a run's few. -#}
     {%- set matches = [] -%}
-    {%- set keys = config.require('unique_key') -%}
-    {%- set keys = [keys] if keys is string else keys -%}
-    {%- for key in keys -%}
+    {%- for key in ([keys] if keys is string else keys) -%}
         {%- do matches.append('member.' ~ key ~ ' = new_member.' ~ key) -%}
     {%- endfor -%}
-    {{ return({
-        'delete': 'delete from ' ~ this ~ ' where ctid = any(array(select gone.ctid from ' ~ next_of(this)
-            ~ ' as new_member cross join lateral (select ctid from ' ~ this ~ ' as member where '
-            ~ matches | join(' and ') ~ ' offset 0) as gone))',
-        'delete_in_shell': 'delete from ' ~ this,
-        'keep': config.require('keep'),
-        'order': keys | join(', '),
-    }) }}
+    delete from {{ this }} where ctid = any(array(
+        select gone.ctid
+        from {{ next_of(this) }} as new_member
+        cross join lateral (select ctid from {{ this }} as member where {{ matches | join(' and ') }} offset 0) as gone
+    ))
 {%- endmacro %}
 
-{# dbt asks whether a strategy exists before it runs a model. #}
-{% macro get_incremental_replace_dates_sql(arg_dict) -%}
-    {{ exceptions.raise_compiler_error('replace_dates is carried out by the materialization of this project') }}
+{# Post-hook of every model. A table that was not there is created in its place: should the run fail, it is dropped again. #}
+{% macro complete_created_table() -%}
+    {%- if execute and config.get('materialized') == 'incremental' and not is_incremental() -%}
+    {{ complete_table(this.incorporate(type='table')) }};
+    insert into {{ next_schema() }}.built values ('{{ this }}', true, '')
+    {%- endif -%}
 {%- endmacro %}
 
-{% macro get_incremental_replace_members_sql(arg_dict) -%}
-    {{ exceptions.raise_compiler_error('replace_members is carried out by the materialization of this project') }}
+{% macro complete_table(relation) -%}
+    {#- Of a new table: indexes that dbt has no configuration for, and the descriptions, which `persist_docs` would write on
+        every arrival, under a lock. -#}
+    {%- for name, definition in config.get('meta', {}).get('more_indexes', {}).items() %}
+    create index {{ name }} on {{ relation }} {{ definition }};
+    {%- endfor %}
+    {{ alter_relation_comment(relation, model.description) }};
+    {{ alter_column_comment(relation, model.columns) }}
 {%- endmacro %}

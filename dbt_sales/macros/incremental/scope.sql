@@ -1,16 +1,49 @@
-{# What a run rebuilds, and where it finds it. The worker of the loader (target `worker`) builds the new rows of facts and
-   marts in the schema `next` and publishes all of them in one transaction; a dbt in a shell replaces table by table. #}
-{% macro publishes() -%}
-    {{ return(target.name == 'worker') }}
+{# What a run rebuilds, and where it finds it. Each run builds the new rows of facts and marts in a schema of its own, and
+   publishes them at its end. #}
+{% macro next_schema() -%}
+    {{ 'dev_' if target.name == 'dev' }}next_{{ invocation_id | replace('-', '') }}
 {%- endmacro %}
 
 {% macro next_of(relation) -%}
-    {{ return(api.Relation.create(schema='next', identifier=relation.identifier)) }}
+    {{ return(api.Relation.create(database=relation.database, schema=next_schema(), identifier=relation.identifier, type='table')) }}
+{%- endmacro %}
+
+{% macro built(relation) -%}
+    {#- What this run has built of a fact or mart: 'whole', a 'part', or none. Asked for once per node. -#}
+    {%- if not execute or flags.WHICH not in ['run', 'build'] -%}{{ return(none) }}{%- endif -%}
+    {%- if 'built' not in model -%}
+        {%- set kinds = {} -%}
+        {%- for row in run_query('select relation, is_whole from ' ~ next_schema() ~ ".built where statement != ''").rows -%}
+            {%- do kinds.update({row[0]: 'whole' if row[1] else 'part'}) -%}
+        {%- endfor -%}
+        {%- do model.update({'built': kinds}) -%}
+    {%- endif -%}
+    {{ return(model.built.get(relation | string)) }}
 {%- endmacro %}
 
 {% macro affected_dates() -%}
     {#- A scalar subquery: asked once per statement, whatever the plan. -#}
     (select raw.affected_dates())::date[]
+{%- endmacro %}
+
+{% macro rebuilds_dates() -%}
+    {#- Whether a run replaces dates of a model. Of the target dev nobody knows what has changed since its last run. -#}
+    {{ return(is_incremental() and not flags.FULL_REFRESH and target.name == 'prod') }}
+{%- endmacro %}
+
+{% macro increments() -%}
+    {#- Whether a model that depends on more than its dates may start from its published rows: only where the rows before
+        and after of everything that it is built from are at hand. -#}
+    {%- if not rebuilds_dates() -%}{{ return(false) }}{%- endif -%}
+    {%- set missing = [] -%}
+    {%- for parent in model.depends_on.nodes if graph.nodes.get(parent, {}).get('config', {}).get('materialized') == 'incremental' -%}
+        {%- if built(api.Relation.create(
+            database=graph.nodes[parent].database, schema=graph.nodes[parent].schema, identifier=graph.nodes[parent].name
+        )) != 'part' -%}
+            {%- do missing.append(parent) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(not missing) }}
 {%- endmacro %}
 
 {% macro replaced(relation) -%}
@@ -19,25 +52,25 @@
 {%- endmacro %}
 
 {% macro is_affected(column) -%}
-    {{ return(column ~ ' = any(' ~ affected_dates() ~ ')' if is_incremental() else 'true') }}
+    {{ return(column ~ ' = any(' ~ affected_dates() ~ ')' if rebuilds_dates() else 'true') }}
 {%- endmacro %}
 
 {# The following take a fact or mart and give what stands behind `from`; it needs an alias. #}
 {% macro affected(relation) -%}
     {#- The rows of a fact or mart that a model has to read: of the affected dates, or all where it is built from nothing. -#}
-    {%- if is_incremental() and publishes() -%}
-        {{ next_of(relation) }}
-    {%- elif is_incremental() -%}
-        {{ replaced(relation) }}
-    {%- else -%}
+    {%- if not rebuilds_dates() -%}
         {{ whole(relation) }}
+    {%- elif built(relation) == 'part' -%}
+        {{ next_of(relation) }}
+    {%- else -%}
+        (select * from {{ whole(relation) }} as row where {{ is_affected('sale_date') }})
     {%- endif -%}
 {%- endmacro %}
 
 {% macro whole(relation) -%}
-    {#- All rows as they will be once the run is published. A mart that a run finds missing is built as of what is
-        published: it would keep what has arrived even if the run fails, and the next run add that again. -#}
-    {%- if increments() or (publishes() and model.resource_type != 'model' and is_in_next(relation)) -%}
+    {#- All rows as they will be once the run is published. -#}
+    {%- set part = built(relation) -%}
+    {%- if part == 'part' -%}
         (
             select * from {{ relation }} where sale_date != all({{ affected_dates() }})
             union all
@@ -45,24 +78,11 @@
         )
     {%- else -%}
         {#- In parentheses: `--empty` and `--sample` put an alias of their own behind a bare relation. -#}
-        (select * from {{ relation }})
+        (select * from {{ next_of(relation) if part else relation }})
     {%- endif -%}
-{%- endmacro %}
-
-{% macro is_in_next(relation) -%}
-    {#- Not in the first run on a new database: where a table does not exist, it is created in its place. -#}
-    {%- if not execute -%}{{ return(false) }}{%- endif -%}
-    {%- set found -%}select to_regclass('{{ next_of(relation) }}') is not null{%- endset -%}
-    {{ return(run_query(found).columns[0].values()[0]) }}
 {%- endmacro %}
 
 {% macro incoming(relation) -%}
     {#- What a model that is kept up by changes adds: the new rows of the affected dates, or all where it has to begin. -#}
     {{ next_of(relation) if increments() else whole(relation) }}
-{%- endmacro %}
-
-{% macro increments() -%}
-    {#- Whether a model that depends on more than its dates may start from its published rows: those and the facts of the
-        same version are both at hand only in a run that publishes. A shell builds such a model from nothing. -#}
-    {{ return(is_incremental() and publishes()) }}
 {%- endmacro %}

@@ -2,10 +2,10 @@
     {#- What a reconciliation reads: of the affected dates what is about to be published, or everything that is. -#}
     {%- if scope == 'all' -%}
         (select * from {{ relation }})
-    {%- elif publishes() and is_in_next(relation) -%}
+    {%- elif built(relation) == 'part' -%}
         {{ next_of(relation) }}
     {%- else -%}
-        {{ replaced(relation) }}
+        (select * from {{ whole(relation) }} as row where sale_date = any({{ affected_dates() }}))
     {%- endif -%}
 {%- endmacro %}
 
@@ -13,6 +13,6 @@
     select sale_date
     from {{ api.Relation.create(schema='raw', identifier='rebuild_queue') }}
     {#- By name and not as a source, or the marts, which do not descend from the queue, would not wait for this test. -#}
-    {#- The running run is rebuilding the dates it claimed; what is claimed counts as awaited for everyone else. #}
-    where {{ 'run_id is null' if scope == 'affected' else 'true' }}
+    {#- What a run has claimed counts as awaited for everyone else, and for a run without the facts. #}
+    where {{ 'run_id is null' if scope == 'affected' and 'model.dbt_sales.fct_sales_lines' in selected_resources else 'true' }}
 {%- endmacro %}

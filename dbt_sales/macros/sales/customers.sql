@@ -28,12 +28,21 @@
     ) as known
 {%- endmacro %}
 
-{% macro first_orders_that_stay(members) -%}
+{% macro first_orders_that_stay(members, days) -%}
     {#- Of most customers no more is needed to tell first orders from later ones: where it is early enough, it counts the
-        same before and after the run. Found out once, by kpi_customers. -#}
-    select distinct customer_id, kept_first_order_date as sale_date
-    from {{ next_of(ref('kpi_customers')) }}
-    where customer_id in ({{ members }})
+        same before and after the run. -#}
+    select
+        member.customer_id,
+        first.sale_date
+    from ({{ members }}) as member
+    cross join lateral (
+        select min(day.sale_date) as sale_date
+        from {{ days }} as day
+        where
+            day.customer_id = member.customer_id
+            and day.orders > 0
+            and day.sale_date != all({{ affected_dates() }})
+    ) as first
 {%- endmacro %}
 
 {% macro first_affected_month() -%}

@@ -1,8 +1,6 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_members',
     keep='last_line_date is not null',
-    on_schema_change='fail',
     unique_key='customer_id',
     indexes=[{'columns': ['customer_id'], 'unique': true}],
 ) }}

@@ -2,8 +2,6 @@
    side by side, also where all days are built at once: kpi_customers reads the days that leave its window. #}
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_dates',
-    on_schema_change='fail',
     next_order='sale_date, customer_id',
     indexes=[
         {'columns': ['sale_date', 'customer_id', 'currency'], 'unique': true},

@@ -1,7 +1,5 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_dates',
-    on_schema_change='fail',
     next_index='sale_id',
     indexes=[
         {'columns': ['sale_date', 'feed', 'sale_id'], 'unique': true},

@@ -2,8 +2,6 @@
    index. On which days a customer has lines is told by fct_customer_days, and by the last index. #}
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_dates',
-    on_schema_change='fail',
     next_order='sale_date, product_id',
     next_statistics=['sale_date', 'sale_id', 'line_type', 'customer_id', 'product_id'],
     indexes=[
@@ -14,10 +12,10 @@
         {'columns': ['sales_region', 'sale_date']},
         {'columns': ['sales_representative', 'sale_date']},
     ],
-    post_hook=[
-        "create index on {{ this }} (sale_id) where line_type = 'return'",
-        "create index on {{ this }} (customer_id, sale_date) where {{ has_no_customer_day() }}",
-    ],
+    meta={'more_indexes': {
+        'fct_sales_lines_returns': "(sale_id) where line_type = 'return'",
+        'fct_sales_lines_no_customer_day': '(customer_id, sale_date) where ' ~ has_no_customer_day(),
+    }},
 ) }}
 
 select *

@@ -1,9 +1,7 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_members',
     unique_key=['cohort_month', 'month', 'currency'],
     keep='customers != 0',
-    on_schema_change='fail',
     indexes=[
         {'columns': ['cohort_month', 'month', 'currency'], 'unique': true},
     ],
@@ -17,7 +15,7 @@
 {% set month = first_affected_month() %}
 {% set known %}
 with first as (
-    {{ first_orders_that_stay(affected_customers(days)) }}
+    {{ first_orders_that_stay(affected_customers(days), days) }}
 )
 
 select

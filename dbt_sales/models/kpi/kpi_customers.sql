@@ -2,19 +2,16 @@
    0009 gives it to a table that is there already. #}
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_members',
     unique_key=['customer_id'],
     keep='currency is not null',
-    on_schema_change='fail',
     grants={'select': ['dashboard_customers']},
     indexes=[
         {'columns': ['customer_id', 'currency'], 'unique': true},
     ],
-    post_hook="""
-        create index on {{ this }} (
-            currency, ({{ sales_band('window_net_sales') }}), window_net_sales, last_order_date, window_orders
-        ) where window_orders > 0
-    """,
+    meta={'more_indexes': {
+        'kpi_customers_bands': '(currency, (' ~ sales_band('window_net_sales') ~ '), window_net_sales, last_order_date, '
+            ~ 'window_orders) where window_orders > 0',
+    }},
 ) }}
 
 {% set days = ref('fct_customer_days') %}
@@ -31,11 +28,9 @@
 {% set all_members = 'select distinct customer_id from ' ~ whole(days) ~ ' as day' %}
 
 {# What a row of days adds to a customer. -#}
-{% set stays = 'sale_date != all(' ~ affected_dates() ~ ')' if increments() else 'true' %}
 {% set contribution -%}
         customer_id,
         currency,
-        case when orders > 0 and {{ stays }} then sale_date end as kept_first_order_date,
         case when orders > 0 then sale_date end as first_order_date,
         case when orders > 0 then sale_date end as last_order_date,
         orders,
@@ -108,7 +103,6 @@ parts as (
     select
         customer_id,
         currency,
-        null as kept_first_order_date,
         null as first_order_date,
         null as last_order_date,
         0 as orders,
@@ -122,7 +116,6 @@ parts as (
     select
         customer_id,
         currency,
-        first_order_date as kept_first_order_date,
         first_order_date,
         last_order_date,
         orders,
@@ -139,7 +132,6 @@ totals as (
     select
         customer_id,
         currency,
-        min(min(kept_first_order_date)) over (partition by customer_id) as kept_first_order_date,
         min(min(first_order_date)) over (partition by customer_id) as first_order_date,
         max(max(last_order_date)) over (partition by customer_id) as last_order_date,
         sum(orders)::bigint as orders,
@@ -156,9 +148,6 @@ final as (
     select
         members.customer_id,
         totals.currency,
-        {%- if increments() %}
-        totals.kept_first_order_date, -- for other marts of the run, and not for the table
-        {%- endif %}
         totals.first_order_date,
         totals.last_order_date,
         totals.orders,

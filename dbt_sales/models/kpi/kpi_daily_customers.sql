@@ -1,9 +1,7 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_members',
     unique_key=['sale_date', 'currency', 'customer_type'],
     keep='orders != 0',
-    on_schema_change='fail',
     indexes=[
         {'columns': ['sale_date', 'currency', 'customer_type'], 'unique': true},
     ],
@@ -19,7 +17,7 @@ customer_id, sale_date, ordered_at, feed, sale_id, currency, order_status, gross
    first order: that there was one before all affected dates, or the orders of the day of the first. #}
 {% set known %}
 select known.*
-from ({{ first_orders_that_stay(affected_customers(orders)) }}) as first
+from ({{ first_orders_that_stay(affected_customers(orders), ref('fct_customer_days')) }}) as first
 cross join lateral (
     select
         first.customer_id,

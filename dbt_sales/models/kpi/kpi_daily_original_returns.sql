@@ -1,9 +1,7 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_members',
     unique_key=['original_sale_date', 'sale_date', 'product_id', 'store_id', 'sales_region', 'sales_channel', 'sales_representative', 'currency'],
     keep='lines != 0',
-    on_schema_change='fail',
     indexes=[
         {'columns': [
             'original_sale_date', 'sale_date', 'product_id', 'store_id', 'sales_region', 'sales_channel',

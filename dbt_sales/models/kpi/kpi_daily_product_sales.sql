@@ -1,7 +1,5 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_dates',
-    on_schema_change='fail',
     indexes=[
         {'columns': ['sale_date', 'product_id', 'currency'], 'unique': true},
         {'columns': ['product_id', 'sale_date']},

@@ -1,7 +1,5 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_dates',
-    on_schema_change='fail',
     indexes=[{
         'columns': ['sale_date', 'store_id', 'sales_region', 'sales_channel', 'sales_representative', 'currency'],
         'unique': true,

@@ -1,9 +1,7 @@
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_members',
     unique_key=['month', 'product_id', 'currency'],
     keep='lines != 0',
-    on_schema_change='fail',
     indexes=[
         {'columns': ['month', 'product_id', 'currency'], 'unique': true},
     ],

@@ -1,10 +1,8 @@
 {# Many a cell is of one customer, whom it does not name: who may not see customers sees the segments alone. #}
 {{ config(
     materialized='incremental',
-    incremental_strategy='replace_members',
     unique_key=['currency', 'last_order_date', 'window_orders', 'sales_band'],
     keep='customers != 0',
-    on_schema_change='fail',
     grants={'select': ['dashboard_customers']},
     indexes=[
         {'columns': ['currency', 'last_order_date', 'window_orders', 'sales_band'], 'unique': true},

@@ -14,10 +14,6 @@ runs as (
     select * from {{ ref('stg_raw_sales__dbt_runs') }}
 ),
 
-lease as (
-    select * from {{ ref('stg_raw_sales__transform_lease') }}
-),
-
 ledger as (
     select
         max(event_at) as last_event_at,
@@ -33,7 +29,9 @@ ledger as (
 ),
 
 waiting_dates as (
-    select count(distinct sale_date) as dates_waiting
+    select
+        count(distinct sale_date) as dates_waiting,
+        min(enqueued_at) as first_enqueued_at
     from queue
 ),
 
@@ -63,10 +61,18 @@ latency as (
     from latest_modelled
 ),
 
-silent_worker as (
-    select seen_at as worker_silent_since
-    from lease
-    where holder is not null and expires_at < now()
+last_start as (
+    select max(started_at) as last_started_at
+    from runs
+    where dates > 0
+),
+
+-- What a run has claimed still waits: one that hangs began too long ago.
+unserved as (
+    select greatest(waiting_dates.first_enqueued_at, last_start.last_started_at) as waiting_since
+    from waiting_dates
+    cross join last_start
+    where waiting_dates.dates_waiting > 0
 ),
 
 final as (
@@ -81,7 +87,7 @@ final as (
         waiting_dates.dates_waiting,
         last_run.last_run_status,
         last_run.last_run_error,
-        silent_worker.worker_silent_since,
+        unserved.waiting_since,
         latency.latency_p50_seconds,
         latency.latency_p95_seconds
     from mart_version
@@ -89,7 +95,7 @@ final as (
     cross join waiting_dates
     cross join latency
     left join last_run on true
-    left join silent_worker on true
+    left join unserved on unserved.waiting_since < now() - interval '5 minutes'
 )
 
 select * from final

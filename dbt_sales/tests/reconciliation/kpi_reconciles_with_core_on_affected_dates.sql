@@ -1,3 +1,3 @@
-{{ config(tags=['publish'], enabled=true) }}
+{{ config(tags=['publish']) }}
 
 {{ kpi_core_differences('affected') }}

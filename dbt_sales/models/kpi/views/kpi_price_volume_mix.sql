@@ -1,6 +1,10 @@
 {{ config(materialized='view') }}
 
-with spans as (
+with sales as not materialized (
+    select * from {{ ref('kpi_monthly_product_sales') }}
+),
+
+spans as (
     select
         currency,
         min(sale_date) as first_sale_date,
@@ -58,7 +62,7 @@ sides as (
         0 as base_units,
         1 as sold
     from compared
-    inner join {{ ref('kpi_monthly_product_sales') }} as month_sales
+    inner join sales as month_sales
         on compared.month = month_sales.month and compared.currency = month_sales.currency
     union all
     select
@@ -75,7 +79,7 @@ sides as (
             whole.product_id,
             whole.net_sales,
             whole.units_sold - whole.returned_units as units
-        from {{ ref('kpi_monthly_product_sales') }} as whole
+        from sales as whole
         where
             compared.base_last_day = compared.base_month_end
             and whole.month = compared.base_month
@@ -85,7 +89,7 @@ sides as (
             days.product_id,
             sum(days.net_sales) as net_sales,
             sum(days.units_sold - days.returned_units) as units
-        from {{ ref('kpi_daily_product_sales') }} as days
+        from (select * from {{ ref('kpi_daily_product_sales') }}) as days
         where
             compared.base_last_day < compared.base_month_end
             and days.sale_date between compared.base_month and compared.base_last_day

@@ -1,4 +1,4 @@
-"""The dbt worker's turn is a lease that lapses, and that the loader's login alone can take."""
+"""A run of dbt claims what it rebuilds and publishes it at its end, whoever started it."""
 
 from loader.migrations import execute_script_beside
 

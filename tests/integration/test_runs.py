@@ -1,0 +1,199 @@
+"""One run of dbt at a time, whoever began it; what a person types ends in right figures or in a clear refusal."""
+
+import json
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from subprocess import PIPE, Popen
+
+import psycopg
+import pytest
+
+from scripts.csv_generator import sheet
+from scripts.stack import REPOSITORY
+from tests.conftest import DEADLINE_SECONDS, World, eventually
+from tests.integration.test_histories import marts as views_and_marts
+from tests.integration.test_marts import load, mart_version, marts, net_by_date
+from tests.integration.test_operating import state_of
+
+SHEETS = [sheet(7, date(2026, 3, day), rows=60) for day in range(1, 6)]
+VIEWS = "select schemaname, viewname from pg_views where schemaname in ('staging', 'core', 'kpi', 'ops') order by 1, 2"
+
+
+def arrive(world: World, *numbers: int) -> None:
+    for number in numbers:
+        load(world, SHEETS[number].key, SHEETS[number].content)
+
+
+@contextmanager
+def typed(world: World, *arguments: str) -> Iterator[Popen[str]]:
+    """A dbt that a person has started for the production target, and that goes on meanwhile."""
+    command = [f"{Path(sys.executable).parent}/dbt", *arguments, "--target", "prod"]
+    with Popen(command, env=world.env, cwd=REPOSITORY / "dbt_sales", stdout=PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+
+
+def equals_a_full_refresh(world: World) -> bool:
+    before = views_and_marts(world)
+    done = world.dbt("run", "--full-refresh")
+    assert done.returncode == 0, done.stdout
+    return views_and_marts(world) == before
+
+
+def test_what_would_publish_a_part_is_refused(world: World) -> None:
+    arrive(world, 0)
+    world.transform()
+    before, version = marts(world), mart_version(world)
+    arrive(world, 1)
+    for command, message in {
+        "run --select fct_sales_lines": "select fct_sales_lines+",
+        "build --full-refresh --select kpi_customers": "select kpi_customers+",
+        "run --empty": "use them with --target dev",
+        "build --sample '3 days'": "use them with --target dev",
+    }.items():
+        done = world.dbt(*shlex.split(command))
+        assert (done.returncode != 0, message in done.stdout) == (True, True), done.stdout
+        assert (marts(world), mart_version(world)) == (before, version)
+
+
+def test_a_selection_leaves_every_view_and_figure_right_also_after_a_failed_run(world: World) -> None:
+    arrive(world, 0)
+    world.transform()
+    views = world.rows(VIEWS)
+    for number, command in enumerate(
+        (
+            "run --full-refresh --select kpi_daily_sales",
+            "run --select kpi_monthly_product_pairs",
+            "build --select kpi_daily_sales+ --exclude-resource-type unit_test",
+            "run --full-refresh --select fct_orders+",
+        ),
+        start=1,
+    ):
+        arrive(world, number)
+        world.run("revoke select on raw.sales_lines from transformer")
+        assert world.loader("transform", "--once").returncode == 1
+        world.run("grant select on raw.sales_lines to transformer")
+        done = world.dbt(*command.split())
+        assert done.returncode == 0, done.stdout
+        assert world.rows(VIEWS) == views
+        assert world.value("select count(*) from raw.rebuild_queue") > 0, "nobody has rebuilt the whole of it"
+    world.transform()
+    assert world.rows(VIEWS) == views
+    assert len(net_by_date(world)) == 5
+    assert world.value("select count(*) from raw.rebuild_queue") == 0
+    assert equals_a_full_refresh(world)
+
+
+def test_a_full_refresh_beside_a_busy_worker_loses_nothing(world: World) -> None:
+    arrive(world, 0)
+    world.transform()
+    with world.process("transform"):
+        with typed(world, "run", "--full-refresh") as refresh:
+            arrive(world, 1, 2)
+            assert refresh.wait(DEADLINE_SECONDS) == 0
+        eventually("every sheet in the marts", lambda: len(net_by_date(world)) == 3)
+    assert equals_a_full_refresh(world)
+    assert world.rows("select distinct status from raw.dbt_runs") == [{"status": "succeeded"}]
+
+
+def test_a_run_of_a_person_publishes_as_the_worker_does(world: World) -> None:
+    arrive(world, 0)
+    with psycopg.connect(world.env["DASHBOARD_DATABASE_URL"], autocommit=True) as listener:
+        listener.execute("listen mart_version")
+        done = world.dbt("run")
+        assert done.returncode == 0, done.stdout
+        (notice,) = list(listener.notifies(timeout=10, stop_after=1))
+        assert int(notice.payload) == mart_version(world) == 1
+    assert world.value("select count(*) from raw.rebuild_queue") == 0
+    assert world.value("select bool_and(modelled_at is not null) from raw.files")
+    (run,) = world.rows("select * from raw.dbt_runs")
+    assert (run["status"], run["dates"], run["files"], run["mart_version"]) == ("succeeded", 1, 1, 1)
+    assert "dbt run" in run["started_by"]
+
+
+def test_a_second_run_says_who_is_at_it_and_changes_nothing(world: World) -> None:
+    arrive(world, 0)
+    world.transform()
+    with psycopg.connect(world.env["ADMIN_DATABASE_URL"]) as other:
+        other.execute("lock table kpi.kpi_daily_sales in share mode")  # so that the first one stays at its end
+        patient = replace(world, env=world.env | {"PGOPTIONS": "-c lock_timeout=0"})
+        with typed(patient, "run", "--full-refresh") as first:
+            eventually("its claim", lambda: world.value("select count(*) from raw.dbt_runs where status = 'running'"))
+            second = world.dbt("run", "--vars", "{wait_for_other_run_seconds: 1}")
+            assert second.returncode != 0
+            assert "another dbt run is under way" in second.stdout
+            assert "dbt run --full-refresh" in second.stdout
+            told = json.loads(world.loader("status", "--json").stdout)["dbt_under_way"]
+            assert "dbt run --full-refresh" in told["started_by"]
+            assert told["silent_seconds"] < DEADLINE_SECONDS
+            other.rollback()
+            assert first.wait(DEADLINE_SECONDS) == 0
+    assert mart_version(world) == 2
+
+
+def test_a_run_that_stands_still_is_relieved_and_changes_nothing_when_it_wakes_up(world: World) -> None:
+    brief = replace(world, env=world.env | {"LEASE_SECONDS": "3"})
+    arrive(brief, 0)
+    brief.transform()
+    arrive(brief, 1)
+    with psycopg.connect(brief.env["ADMIN_DATABASE_URL"]) as other, brief.process("transform") as first:
+        other.execute("lock table kpi.kpi_customers in access exclusive mode")  # so that it stays in its run
+        eventually(
+            "a model at work",
+            lambda: brief.rows(
+                "select * from pg_stat_activity where usename = 'transformer' and wait_event = 'relation'"
+            ),
+        )
+        first.send_signal(signal.SIGSTOP)
+        eventually("it to stand still", lambda: state_of(first.pid) == "T")
+        other.rollback()
+        with brief.process("transform"):
+            eventually("version 2", lambda: mart_version(brief) == 2)
+            first.send_signal(signal.SIGCONT)
+            arrive(brief, 2)
+            eventually("version 3", lambda: mart_version(brief) == 3)
+        assert len(net_by_date(brief)) == 3
+    told = [row["error"] for row in brief.rows("select error from raw.dbt_runs where status = 'failed'")]
+    assert any("taken over by" in (error or "") for error in told)
+    assert equals_a_full_refresh(world)
+
+
+def test_dates_that_wait_and_no_run_begins_are_said(world: World) -> None:
+    arrive(world, 0)
+    assert world.value("select waiting_since from ops.ops_freshness") is None
+    world.run("update raw.rebuild_queue set enqueued_at = now() - interval '6 minutes'")
+    assert world.value("select waiting_since from ops.ops_freshness") == world.value(
+        "select enqueued_at from raw.rebuild_queue"
+    )
+    world.transform()
+    assert world.value("select waiting_since from ops.ops_freshness") is None
+
+
+def test_no_other_login_begins_or_ends_a_run(world: World) -> None:
+    with psycopg.connect(world.env["DASHBOARD_DATABASE_URL"], autocommit=True) as other:
+        for statement in (
+            "select raw.begin_run('x', 'x', 1, 1)",
+            "select raw.finish_run('x', null, null, true, true)",
+            "select ops.end_sessions_of_run('x')",
+            "select ops.sessions_of_run('x')",
+            "update raw.dbt_runs set status = 'failed'",
+        ):
+            with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)):
+                other.execute(statement)
+
+
+def test_a_database_that_is_not_migrated_is_said_once(world: World) -> None:
+    world.run("drop schema raw cascade")
+    for target in ("prod", "dev"):
+        done = world.dbt("build", target=target)
+        assert done.returncode != 0
+        assert done.stdout.count("loader migrate") == 1
