@@ -112,7 +112,7 @@ begin
         where status = 'loaded' and file_id in (select file_id from raw.rebuild_queue where run_id = run);
         delete from raw.rebuild_queue where run_id = run;
     end if;
-    if problem is null and changed and exists (select from raw.sales_lines) then 
+    if problem is null and changed and exists (select from raw.sales_lines) then
         update ops.mart_version set mart_version = mart_version + 1, published_at = clock_timestamp()
         returning mart_version into version;
         update raw.dbt_runs set mart_version = version where run_id = run;
@@ -125,8 +125,7 @@ $$;
 create or replace function ops.exchange(published regclass, built regclass) returns void
 language plpgsql set search_path = pg_catalog as $$
 declare
-    target name := (select nspname from pg_class join pg_namespace as space on space.oid = relnamespace where pg_class.oid = published);
-    title name := (select relname from pg_class where oid = published);
+    target name := (select relnamespace::regnamespace::text from pg_class where oid = published);
     each record;
     views text[] := array(
         select distinct format('create or replace view %s as %s', view.oid::regclass, pg_get_viewdef(view.oid))
