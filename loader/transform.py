@@ -86,13 +86,15 @@ def _work(session: Session, listener: Listener, settings: Settings, stop: Event,
 def run_waiting(session: Session, project: "Project", settings: Settings, stop: Event) -> bool | None:
     """One dbt run for everything that waits: None when nothing does, else whether it was published.
 
-    Stands by while another run is under way.
+    Stands by while another run is under way. Raises TransientError where PostgreSQL takes no writes.
     """
     while (waiting := _waiting(session, settings)).is_busy and not stop.is_set():
         metrics.heartbeat.beat(silence=settings.transform_poll_seconds)
         stop.wait(settings.transform_poll_seconds)
     if not waiting.dates or stop.is_set():
         return None
+    session.execute("prove_writes")
+    session.commit()
     log.info("dbt_run_started", dates=waiting.dates)
     result = project.build(_relations(session), "on_arrival")
     run = session.execute("finished_run", invocation_id=result.invocation_id).one_or_none()

@@ -393,6 +393,10 @@ select
         where runs.status = 'running' and session.seen_at > clock_timestamp() - make_interval(secs => :lease_seconds)
     ) as is_busy;
 
+-- name: prove_writes
+-- Fails where PostgreSQL takes no writes, before dbt says so of each of its nodes.
+select queue_id from raw.rebuild_queue limit 1 for update skip locked;
+
 -- name: relations
 select schemaname || '.' || relname as name from (
     select schemaname, tablename as relname from pg_tables
