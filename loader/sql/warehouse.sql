@@ -249,10 +249,8 @@ select
         from raw.dbt_runs order by run_id desc limit 1) as last_dbt_run,
     (select jsonb_build_object(
         'run_id', run_id, 'started_by', started_by, 'started_at', started_at,
-        'silent_seconds', round(extract(epoch from clock_timestamp() - coalesce(
-            (select max(seen_at) from ops.sessions_of_run(invocation_id)), started_at
-        )))
-    ) from raw.dbt_runs where status = 'running') as dbt_under_way;
+        'silent_seconds', round(extract(epoch from clock_timestamp() - coalesce(seen_at, started_at)))
+    ) from raw.dbt_under_way) as dbt_under_way;
 
 -- name: metrics
 -- What Prometheus is told of the pipeline as a whole, by whichever process it asks. Null: there is nothing to tell yet.
@@ -297,16 +295,14 @@ select
     failures.runs as failed_runs,
     mart.mart_version,
     extract(epoch from mart.published_at) as published_at,
-    extract(epoch from clock_timestamp() - coalesce(
-        (select max(seen_at) from ops.sessions_of_run(under_way.invocation_id)), under_way.started_at
-    )) as run_silence_seconds,
+    extract(epoch from clock_timestamp() - coalesce(under_way.seen_at, under_way.started_at)) as run_silence_seconds,
     arrivals.seconds as arrival_to_mart
 from waiting
 cross join arrivals
 cross join queue
 cross join failures
 cross join ops.mart_version as mart
-left join raw.dbt_runs as under_way on under_way.status = 'running'
+left join raw.dbt_under_way as under_way on true
 left join last_run on true;
 
 -- name: health
@@ -314,10 +310,8 @@ select
     (select status from raw.dbt_runs where status <> 'running' and dates > 0 order by run_id desc limit 1) as last_dbt_run,
     (select jsonb_build_object(
         'run_id', run_id, 'started_by', started_by, 'started_at', started_at,
-        'silent_seconds', round(extract(epoch from clock_timestamp() - coalesce(
-            (select max(seen_at) from ops.sessions_of_run(invocation_id)), started_at
-        )))
-    ) from raw.dbt_runs where status = 'running') as dbt_under_way;
+        'silent_seconds', round(extract(epoch from clock_timestamp() - coalesce(seen_at, started_at)))
+    ) from raw.dbt_under_way) as dbt_under_way;
 
 -- name: versions
 -- The versions that a person speaks of; `corrected`: how many of their rejected rows were corrected by hand.
@@ -388,9 +382,7 @@ where file_id = :file_id;
 select
     (select count(distinct sale_date) from raw.rebuild_queue) as dates,
     exists (
-        select from raw.dbt_runs as runs
-        cross join lateral ops.sessions_of_run(runs.invocation_id) as session
-        where runs.status = 'running' and session.seen_at > clock_timestamp() - make_interval(secs => :lease_seconds)
+        select from raw.dbt_under_way where seen_at > clock_timestamp() - make_interval(secs => :lease_seconds)
     ) as is_busy;
 
 -- name: prove_writes
@@ -406,7 +398,7 @@ select schemaname || '.' || relname as name from (
 where schemaname in ('staging', 'core', 'kpi', 'ops');
 
 -- name: finished_run
-select run_id, status, error, dates, files, mart_version from raw.dbt_runs where invocation_id = :invocation_id;
+select run_id, dates, files, mart_version from raw.dbt_runs where invocation_id = :invocation_id;
 
 -- name: record_tests
 -- A run of no dates: it publishes nothing, and says nothing about what is published.

@@ -37,6 +37,16 @@ begin
 end
 $$;
 
+-- The run that is under way, if one is, and when PostgreSQL last heard of it: null between two of its statements, or
+-- when it has died.
+create or replace view raw.dbt_under_way as
+select
+    run_id, invocation_id, started_by, started_at,
+    (select max(session.seen_at) from ops.sessions_of_run(invocation_id) as session) as seen_at
+from raw.dbt_runs
+where status = 'running';
+grant select on raw.dbt_under_way to loader;
+
 -- Claims everything that waits, also what failed runs had claimed. While another run is under way it waits, then refuses;
 -- one that has died, or has been silent for `lease_seconds`, loses its claim, and can publish nothing any more.
 create or replace function raw.begin_run(
@@ -54,13 +64,8 @@ begin
         on conflict (status) where status = 'running' do nothing
         returning run_id into claimed;
         exit when claimed is not null;
-        select
-            runs.run_id, runs.invocation_id, runs.started_by, runs.started_at,
-            (select max(seen_at) from ops.sessions_of_run(runs.invocation_id)) as seen_at
-        into other
-        from raw.dbt_runs as runs where status = 'running';
+        select * into other from raw.dbt_under_way;
         continue when not found;
-        -- Between two of its statements dbt has no session for a moment.
         unheard_since := case when other.seen_at is null then coalesce(unheard_since, clock_timestamp()) end;
         if other.seen_at < clock_timestamp() - make_interval(secs => lease_seconds)
             or unheard_since < clock_timestamp() - interval '10 seconds'
@@ -245,7 +250,9 @@ alter function ops.sessions_of_run(text) owner to transformer;
 alter function ops.end_sessions_of_run(text) owner to transformer;
 do $$
 begin
-    execute format('grant execute on function ops.end_sessions_of_run(text) to %I', current_user);
+    execute format(
+        'grant execute on function ops.sessions_of_run(text), ops.end_sessions_of_run(text) to %I', current_user
+    );
     -- For the schema that a run builds in.
     execute format('grant create on database %I to transformer', current_database());
 end
