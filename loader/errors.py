@@ -5,7 +5,7 @@ LoaderError
 ├── Refused         a person's command that cannot be done as asked: one clear line, exit 1
 ├── TransientError  back off and retry; the offset stays uncommitted
 ├── InvalidEvent    dead-letter topic, then commit
-├── InvalidFile     ledger `rejected` with a report, then commit
+└── InvalidFile     ledger `rejected` with a report, then commit
 
 Anything else is a defect: it crashes the process, the supervisor restarts it, and it is visible.
 A bad row is data, not an exception: see `validation.Rejected`.

@@ -18,7 +18,6 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-import sqlalchemy as sa
 import structlog
 from dbt.artifacts.schemas.run import RunExecutionResult
 from dbt.cli.main import dbtRunner
@@ -88,9 +87,12 @@ def run_waiting(session: Session, project: "Project", settings: Settings, stop: 
 
     Stands by while another run is under way. Raises TransientError where PostgreSQL takes no writes.
     """
-    while (waiting := _waiting(session, settings)).is_busy and not stop.is_set():
+    look = {"lease_seconds": settings.lease_seconds}
+    while (waiting := session.execute("waiting_for_dbt", **look).one()).is_busy and not stop.is_set():
+        session.commit()
         metrics.heartbeat.beat(silence=settings.transform_poll_seconds)
         stop.wait(settings.transform_poll_seconds)
+    session.commit()
     if not waiting.dates or stop.is_set():
         return None
     session.execute("prove_writes")
@@ -104,12 +106,6 @@ def run_waiting(session: Session, project: "Project", settings: Settings, stop: 
         return False
     log.info("mart_published", run_id=run.run_id, mart_version=run.mart_version, dates=run.dates, files=run.files)
     return True
-
-
-def _waiting(session: Session, settings: Settings) -> sa.Row[Any]:
-    waiting = session.execute("waiting_for_dbt", lease_seconds=settings.lease_seconds).one()
-    session.commit()
-    return waiting
 
 
 def _relations(session: Session) -> set[str]:
