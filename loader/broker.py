@@ -161,7 +161,18 @@ class Subscription:
             )
         self._consumer.subscribe([settings.kafka_topic])
 
-    def next(self, seconds: float) -> Message | None:
+    def take(self, count: int, seconds: float) -> list[Message]:
+        """Messages that are here, `count` of them at most; none when the first did not come in time."""
+        messages: list[Message] = []
+        while len(messages) < count and (message := self._next(0 if messages else seconds)):
+            messages.append(message)
+        return messages
+
+    def holds(self, message: Message) -> bool:
+        """Whether the message's partition is still in this process's share."""
+        return message.partition() in (each.partition for each in self._consumer.assignment())
+
+    def _next(self, seconds: float) -> Message | None:
         """A message, or None when none came in time. Broker trouble is logged; librdkafka keeps trying."""
         message = self._consumer.poll(seconds)
         if message is None or not (error := message.error()):
@@ -185,7 +196,7 @@ class Subscription:
             self._consumer.resume(self._consumer.assignment())
 
     def _stay(self) -> None:
-        if message := self.next(0):  # of a partition that was assigned meanwhile: give it back
+        if message := self._next(0):  # of a partition that was assigned meanwhile: give it back
             with self._broker_errors():
                 self._consumer.seek(_position(message))
                 self._consumer.pause(self._consumer.assignment())

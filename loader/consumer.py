@@ -1,9 +1,11 @@
 """`loader run`: messages from the topic, files into the warehouse, and only then the offset."""
 
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import closing, suppress
 from enum import Enum, auto
 from threading import Event
+from typing import TypeVar
 
 import structlog
 from confluent_kafka import Message
@@ -27,6 +29,9 @@ from loader.settings import Settings
 log = structlog.get_logger()
 
 _POLL_SECONDS = 0.5
+_MESSAGES_AT_A_TIME = 100
+
+T = TypeVar("T")
 
 
 def run(settings: Settings, stop: Event) -> None:
@@ -40,24 +45,33 @@ def run(settings: Settings, stop: Event) -> None:
         metrics.expect(each.feed for each in pipeline.feeds.all)
         worker = Worker(settings, pipeline, Publisher(settings), stop)
         with closing(Subscription(settings, metrics.show_lag if settings.metrics_port else None)) as subscription:
+
+            def in_thread(work: Callable[..., T], *arguments: object) -> T:
+                """What `work` returns; the group and the health check hear of this process while it takes its time."""
+                done = executor.submit(work, *arguments)
+                if not wait([done], _POLL_SECONDS).done:
+                    with subscription.paused() as stay:
+                        while not wait([done], _POLL_SECONDS).done:
+                            stay()
+                            metrics.heartbeat.beat()
+                return done.result()
+
             log.info("loader_started", topic=settings.kafka_topic, group=settings.kafka_group)
             while not stop.is_set():
                 metrics.heartbeat.beat()
-                if not (message := subscription.next(_POLL_SECONDS)):
-                    continue
-                failpoints.reach("received")
-                work = executor.submit(worker.work, message)
-                if not wait([work], _POLL_SECONDS).done:
-                    with subscription.paused() as stay:
-                        while not wait([work], _POLL_SECONDS).done:
-                            stay()
-                            metrics.heartbeat.beat()
-                match work.result():
-                    case Progress.WORKED:
-                        subscription.commit(message)
-                        failpoints.reach("offset")
-                    case Progress.PASSED:
-                        subscription.commit_later(message)
+                messages = subscription.take(_MESSAGES_AT_A_TIME, _POLL_SECONDS)
+                needless = in_thread(worker.needless, messages) if messages else set()
+                for message in messages:
+                    # A partition that has gone to another replica is worked there.
+                    if stop.is_set() or not subscription.holds(message):
+                        continue
+                    failpoints.reach("received")
+                    match in_thread(worker.work, message, needless):
+                        case Progress.WORKED:
+                            subscription.commit(message)
+                            failpoints.reach("offset")
+                        case Progress.PASSED:
+                            subscription.commit_later(message)
     log.info("loader_stopped")
 
 
@@ -82,7 +96,7 @@ class Progress(Enum):
 
 
 class Worker:
-    """What is done with one message, in the thread that loads."""
+    """What is done with messages, in the thread that loads."""
 
     def __init__(self, settings: Settings, pipeline: Pipeline, publisher: Publisher, stop: Event) -> None:
         self._settings = settings
@@ -90,8 +104,19 @@ class Worker:
         self._publisher = publisher
         self._stop = stop
 
-    def work(self, message: Message) -> Progress:
-        """Work every event that the message announces."""
+    def needless(self, messages: Sequence[Message]) -> set[FileArrived | FileRemoved]:
+        """Events of these messages that need no work; none where S3 or PostgreSQL fails: `work` deals with that."""
+        events: list[FileArrived | FileRemoved] = []
+        for message in messages:
+            with suppress(InvalidEvent):
+                events += parse(message.value() or b"")
+        try:
+            return self._pipeline.needless([each for each in events if each.bucket == self._settings.s3_bucket])
+        except TransientError:
+            return set()
+
+    def work(self, message: Message, needless: Collection[FileArrived | FileRemoved] = ()) -> Progress:
+        """Work every event that the message announces, except the needless ones."""
         try:
             events = parse(message.value() or b"")
         except InvalidEvent as error:
@@ -100,12 +125,20 @@ class Worker:
             return Progress.WORKED
         progress = Progress.PASSED
         for event in events:
-            match self._work(event, message):
+            match self._pass(event) if event in needless else self._work(event, message):
                 case Progress.STOPPED:
                     return Progress.STOPPED
                 case Progress.WORKED:
                     progress = Progress.WORKED
         return progress
+
+    def _pass(self, event: FileArrived | FileRemoved) -> Progress:
+        if isinstance(event, FileArrived):
+            metrics.FILES.labels("", "source_gone").inc()
+            log.info("file_source_gone", key=event.key, dialect=event.dialect)
+        else:
+            log.info("object_removed", key=event.key, files=[], dialect=event.dialect)
+        return Progress.PASSED
 
     def _work(self, event: FileArrived | FileRemoved, message: Message) -> Progress:
         if event.bucket != self._settings.s3_bucket:

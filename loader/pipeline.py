@@ -1,7 +1,8 @@
 """The story of one file: from its arrival to one committed transaction."""
 
 import sys
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,6 +48,8 @@ REJECTED = frozenset({"rejected"})
 SET_ASIDE = frozenset({"rejected", "skipped", "withdrawn"})
 COUNTING = frozenset({"rejected", "loaded"})
 
+_LOOKS_AT_A_TIME = 8
+
 
 class Pipeline:
     """The parts that a load needs, opened once."""
@@ -61,6 +64,7 @@ class Pipeline:
         self.feeds = Feeds(settings.feeds_dir)
         self.store = ObjectStore(settings)
         self.warehouse = Warehouse(settings.database_url.get_secret_value())
+        self._lookers = ThreadPoolExecutor(_LOOKS_AT_A_TIME, thread_name_prefix="look")
 
     def check(self) -> None:
         """Raises SettingsError or TransientError, naming the setting, when PostgreSQL or S3 cannot be used."""
@@ -71,6 +75,7 @@ class Pipeline:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._lookers.shutdown()
         self.store.close()
         self.warehouse.close()
 
@@ -87,9 +92,6 @@ class Pipeline:
         as it was, and the same call may succeed later.
         """
         bucket, key = arrival.bucket, arrival.key
-        # Before anything is locked: a replay of an old topic brings thousands of objects that are gone.
-        if isinstance(found := self._look(bucket, key), ObjectGone) and not self._any("waiting", bucket, key):
-            return Outcome("source_gone", key, error=str(found))
         with self.warehouse.session() as session, self.lock(session, bucket, key):
             failpoints.reach("locked")
             if isinstance(version := self._look(bucket, key), ObjectGone):
@@ -102,14 +104,33 @@ class Pipeline:
         Returns the versions that were marked. Raises TransientError when S3 or PostgreSQL fails.
         """
         bucket, key = removed.bucket, removed.key
-        if not isinstance(self._look(bucket, key), ObjectGone) or not self._any("unmarked", bucket, key):
-            return []
         with self.warehouse.session() as session, self.lock(session, bucket, key):
             if not isinstance(self._look(bucket, key), ObjectGone):  # it is back
                 return []
             marked = session.execute("mark_removed", bucket=bucket, key=key).all()
             session.commit()
             return [Outcome(row.status, key, row.file_id) for row in marked]
+
+    def needless(self, events: Sequence[FileArrived | FileRemoved]) -> set[FileArrived | FileRemoved]:
+        """Those of the events, all of the pipeline's bucket, that can change nothing: their objects are gone, and the
+        ledger knows it or never knew them; or they are said to be removed, and are there.
+
+        Nothing is locked for it, and S3 is asked for several at a time: a replay of an old topic brings thousands.
+        Raises TransientError when S3 or PostgreSQL fails.
+        """
+        bucket = self.settings.s3_bucket
+        keys = sorted({each.key for each in events})
+        found = dict(zip(keys, self._lookers.map(lambda key: self._look(bucket, key), keys), strict=True))
+        gone = [key for key, each in found.items() if isinstance(each, ObjectGone)]
+        known = self.warehouse.rows("unsettled", bucket=bucket, keys=gone) if gone else []
+        unsettled = {row["key"]: row["waits"] for row in known}
+
+        def is_needless(event: FileArrived | FileRemoved) -> bool:
+            if isinstance(event, FileRemoved):
+                return event.key not in unsettled
+            return event.key in gone and not unsettled.get(event.key)
+
+        return set(filter(is_needless, events))
 
     def give_up(self, bucket: str, key: str, error: TransientError) -> None:
         """Set the versions of a key aside that could not be loaded; the watcher announces them again later."""
@@ -127,9 +148,6 @@ class Pipeline:
             return self.store.current(bucket, key)
         except ObjectGone as gone:
             return gone
-
-    def _any(self, statement: str, bucket: str, key: str) -> bool:
-        return bool(self.warehouse.rows(statement, bucket=bucket, key=key))
 
     def _gone(self, session: Session, bucket: str, key: str, gone: ObjectGone) -> Outcome:
         marked = session.execute("source_gone", bucket=bucket, key=key, error=str(gone)).first()

@@ -288,7 +288,8 @@ class Load:
 
     def _shrunk(self) -> str | None:
         """What the file leaves less of than there was, or than a sheet has."""
-        emptied = self._session.execute("emptied_dates", file_id=self._file_id).scalars().all()
+        where = {"file_id": self._file_id, "dates": sorted(self._dates)}
+        emptied = self._session.execute("emptied_dates", **where).scalars().all()
         if emptied:
             listed = ", ".join(map(str, emptied[:3])) + ", …" * (len(emptied) > 3)
             return f"no sale is left of {listed}, which had some by the version before"

@@ -100,10 +100,15 @@ select unnest(cast(:dates as date[])), :file_id
 on conflict (sale_date, file_id) where run_id is null do nothing;
 
 -- name: emptied_dates
--- Dates of this file and of the version before it that have no line left, of any file.
-select sale_date from raw.rebuild_queue as queue
-where file_id = :file_id and not exists (select from raw.sales_lines as line where line.sale_date = queue.sale_date)
-order by sale_date;
+-- Dates that the version before had and this one has not (`dates`), of which no file has a line any more.
+select queue.sale_date from raw.rebuild_queue as queue
+left join lateral (
+    select true as is_there from raw.sales_lines as line where line.sale_date = queue.sale_date limit 1
+) as line on true
+where
+    queue.file_id = :file_id and queue.run_id is null and queue.sale_date <> all(cast(:dates as date[]))
+    and line.is_there is null
+order by queue.sale_date;
 
 -- name: finish
 -- A file that changes no date has nothing to wait for.
@@ -115,7 +120,7 @@ set
     loaded_at = case when :status = 'loaded' then clock_timestamp() end,
     modelled_at = case
         when :status = 'loaded'
-            and not exists (select from raw.rebuild_queue as queue where queue.file_id = :file_id)
+            and not exists (select from raw.rebuild_queue as queue where queue.file_id = :file_id and queue.run_id is null)
             then clock_timestamp()
     end
 where file_id = :file_id;
@@ -132,10 +137,14 @@ update raw.files
 set status = 'failed', error = :error, next_attempt_at = clock_timestamp() + make_interval(secs => :seconds)
 where bucket = :bucket and key = :key and status in ('discovered', 'loading', 'failed');
 
--- name: waiting
--- What is not dealt with yet of a key.
-select file_id from raw.files
-where bucket = :bucket and key = :key and status in ('discovered', 'loading', 'failed');
+-- name: unsettled
+-- Of these keys, those whose objects' removal would change the ledger: something waits for the object (`waits`), or its
+-- rows count and nothing says yet that it is gone.
+select key, bool_or(status <> 'loaded') as waits from raw.files
+where
+    bucket = :bucket and key = any(:keys)
+    and (status in ('discovered', 'loading', 'failed') or status = 'loaded' and source_gone_at is null)
+group by key;
 
 -- name: source_gone
 update raw.files set status = 'source_gone', error = :error, next_attempt_at = null
@@ -148,13 +157,6 @@ update raw.files
 set status = 'source_gone', error = 'the object was replaced before it was loaded', next_attempt_at = null
 where
     bucket = :bucket and key = :key and file_id <> :file_id and status in ('discovered', 'loading', 'failed');
-
--- name: unmarked
--- What `mark_removed` would change.
-select file_id from raw.files
-where
-    bucket = :bucket and key = :key
-    and (status in ('discovered', 'loading', 'failed') or status = 'loaded' and source_gone_at is null);
 
 -- name: mark_removed
 -- Rows of a loaded version go on counting; what was not loaded yet never will be.

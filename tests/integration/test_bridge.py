@@ -2,7 +2,6 @@
 
 import json
 import socket
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from datetime import date
@@ -54,16 +53,6 @@ class Aws:
     def purge(self) -> None:
         with closing(sqs_client(self.settings)) as client:
             client.purge_queue(QueueUrl=self.queue)
-
-
-@pytest.fixture(scope="session")
-def moto() -> Iterator[str]:
-    """Address of a server with S3 and SQS."""
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 @pytest.fixture

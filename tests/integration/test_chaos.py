@@ -24,6 +24,7 @@ import psycopg
 import pytest
 from confluent_kafka import Producer
 
+from loader.aws import sqs_client
 from loader.broker import ensure_topics
 from loader.errors import TransientError
 from loader.events import FileArrived, encode
@@ -44,7 +45,10 @@ OF_THE_POOL = "Exception (?:during reset|terminating|closing)"
 TRACEBACK = re.compile(
     rf"^(?!{OF_THE_POOL})[^\n]*\nTraceback \(most recent call last\):\n(?:\s[^\n]*\n)*[^\n]*", re.MULTILINE
 )
-PROCESSES = {"the watcher": ("watch",), "the loader with dbt": ("run",), "the loader": ("run", "--no-transform")}
+PROCESSES = {
+    "the watcher": ("watch",), "the bridge": ("bridge",), "the loader with dbt": ("run",),
+    "the loader": ("run", "--no-transform"),
+}  # fmt: skip
 
 
 class Chaos:
@@ -142,7 +146,7 @@ class Chaos:
         self.there[key] = content
         self.tell(f"{what} {key}")
         if self.draw.random() < 0.3:  # else the watcher finds it
-            self._publish(self.events[-1])
+            self._notify(self.events[-1])
 
     def delete(self) -> None:
         """Remove an object that has been loaded: its rows go on counting."""
@@ -153,7 +157,7 @@ class Chaos:
             self.tell(f"delete {key}")
             self.events.append(removal(FileArrived(self.world.bucket, key, datetime.now(UTC))))
             if self.draw.random() < 0.7:
-                self._publish(self.events[-1])
+                self._notify(self.events[-1])
 
     def _loaded(self) -> str | None:
         """A key of which the ledger says that what the bucket holds has been loaded."""
@@ -179,6 +183,15 @@ class Chaos:
             encode(missing), removal(missing), removal(there), encode(replace(there, bucket="another-bucket")),
         )  # fmt: skip
         self._publish(*self.draw.choices(hostile, k=2))
+
+    def _notify(self, event: bytes) -> None:
+        """Through the queue and the bridge, or to the topic."""
+        if self.draw.random() < 0.5:
+            self._publish(event)
+        else:
+            with closing(sqs_client(self.world.settings)) as client:
+                client.send_message(QueueUrl=self.world.env["SQS_QUEUE_URL"], MessageBody=event.decode())
+            self.tell("queue 1")
 
     def _publish(self, *messages: bytes) -> None:
         """Tell the broker, if it hears: who notifies gives no guarantee either."""
@@ -243,14 +256,15 @@ def removal(arrival: FileArrived) -> bytes:
 
 
 @pytest.fixture
-def fire(tmp_path: Path) -> Iterator[Chaos]:
+def fire(moto: str, tmp_path: Path) -> Iterator[Chaos]:
     """A stack of its own, whose PostgreSQL has to survive being killed, with an empty warehouse and bucket."""
     seed = int(os.environ.get("CHAOS_SEED", random.randrange(10**6)))
     with throwaway(tmp_path / "stack", durable=True) as stack, new_world(stack, "template1", tmp_path) as world:
         migrate(world.env["ADMIN_DATABASE_URL"])
-        chaos = Chaos(
-            World(world.env | {"LEASE_SECONDS": "3", "PYTHONFAULTHANDLER": "1"}, stack), seed, tmp_path / "log"
-        )
+        env = world.env | {"LEASE_SECONDS": "3", "PYTHONFAULTHANDLER": "1", "SQS_ENDPOINT_URL": moto}
+        with closing(sqs_client(World(env, stack).settings)) as client:
+            queue = client.create_queue(QueueName=f"chaos-{seed}", Attributes={"VisibilityTimeout": "1"})
+        chaos = Chaos(World(env | {"SQS_QUEUE_URL": queue["QueueUrl"]}, stack), seed, tmp_path / "log")
         try:
             yield chaos
         finally:

@@ -114,12 +114,12 @@ def test_two_replicas_share_a_topic_and_load_each_file_once(world: World) -> Non
 def test_a_message_in_work_for_longer_than_the_session_is_given_once(world: World) -> None:
     publish(world, b"first", b"second")
     with closing(Subscription(world.settings)) as subscription:
-        first = eventually("a message", lambda: subscription.next(0.1))
+        [first] = eventually("a message", lambda: subscription.take(1, 0.1))
         end = monotonic() + 2 * world.settings.kafka_session_timeout_ms / 1000
         with subscription.paused() as stay:
             eventually("two sessions' time", lambda: stay() or monotonic() > end)
         subscription.commit(first)
-        given = [first.value(), eventually("the next message", lambda: subscription.next(0.1)).value()]
+        given = [first.value(), eventually("the next message", lambda: subscription.take(1, 0.1))[0].value()]
     assert sorted(given) == [b"first", b"second"]
 
 
@@ -280,7 +280,7 @@ def test_a_malformed_message_is_dead_lettered_though_the_topic_of_letters_was_lo
 def test_a_group_is_left_in_time_though_the_broker_does_not_answer(world: World) -> None:
     publish(world, b"first")
     subscription = Subscription(world.settings)
-    message = eventually("a message", lambda: subscription.next(0.1))
+    [message] = eventually("a message", lambda: subscription.take(1, 0.1))
     threads = [Thread(target=subscription.commit, args=[message]), Thread(target=subscription.close)]
     os.kill(frozen := world.stack.pid("kafka"), signal.SIGSTOP)
     try:

@@ -428,6 +428,28 @@ def test_what_waits_for_an_object_that_is_gone_is_dealt_with_until_it_comes_back
     assert pipeline.load_file(FileArrived(back.bucket, back.key, back.modified_at)).status == "loaded"
 
 
+def test_only_an_event_that_can_change_something_of_the_ledger_is_worked(world: World, pipeline: Pipeline) -> None:
+    counts, waits, unknown, there = (f"CSV/sales_data_{name}.csv" for name in ("counts", "waits", "unknown", "there"))
+    for number, key in enumerate((counts, waits, there)):
+        load(world, pipeline, SHEETS[number].content, key)
+    world.run(f"update raw.files set status = 'failed', next_attempt_at = now() where key = '{waits}'")
+    now = datetime.now(UTC)
+    keys = (counts, waits, unknown, there)
+    events = [kind(world.bucket, key, now) for kind in (FileArrived, FileRemoved) for key in keys]
+    with closing(ObjectStore(world.settings)) as store:
+        for key in (counts, waits):
+            store.delete(world.bucket, key)
+    needless = pipeline.needless(events)
+    assert [each for each in events if each not in needless] == [
+        FileArrived(world.bucket, waits, now),
+        FileArrived(world.bucket, there, now),
+        FileRemoved(world.bucket, counts, now),
+        FileRemoved(world.bucket, waits, now),
+    ]
+    assert len(pipeline.remove_file(FileRemoved(world.bucket, counts, now))) == 1
+    assert FileRemoved(world.bucket, counts, now) in pipeline.needless(events), "the ledger knows it by now"
+
+
 def test_an_object_that_changes_at_every_attempt_is_failed_and_tried_again_later(
     world: World, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,7 +134,7 @@ def announce(settings: Settings) -> None:
 
 def subscribe(settings: Settings) -> None:
     with closing(Subscription(settings)) as subscription:
-        subscription.next(1)
+        subscription.take(1, 1)
 
 
 @pytest.mark.parametrize("use", [ensure_topics, announce, subscribe])

@@ -195,7 +195,7 @@ def test_the_lag_is_what_the_group_has_not_committed_by_partition(monkeypatch: p
         producer.produce(there.kafka_topic, b"message", partition=number % 2)
     assert producer.flush(10) == 0
     with closing(Subscription(there, metrics.show_lag)) as subscription:
-        first = eventually("a message", lambda: subscription.next(0.1))
+        [first] = eventually("a message", lambda: subscription.take(1, 0.1))
         with subscription.paused() as stay:
             eventually("its partitions' lag", lambda: stay() or lag() == {"0": 3, "1": 2, "2": 0, "3": 0})
             subscription.commit(first)
