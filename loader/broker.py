@@ -170,7 +170,7 @@ class Subscription:
 
     def holds(self, message: Message) -> bool:
         """Whether the message's partition is still in this process's share."""
-        return message.partition() in (each.partition for each in self._consumer.assignment())
+        return _position(message).partition in {each.partition for each in self._consumer.assignment()}
 
     def _next(self, seconds: float) -> Message | None:
         """A message, or None when none came in time. Broker trouble is logged; librdkafka keeps trying."""
