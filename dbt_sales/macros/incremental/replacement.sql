@@ -1,10 +1,13 @@
 {# Strategy `replace`: what a run has built waits in a schema of the run, with the statement that publishes it, for the end
-   of the run. It takes the place of the whole table, of the affected dates or, where `keep` is set, of the rows of each
-   `unique_key` that was built; a row for which `keep` does not hold says of a member that nothing is left of it. #}
+   of the run. It takes the place of the whole table; of the affected periods and of others of which rows were built
+   (`period`: the column that tells them, sale_date or month); or, where `keep` is set, of the rows of each `unique_key`
+   that was built: a row for which `keep` does not hold says of a member that nothing is left of it. `reaches_further` says
+   that a change of facts may change other dates of the mart too. #}
 {% macro get_incremental_replace_sql(arg_dict) -%}
     {%- set next = next_of(this) -%}
     {%- set keep = config.get('keep') -%}
-    {%- set is_whole = not (increments() if keep else rebuilds_dates()) -%}
+    {%- set period = config.get('period', 'sale_date') -%}
+    {%- set is_whole = not (increments() if keep or config.get('reaches_further') else rebuilds_dates()) -%}
     {%- set columns = model.columns.values() | map(attribute='name') | join(', ') -%}
     {%- set insert -%}
         insert into {{ this }} ({{ columns }}) select {{ columns }} from {{ next }}
@@ -15,7 +18,9 @@
         {%- elif keep -%}
             {{ delete_members(config.require('unique_key')) }}; {{ insert }} where {{ keep }}
         {%- else -%}
-            delete from {{ this }} where sale_date = any({{ affected_dates() }}); {{ insert }}
+            delete from {{ this }} where {{ period }} = any(array(
+                {{ affected_periods(period) }} union select {{ period }} from {{ next }}
+            )); {{ insert }}
             {{- ' order by ' ~ config.get('next_order') if config.get('next_order') }}
         {%- endif -%}
     {%- endset %}

@@ -26,6 +26,12 @@
     (select raw.affected_dates())::date[]
 {%- endmacro %}
 
+{% macro affected_periods(period) -%}
+    {#- The affected dates, or the months in which they lie. -#}
+    select {{ 'affected' if period == 'sale_date' else "date_trunc('month', affected)::date" }} as {{ period }}
+    from unnest({{ affected_dates() }}) as affected
+{%- endmacro %}
+
 {% macro rebuilds_dates() -%}
     {#- Whether a run replaces dates of a model. Of the target dev nobody knows what has changed since its last run. -#}
     {{ return(is_incremental() and not flags.FULL_REFRESH and target.name == 'prod') }}
