@@ -24,18 +24,21 @@
             {{- ' order by ' ~ config.get('next_order') if config.get('next_order') }}
         {%- endif -%}
     {%- endset %}
-    {% if keep and not is_whole -%}
-    create table {{ next }} as select * from {{ arg_dict.temp_relation }};
-    {%- else -%}
-    {{ get_create_table_as_sql(false, next, 'select * from ' ~ arg_dict.temp_relation) }}
-    {%- endif %}
     {% if is_whole -%}
+    {{ get_create_table_as_sql(false, next, 'select * from ' ~ arg_dict.temp_relation) }}
     {%- for index in config.get('indexes', []) %}
     {{ get_create_index_sql(next, index) }};
     {%- endfor %}
     {{ complete_table(next) }};
-    {%- elif config.get('next_index') -%}
+    {%- elif keep -%}
+    create table {{ next }} as select * from {{ arg_dict.temp_relation }};
+    {%- else -%}
+    {#- Its columns have been held to the contract already; to ask for them again takes dbt as long as to build them. #}
+    create table {{ next }} (like {{ this }} including constraints);
+    insert into {{ next }} ({{ columns }}) select {{ columns }} from {{ arg_dict.temp_relation }};
+    {%- if config.get('next_index') %}
     create index on {{ next }} ({{ config.get('next_index') }});
+    {%- endif %}
     {%- endif %}
     analyze {{ next }};
     {% if target.name == 'prod' -%}
