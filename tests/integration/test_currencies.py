@@ -31,7 +31,7 @@ def two_currencies(world: World) -> World:
 def test_a_missing_rate_is_an_error_that_names_currency_and_date(two_currencies: World) -> None:
     with psycopg.connect(two_currencies.env["DASHBOARD_DATABASE_URL"], autocommit=True) as dashboard:
         dashboard.execute("set role dashboard_viewer")
-        with pytest.raises(psycopg.errors.RaiseException, match="no rate of JPY to USD on 2026-03-01"):
+        with pytest.raises(psycopg.errors.InvalidTextRepresentation, match="no rate of JPY to USD on 2026-03-01"):
             dashboard.execute(REPORTED)
         assert dashboard.execute(f"{REPORTED} where sale_date > '2026-03-01'").fetchone() == (None, None)
     done = two_currencies.dbt("test", "--select", "every_sale_has_a_rate")

@@ -80,7 +80,7 @@ class Project:
         return (node for node in self.manifest["nodes"].values() if node["resource_type"] == kind)
 
     def parents(self, node: dict[str, Any]) -> list[dict[str, Any]]:
-        known = self.manifest["nodes"] | self.manifest["sources"] | self.manifest["functions"]
+        known = self.manifest["nodes"] | self.manifest["sources"]
         return [known[parent] for parent in node["depends_on"]["nodes"]]
 
     def tests_of(self, model: dict[str, Any]) -> list[dict[str, Any]]:
