@@ -237,15 +237,31 @@ where line_type = 'sale'
 group by all
 having count(distinct product_id) <= 100;
 
--- name: kpi_monthly_product_pairs
+-- name: product_pairs
+-- In the same orders is counted how many hold both, how many each of the two, and how many there are.
+create table product_pairs as
 with items as (
     select feed, sale_id, sale_date, month, unnest(products) as product_id from baskets
+), counted as (
+    select month, count(*) as all_orders from baskets group by all
+), alone as (
+    select month, product_id, count(*) as orders from items group by all
+), together as (
+    select a.month, a.product_id as product_a, b.product_id as product_b, count(*) as orders
+    from items as a
+    inner join items as b
+        on b.feed = a.feed and b.sale_id = a.sale_id and b.sale_date = a.sale_date and b.product_id > a.product_id
+    group by all
+    having count(*) >= 3
 )
-select a.month, a.product_id as product_a, b.product_id as product_b, count(*) as orders
-from items as a
-inner join items as b
-    on b.feed = a.feed and b.sale_id = a.sale_id and b.sale_date = a.sale_date and b.product_id > a.product_id
-group by all;
+select together.*, all_orders, a.orders as orders_a, b.orders as orders_b
+from together
+inner join counted using (month)
+inner join alone as a on a.month = together.month and a.product_id = product_a
+inner join alone as b on b.month = together.month and b.product_id = product_b;
+
+-- name: kpi_monthly_product_pairs
+from product_pairs;
 
 -- name: customers
 -- Of customers with a completed order, each currency in which they bought or gave back. Their first and latest order
@@ -586,32 +602,13 @@ from rated
 left join told using (month, currency);
 
 -- name: kpi_product_pairs
-with counted as (
-    select month, count(*) as all_orders from orders where is_completed group by all
-), items as (
-    select distinct month, feed, sale_id, sale_date, product_id from measured where line_type = 'sale'
-), alone as (
-    select month, product_id, count(*) as orders from items group by all
-), small as (
-    select feed, sale_id, sale_date, month, unnest(products) as product_id from baskets
-), pairs as (
-    select a.month, a.product_id as product_a, b.product_id as product_b, count(*) as orders
-    from small as a
-    inner join small as b
-        on b.feed = a.feed and b.sale_id = a.sale_id and b.sale_date = a.sale_date and b.product_id > a.product_id
-    group by all
-    having count(*) >= 3
-)
 select
-    pairs.month, product_a, product_b, pairs.orders,
-    pairs.orders / all_orders as support,
-    pairs.orders / a.orders as confidence_a_to_b,
-    pairs.orders / b.orders as confidence_b_to_a,
-    pairs.orders * all_orders / (a.orders * b.orders) as lift
-from pairs
-inner join counted using (month)
-inner join alone as a on a.month = pairs.month and a.product_id = product_a
-inner join alone as b on b.month = pairs.month and b.product_id = product_b;
+    month, product_a, product_b, orders,
+    orders / all_orders as support,
+    orders / orders_a as confidence_a_to_b,
+    orders / orders_b as confidence_b_to_a,
+    (orders / all_orders) / ((orders_a / all_orders) * (orders_b / all_orders)) as lift
+from product_pairs;
 
 -- name: kpi_price_volume_mix
 -- Of each product that sold in a month or in the one that it is compared with, where the change of its net sales comes

@@ -1,4 +1,4 @@
--- From each month to the one before it, along the index: there are millions of pairs, and a few dozen months.
+-- From each month to the one before it, along the index: there are thousands of pairs in each of a few dozen months.
 with recursive months as (
     select max(month) as month
     from kpi.kpi_monthly_product_pairs

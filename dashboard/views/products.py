@@ -190,7 +190,7 @@ def _pairs(view: View, names: dict[str, str], meaning: dict[str, str]) -> None:
     months = queries.pair_months(view.version)
     st.subheader("Bought together", anchor=False)
     if not months:
-        st.caption("No order holds two products yet.")
+        st.caption("No two products were bought together often enough yet.")
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         month = _month("Month", months, "pairs-month", view)
@@ -198,9 +198,6 @@ def _pairs(view: View, names: dict[str, str], meaning: dict[str, str]) -> None:
             "Strongest by", ("Lift", "Orders"), default="Lift", required=True, key="pairs", bind="query-params"
         )
     frame = queries.product_pairs(view.version, month, by == "Lift", PAIRS)
-    if frame.empty:
-        st.caption(f"No two products were bought together often enough in {month:%B %Y}.")
-        return
     st.caption("Completed orders of every place and currency that hold both. The filters do not apply here.")
     shares = ("support", "confidence_a_to_b", "confidence_b_to_a")
     st.dataframe(

@@ -200,7 +200,7 @@ def test_products_without_history_say_why(app: AppTest, monkeypatch: pytest.Monk
     monkeypatch.setattr(queries, "product_classes", lambda *_: pd.DataFrame())
     said = _captions(_open(app, "products"))
     assert "once the whole month before it lies in the history" in said
-    assert "No order holds two products yet" in said
+    assert "No two products were bought together often enough yet" in said
     assert "No product was rated" in said
     assert "No product has earned anything" in said
 

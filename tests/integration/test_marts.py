@@ -146,6 +146,17 @@ def test_tables_of_an_earlier_revision_get_the_indexes_of_new_ones(world: World,
     assert world.rows(definitions) == new
 
 
+def test_pairs_of_an_earlier_revision_are_built_anew_though_nothing_waits(world: World) -> None:
+    load(world, SHEETS[0].key, SHEETS[0].content)
+    world.transform()
+    published = marts(world)
+    world.run("drop view kpi.kpi_product_pairs; alter table kpi.kpi_monthly_product_pairs drop column all_orders")
+    world.run("update public.alembic_version set version_num = '0012'")
+    assert world.loader("migrate").returncode == 0
+    world.transform()
+    assert marts(world) == published
+
+
 @pytest.mark.parametrize(
     ("fault", "remedy", "message"),
     [

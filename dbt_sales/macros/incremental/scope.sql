@@ -88,6 +88,33 @@
     {%- endif -%}
 {%- endmacro %}
 
+{% macro affected_months(relation) -%}
+    {#- All rows of the months in which affected dates lie, as they will be once the run is published; or all rows, where a
+        mart is built from nothing. By an array of dates, along the index; rows that the run replaces are not read. -#}
+    {%- if not rebuilds_dates() -%}
+        {{ whole(relation) }}
+    {%- else -%}
+        {%- set is_part = built(relation) == 'part' -%}
+        (
+            select *
+            from {{ relation if is_part else whole(relation) }} as row
+            where sale_date = any(array(
+                select day::date
+                from ({{ affected_periods('month') }}) as affected
+                cross join generate_series(month, month + interval '1 month -1 day', interval '1 day') as day
+                {%- if is_part %}
+                except
+                {{ affected_periods('sale_date') }}
+                {%- endif %}
+            ))
+            {%- if is_part %}
+            union all
+            select * from {{ next_of(relation) }}
+            {%- endif %}
+        )
+    {%- endif -%}
+{%- endmacro %}
+
 {% macro incoming(relation) -%}
     {#- What a model that is kept up by changes adds: the new rows of the affected dates, or all where it has to begin. -#}
     {{ next_of(relation) if increments() else whole(relation) }}

@@ -1,38 +1,5 @@
 {# What rows of facts add to a mart that is the sum of them: all rows at once, or those that a run changes. Each takes what
    may stand behind `from`, with the columns of the fact. #}
-{% macro monthly_product_sums(days) -%}
-    select
-        date_trunc('month', sale_date)::date as month,
-        product_id,
-        currency,
-        {%- for sum in ['orders'] + line_sums() %}
-        sum({{ sum }}) as {{ sum }}{{ ',' if not loop.last }}
-        {%- endfor %}
-    from {{ days }} as days
-    group by date_trunc('month', sale_date)::date, product_id, currency
-{%- endmacro %}
-
-{% macro monthly_pair_sums(lines) -%}
-    select
-        date_trunc('month', baskets.sale_date)::date as month,
-        one.product_id as product_a,
-        other.product_id as product_b,
-        count(*) as orders
-    from (
-        select
-            sale_date,
-            array_agg(distinct product_id) as products
-        from {{ lines }} as line
-        where line_type = 'sale'
-        group by sale_date, feed, sale_id
-        having count(distinct product_id) between 2 and {{ var('max_basket_products') }}
-    ) as baskets
-    cross join unnest(baskets.products) as one (product_id)
-    cross join unnest(baskets.products) as other (product_id)
-    where one.product_id < other.product_id
-    group by date_trunc('month', baskets.sale_date)::date, one.product_id, other.product_id
-{%- endmacro %}
-
 {% macro original_return_sums(returns, orders) -%}
     select
         coalesce(sold.sale_date, returned.sale_date) as original_sale_date,
@@ -130,14 +97,4 @@
     from {{ customers }} as customers
     where window_orders > 0
     group by currency, last_order_date, window_orders, {{ sales_band('window_net_sales') }}
-{%- endmacro %}
-
-{% macro orders_of_product(product, name) -%}
-    {#- Product by product along the index: PostgreSQL takes the pairs of a month for one, and would sum all products for
-        each of them. -#}
-    cross join lateral (
-        select sum(product_sales.orders) as orders
-        from product_sales
-        where product_sales.month = pairs.month and product_sales.product_id = {{ product }}
-    ) as {{ name }}
 {%- endmacro %}

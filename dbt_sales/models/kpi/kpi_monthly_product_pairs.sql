@@ -1,18 +1,64 @@
 {{ config(
     materialized='incremental',
+    period='month',
     unique_key=['month', 'product_a', 'product_b'],
-    keep='orders != 0',
     indexes=[
         {'columns': ['month', 'product_a', 'product_b'], 'unique': true},
     ],
-    meta={'more_indexes': {'kpi_monthly_product_pairs_shown': '(month) where orders >= ' ~ var('min_pair_orders')}},
 ) }}
 
-{% set lines = ref('fct_sales_lines') %}
+with baskets as (
+    select
+        date_trunc('month', sale_date)::date as month,
+        array_agg(distinct product_id) as products
+    from {{ affected_months(ref('fct_sales_lines')) }} as line
+    where line_type = 'sale'
+    group by sale_date, feed, sale_id
+    having count(distinct product_id) <= {{ var('max_basket_products') }}
+),
 
-{{ maintained_sums(
-    keys=['month', 'product_a', 'product_b'],
-    sums=['orders'],
-    new=monthly_pair_sums(incoming(lines)),
-    old=monthly_pair_sums(replaced(lines)),
-) }}
+month_orders as (
+    select
+        month,
+        count(*) as orders
+    from baskets
+    group by month
+),
+
+product_orders as (
+    select
+        baskets.month,
+        item.product_id,
+        count(*) as orders
+    from baskets
+    cross join unnest(baskets.products) as item (product_id)
+    group by baskets.month, item.product_id
+),
+
+pairs as (
+    select
+        baskets.month,
+        one.product_id as product_a,
+        other.product_id as product_b,
+        count(*) as orders
+    from baskets
+    cross join unnest(baskets.products) as one (product_id)
+    cross join unnest(baskets.products) as other (product_id)
+    where one.product_id < other.product_id
+    group by baskets.month, one.product_id, other.product_id
+    having count(*) >= {{ var('min_pair_orders') }}
+),
+
+final as (
+    select
+        pairs.*,
+        month_orders.orders as all_orders,
+        with_a.orders as orders_a,
+        with_b.orders as orders_b
+    from pairs
+    inner join month_orders on pairs.month = month_orders.month
+    inner join product_orders as with_a on pairs.month = with_a.month and pairs.product_a = with_a.product_id
+    inner join product_orders as with_b on pairs.month = with_b.month and pairs.product_b = with_b.product_id
+)
+
+select * from final

@@ -1,18 +1,19 @@
 {{ config(
     materialized='incremental',
+    period='month',
     unique_key=['month', 'product_id', 'currency'],
-    keep='lines != 0',
     indexes=[
         {'columns': ['month', 'product_id', 'currency'], 'unique': true},
     ],
 ) }}
 
-{% set days = ref('kpi_daily_product_sales') %}
-
-{{ maintained_sums(
-    keys=['month', 'product_id', 'currency'],
-    sums=['orders'] + line_sums(),
-    new=monthly_product_sums(incoming(days)),
-    old=monthly_product_sums(replaced(days)),
-    nulls={'cost_amount': 'costed_lines', 'gross_margin': 'costed_lines'},
-) }}
+select
+    date_trunc('month', sale_date)::date as month,
+    product_id,
+    currency,
+    {% for sum in line_sums() %}
+        sum({{ sum }})::{{ contracted_type(sum) }} as {{ sum }},
+    {% endfor %}
+    sum(orders)::bigint as orders
+from {{ affected_months(ref('kpi_daily_product_sales')) }} as day
+group by date_trunc('month', sale_date)::date, product_id, currency
