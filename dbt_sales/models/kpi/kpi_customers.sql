@@ -18,128 +18,54 @@
 {% set columns = 'customer_id, sale_date, currency, orders, units_sold, net_sales' %}
 {% set calendar = ref('kpi_daily_category_sales') %}
 
-{% set affected_members %}
-    select customer_id from {{ next_of(days) }}
-    union
-    select customer_id from losing
-    union
-    select customer_id from crossing
-{% endset %}
-{% set all_members = 'select distinct customer_id from ' ~ whole(days) ~ ' as day' %}
-
-{# What a row of days adds to a customer. -#}
-{% set contribution -%}
-        customer_id,
-        currency,
-        case when orders > 0 then sale_date end as first_order_date,
-        case when orders > 0 then sale_date end as last_order_date,
-        orders,
-        units_sold,
-        net_sales,
-        case when sale_date > (select window_start from bounds) then orders else 0 end as window_orders,
-        case when sale_date > (select window_start from bounds) then net_sales else 0 end as window_net_sales
-{%- endset %}
-
 with bounds as (
-    select
-        max(sale_date) - {{ var('customer_window_days') }} as window_start,
-        (
-            select max(sale_date) from (select * from {{ calendar }}) as published
-        ) - {{ var('customer_window_days') }} as published_window_start
+    select max(sale_date) - {{ var('customer_window_days') }} as window_start
     from {{ whole(calendar) }} as day
 ),
 
 {% if increments() -%}
-losing as (
-    select distinct customer_id
-    from {{ days }}
-    where sale_date = any({{ affected_dates() }})
+published_bounds as (
+    select max(sale_date) - {{ var('customer_window_days') }} as window_start
+    from (select * from {{ calendar }}) as day
 ),
 
--- They leave the window as it moves on, or come back into it.
-crossing as (
-    select
-        day.*,
-        case when bounds.window_start < bounds.published_window_start then 1 else -1 end as direction
+{% endif -%}
+-- Of whom days come or go, or leave the window as it moves, or come back into it.
+members as (
+    {% if increments() -%}
+    {{ affected_customers(days) }}
+    union
+    select day.customer_id
     from {{ days }} as day
     cross join bounds
+    cross join published_bounds
     where
-        day.sale_date > least(bounds.window_start, bounds.published_window_start)
-        and day.sale_date <= greatest(bounds.window_start, bounds.published_window_start)
-),
-
-{% endif -%}
-members as (
-    {{ affected_members if increments() else all_members }}
-),
-
-{% if increments() -%}
-published as (
-    select row_of_member.*
-    from members
-    cross join lateral (
-        select * from {{ this }} as kept where kept.customer_id = members.customer_id offset 0
-    ) as row_of_member
-),
-
--- Of whom days are taken away, or who has no row to start from: from all days. The others: their row, and what comes to it.
-recounted as (
-    select customer_id from losing
-    union
-    (select customer_id from {{ next_of(days) }} except select customer_id from published)
-),
-
-known as (
-    {{ known_of('recounted', days, columns) }}
-),
-
-{% endif -%}
-parts as (
-    select
-        {{ contribution }}
-    from {{ history_after(days, columns) }} as day
-    {% if increments() -%}
-    union all
-    select
-        customer_id,
-        currency,
-        null as first_order_date,
-        null as last_order_date,
-        0 as orders,
-        0 as units_sold,
-        0 as net_sales,
-        direction * orders as window_orders,
-        direction * net_sales as window_net_sales
-    from crossing
-    where customer_id not in (select customer_id from recounted)
-    union all
-    select
-        customer_id,
-        currency,
-        first_order_date,
-        last_order_date,
-        orders,
-        units_sold,
-        net_sales,
-        window_orders,
-        window_net_sales
-    from published
-    where customer_id not in (select customer_id from recounted)
+        day.sale_date > least(bounds.window_start, published_bounds.window_start)
+        and day.sale_date <= greatest(bounds.window_start, published_bounds.window_start)
+    {% else -%}
+    select distinct customer_id from {{ whole(days) }} as day
     {%- endif %}
 ),
 
+{% if increments() -%}
+known as (
+    {{ known_of('members', days, columns) }}
+),
+
+{% endif -%}
 totals as (
     select
         customer_id,
         currency,
-        min(min(first_order_date)) over (partition by customer_id) as first_order_date,
-        max(max(last_order_date)) over (partition by customer_id) as last_order_date,
+        min(min(sale_date) filter (where orders > 0)) over (partition by customer_id) as first_order_date,
+        max(max(sale_date) filter (where orders > 0)) over (partition by customer_id) as last_order_date,
         sum(orders)::bigint as orders,
         sum(units_sold) as units_sold,
         sum(net_sales) as net_sales,
-        sum(window_orders)::bigint as window_orders,
-        sum(window_net_sales) as window_net_sales
-    from parts
+        coalesce(sum(orders) filter (where sale_date > bounds.window_start), 0)::bigint as window_orders,
+        coalesce(sum(net_sales) filter (where sale_date > bounds.window_start), 0) as window_net_sales
+    from {{ history_after(days, columns) }} as day
+    cross join bounds
     group by customer_id, currency
 ),
 
