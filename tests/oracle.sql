@@ -276,8 +276,9 @@ with known as (
     select
         customer_id, currency,
         count(*) as orders,
-        count(*) filter (where sale_date > (select sale_date - 365 from latest)) as window_orders
+        count(*) filter (where sale_date > as_of_date - 365) as window_orders
     from orders
+    inner join as_of using (currency)
     where is_completed
     group by all
 ), summed as (
@@ -285,8 +286,9 @@ with known as (
         customer_id, currency,
         sum(m_units_sold) as units_sold,
         sum(m_net_sales) as net_sales,
-        coalesce(sum(m_net_sales) filter (where sale_date > (select sale_date - 365 from latest)), 0) as window_net_sales
+        coalesce(sum(m_net_sales) filter (where sale_date > as_of_date - 365), 0) as window_net_sales
     from measured
+    inner join as_of using (currency)
     where line_type in ('sale', 'return')
     group by all
 )
@@ -390,15 +392,16 @@ left join active using (cohort_month, month, currency);
 create table rfm as
 select
     customer_id, currency,
-    latest.sale_date as as_of_date,
-    latest.sale_date - last_order_date as recency_days,
+    as_of_date,
+    greatest(as_of_date - last_order_date, 0) as recency_days,
     window_orders as frequency,
     window_net_sales as monetary,
     -- Five less the whole fifths of the customers who came later; one and the whole fifths of those below.
     5 - 5 * (rank() over (partition by currency order by last_order_date desc) - 1) // count(*) over all_of as recency_score,
     1 + 5 * (rank() over (partition by currency order by window_orders) - 1) // count(*) over all_of as frequency_score,
     1 + 5 * (rank() over (partition by currency order by window_net_sales) - 1) // count(*) over all_of as monetary_score
-from customers, latest
+from customers
+inner join as_of using (currency)
 where window_orders > 0
 window all_of as (partition by currency);
 

@@ -324,7 +324,7 @@ def _top_customers(view: View, meaning: dict[str, str], writer: Writer) -> None:
     frame = queries.top_customers(
         access.reader(), view.version, view.scope.currency, by=column, limit=TOP_CUSTOMERS, offset=offset
     )
-    st.caption(f"All time, in {view.scope.currency}; the year ends with the latest sale")
+    st.caption(f"All time, in {view.scope.currency}; the year ends with the latest sale in it")
     amount = charts.tooltip_format(writer)
     st.dataframe(
         frame,

@@ -1,6 +1,6 @@
 """Sales of several currencies: converted at a rate that exists, or refused; never added up as they are."""
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 import psycopg
@@ -55,3 +55,22 @@ def test_a_total_of_two_currencies_is_the_sum_of_converted_rows(two_currencies: 
     )
     orders = two_currencies.value("select sum(orders) from kpi.kpi_daily_sales")
     assert two_currencies.rows(REPORTED) == [{"net": net, "orders": orders}]
+
+
+def test_newer_sales_in_another_currency_leave_the_customers_of_this_one_in_their_segments(world: World) -> None:
+    """The year of recency, frequency and monetary value ends with the latest sale of each currency."""
+    for day, currency in ((DAY - timedelta(400), "GBP"), (DAY, "USD")):
+        each = sheet(7, day, rows=60)
+        world.drop(each.key, each.content)
+        assert world.loader("load", each.key).returncode == 0
+        world.run(f"update raw.sales_lines set currency = '{currency}' where sale_date = '{day}'")
+        world.transform()
+    segments = """
+        select currency, as_of_date, sum(customers) as customers
+        from kpi.kpi_rfm_segments group by currency, as_of_date order by currency
+    """
+    ordered = "select count(*) from kpi.kpi_customers where currency = '{}' and orders > 0"
+    assert world.rows(segments) == [
+        {"currency": "GBP", "as_of_date": DAY - timedelta(400), "customers": world.value(ordered.format("GBP"))},
+        {"currency": "USD", "as_of_date": DAY, "customers": world.value(ordered.format("USD"))},
+    ]

@@ -19,32 +19,43 @@
 {% set calendar = ref('kpi_daily_category_sales') %}
 
 with bounds as (
-    select max(sale_date) - {{ var('customer_window_days') }} as window_start
+    select
+        currency,
+        max(sale_date) - {{ var('customer_window_days') }} as window_start
     from {{ whole(calendar) }} as day
+    group by currency
 ),
 
 {% if increments() -%}
 published_bounds as (
-    select max(sale_date) - {{ var('customer_window_days') }} as window_start
+    select
+        currency,
+        max(sale_date) - {{ var('customer_window_days') }} as window_start
     from (select * from {{ calendar }}) as day
+    group by currency
 ),
 
 {% endif -%}
 -- Of whom days come or go, or leave the window as it moves, or come back into it.
 members as (
-    {% if increments() -%}
-    {{ affected_customers(days) }}
-    union
-    select day.customer_id
-    from {{ days }} as day
-    cross join bounds
-    cross join published_bounds
-    where
-        day.sale_date > least(bounds.window_start, published_bounds.window_start)
-        and day.sale_date <= greatest(bounds.window_start, published_bounds.window_start)
-    {% else -%}
-    select distinct customer_id from {{ whole(days) }} as day
-    {%- endif %}
+    {% if increments() %}
+        {{ affected_customers(days) }}
+        union
+        select crossing.customer_id
+        from bounds
+        inner join published_bounds on bounds.currency = published_bounds.currency
+        cross join lateral (
+            select customer_id
+            from {{ days }} as day
+            where
+                day.currency = bounds.currency
+                and day.sale_date > least(bounds.window_start, published_bounds.window_start)
+                and day.sale_date <= greatest(bounds.window_start, published_bounds.window_start)
+            offset 0
+        ) as crossing
+    {% else %}
+        select distinct customer_id from {{ whole(days) }} as day
+    {% endif %}
 ),
 
 {% if increments() -%}
@@ -55,18 +66,18 @@ known as (
 {% endif -%}
 totals as (
     select
-        customer_id,
-        currency,
-        min(min(sale_date) filter (where orders > 0)) over (partition by customer_id) as first_order_date,
-        max(max(sale_date) filter (where orders > 0)) over (partition by customer_id) as last_order_date,
-        sum(orders)::bigint as orders,
-        sum(units_sold) as units_sold,
-        sum(net_sales) as net_sales,
-        coalesce(sum(orders) filter (where sale_date > bounds.window_start), 0)::bigint as window_orders,
-        coalesce(sum(net_sales) filter (where sale_date > bounds.window_start), 0) as window_net_sales
+        day.customer_id,
+        day.currency,
+        min(min(day.sale_date) filter (where day.orders > 0)) over (partition by day.customer_id) as first_order_date,
+        max(max(day.sale_date) filter (where day.orders > 0)) over (partition by day.customer_id) as last_order_date,
+        sum(day.orders)::bigint as orders,
+        sum(day.units_sold) as units_sold,
+        sum(day.net_sales) as net_sales,
+        coalesce(sum(day.orders) filter (where day.sale_date > bounds.window_start), 0)::bigint as window_orders,
+        coalesce(sum(day.net_sales) filter (where day.sale_date > bounds.window_start), 0) as window_net_sales
     from {{ history_after(days, columns) }} as day
-    cross join bounds
-    group by customer_id, currency
+    inner join bounds on day.currency = bounds.currency
+    group by day.customer_id, day.currency
 ),
 
 -- A member without an order has no row: one that had, loses it.

@@ -8,7 +8,11 @@ with customers as not materialized (
 ),
 
 as_of as (
-    select max(sale_date) as as_of_date from {{ ref('kpi_daily_category_sales') }}
+    select
+        currency,
+        max(sale_date) as as_of_date
+    from {{ ref('kpi_daily_category_sales') }}
+    group by currency
 ),
 
 fifths as materialized (
@@ -27,14 +31,14 @@ scored as (
         customers.customer_id,
         as_of.as_of_date,
         customers.currency,
-        as_of.as_of_date - customers.last_order_date as recency_days,
+        greatest(as_of.as_of_date - customers.last_order_date, 0) as recency_days,
         customers.window_orders as frequency,
         customers.window_net_sales as monetary,
         5 - ({{ fifths_passed('customers.last_order_date', '<', 'fifths.last_order_dates') }}) as recency_score,
         1 + {{ fifths_passed('customers.window_orders', '>', 'fifths.window_orders') }} as frequency_score,
         1 + {{ fifths_passed('customers.window_net_sales', '>', 'fifths.window_net_sales') }} as monetary_score
     from customers
-    cross join as_of
+    inner join as_of on customers.currency = as_of.currency
     inner join fifths on customers.currency = fifths.currency
     limit all offset 0
 ),

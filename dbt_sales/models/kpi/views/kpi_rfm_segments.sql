@@ -10,7 +10,11 @@ customers as not materialized (
 ),
 
 as_of as (
-    select max(sale_date) as as_of_date from {{ ref('kpi_daily_category_sales') }}
+    select
+        currency,
+        max(sale_date) as as_of_date
+    from {{ ref('kpi_daily_category_sales') }}
+    group by currency
 ),
 
 counted as materialized (
@@ -143,7 +147,7 @@ final as (
         sum(parts.orders) as orders,
         sum(parts.net_sales) as net_sales
     from parts
-    cross join as_of
+    inner join as_of on parts.currency = as_of.currency
     group by as_of.as_of_date, parts.segment, parts.currency
     having sum(parts.customers) > 0
 )
