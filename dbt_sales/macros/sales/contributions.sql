@@ -1,40 +1,5 @@
 {# What rows of facts add to a mart that is the sum of them: all rows at once, or those that a run changes. Each takes what
    may stand behind `from`, with the columns of the fact. #}
-{% macro original_return_sums(returns, orders) -%}
-    select
-        coalesce(sold.sale_date, returned.sale_date) as original_sale_date,
-        returned.sale_date,
-        returned.product_id,
-        returned.store_id,
-        returned.sales_region,
-        returned.sales_channel,
-        returned.sales_representative,
-        returned.currency,
-        sum(returned.return_amount) as returns,
-        sum(returned.returned_units) as returned_units,
-        count(sold.sale_date) as matched_lines,
-        count(*) as lines
-    from {{ returns }} as returned
-    cross join lateral (
-        select max(earlier.sale_date) as sale_date
-        from {{ orders }} as earlier
-        where
-            earlier.sale_id = returned.sale_id
-            and earlier.feed = returned.feed
-            and earlier.sale_date <= returned.sale_date
-            and earlier.order_status = 'completed'
-    ) as sold
-    group by
-        coalesce(sold.sale_date, returned.sale_date),
-        returned.sale_date,
-        returned.product_id,
-        returned.store_id,
-        returned.sales_region,
-        returned.sales_channel,
-        returned.sales_representative,
-        returned.currency
-{%- endmacro %}
-
 {% macro daily_customer_sums(orders) -%}
     select
         sale_date,
