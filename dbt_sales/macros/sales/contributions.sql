@@ -1,32 +1,5 @@
 {# What rows of facts add to a mart that is the sum of them: all rows at once, or those that a run changes. Each takes what
    may stand behind `from`, with the columns of the fact. #}
-{% macro daily_customer_sums(orders) -%}
-    select
-        sale_date,
-        currency,
-        customer_type,
-        count(distinct customer_id) filter (where customer_type != 'unknown') as customers,
-        count(*) as orders,
-        sum(sold_value) as sold_value
-    from (
-        select
-            sale_date,
-            currency,
-            customer_id,
-            gross_amount - discount_amount as sold_value,
-            case
-                when customer_id = 'unknown' then 'unknown'
-                when row_number() over (
-                    partition by customer_id order by sale_date, ordered_at, feed, sale_id
-                ) = 1 then 'new'
-                else 'returning'
-            end as customer_type
-        from {{ orders }} as sold
-        where order_status = 'completed'
-    ) as typed
-    group by sale_date, currency, customer_type
-{%- endmacro %}
-
 {% macro cohort_month_sums(days) -%}
     select
         date_trunc('month', first_order_date)::date as cohort_month,

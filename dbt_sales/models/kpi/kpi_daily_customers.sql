@@ -1,52 +1,113 @@
 {{ config(
     materialized='incremental',
+    reaches_further=true,
     unique_key=['sale_date', 'currency', 'customer_type'],
-    keep='orders != 0',
     indexes=[
         {'columns': ['sale_date', 'currency', 'customer_type'], 'unique': true},
     ],
 ) }}
 
 {% set orders = ref('fct_orders') %}
+{% set days = ref('fct_customer_days') %}
 
-{% set columns %}
-customer_id, sale_date, ordered_at, feed, sale_id, currency, order_status, gross_amount, discount_amount
-{% endset %}
-
-{# Orders without a customer have no history: only those of the affected dates can change. Of a customer, what tells a
-   first order: that there was one before all affected dates, or the orders of the day of the first. #}
-{% set known %}
-select known.*
-from ({{ first_orders_that_stay(affected_customers(orders), ref('fct_customer_days')) }}) as first
-cross join lateral (
-    select
-        first.customer_id,
-        first.sale_date,
-        null::timestamptz as ordered_at,
-        '' as feed,
-        '' as sale_id,
-        '' as currency,
-        'completed' as order_status,
-        0 as gross_amount,
-        0 as discount_amount
-    where first.sale_date < all({{ affected_dates() }})
-    union all
-    (
-        select {{ columns }}
-        from {{ orders }} as sold
+{# The first order that a customer keeps is new, or no longer, where one before it goes or comes. #}
+{% set other_dates %}
+        select stay.sale_date
+        from (
+            select
+                customer_id,
+                min(sale_date) filter (where not is_next) as first_before,
+                min(sale_date) filter (where is_next) as first_after
+            from (
+                select
+                    customer_id,
+                    sale_date,
+                    false as is_next
+                from {{ replaced(days) }} as gone
+                where orders > 0
+                union all
+                select
+                    customer_id,
+                    sale_date,
+                    true as is_next
+                from {{ incoming(days) }} as new
+                where orders > 0
+            ) as changed
+            group by customer_id
+        ) as member
+        cross join lateral (
+            select min(day.sale_date) as sale_date
+            from {{ days }} as day
+            where
+                day.customer_id = member.customer_id
+                and day.orders > 0
+                and day.sale_date != all({{ affected_dates() }})
+        ) as stay
         where
-            sold.customer_id = first.customer_id
-            and sold.sale_date = first.sale_date
-            and not first.sale_date < all({{ affected_dates() }})
-        offset 0
-    )
-) as known
+            coalesce(member.first_before < stay.sale_date, false) != coalesce(member.first_after < stay.sale_date, false)
 {% endset %}
 
-{{ maintained_sums(
-    keys=['sale_date', 'currency', 'customer_type'],
-    sums=['customers', 'orders', 'sold_value'],
-    new=daily_customer_sums(history_after(orders, columns)),
-    old=daily_customer_sums(history_before(orders, columns)),
-    known=known,
-) }}
+with sold as (
+    select * from {{ incoming(orders) }} as sold
+    where order_status = 'completed'
+    {% if increments() -%}
+    union all
+    select * from {{ orders }} as sold
+    where order_status = 'completed' and sale_date = any(array({{ other_dates }}))
+    {%- endif %}
+),
+
+new as (
+    select
+        customer_id,
+        min(sale_date) as sale_date
+    from {{ incoming(days) }} as day
+    where orders > 0
+    group by customer_id
+),
+
+first_orders as (
+    {% if increments() %}
+        select
+            stay.customer_id,
+            least(stay.sale_date, new.sale_date) as sale_date
+        from ({{ first_orders_that_stay('select distinct customer_id from sold', days) }}) as stay
+        left join new on stay.customer_id = new.customer_id
+    {% else %}
+        select * from new
+    {% endif %}
+),
+
+typed as (
+    select
+        sold.sale_date,
+        sold.currency,
+        sold.customer_id,
+        sold.gross_amount - sold.discount_amount as sold_value,
+        case
+            when sold.customer_id = 'unknown' then 'unknown'
+            when
+                sold.sale_date = first_orders.sale_date
+                and row_number() over (
+                    partition by sold.customer_id, sold.sale_date order by sold.ordered_at, sold.feed, sold.sale_id
+                ) = 1
+                then 'new'
+            else 'returning'
+        end as customer_type
+    from sold
+    left join first_orders on sold.customer_id = first_orders.customer_id
+),
+
+final as (
+    select
+        sale_date,
+        currency,
+        customer_type,
+        count(distinct customer_id) filter (where customer_type != 'unknown') as customers,
+        count(*) as orders,
+        sum(sold_value) as sold_value
+    from typed
+    group by sale_date, currency, customer_type
+)
+
+select * from final
