@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Thread
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -22,6 +23,7 @@ log = structlog.get_logger()
 
 _DELIVERY_SECONDS = 10
 _LEAVE_SECONDS = 10
+_POLL_EVERY_SECONDS = 5
 # With its headers below the million bytes that brokers take by default.
 _LETTER_BYTES = 900_000
 _STATISTICS_SECONDS = 5
@@ -144,6 +146,7 @@ class Subscription:
         self._topic = settings.kafka_topic
         self._on_lag = on_lag
         self._last_error = ""
+        self._polled_at = monotonic()
         told = {"statistics.interval.ms": _STATISTICS_SECONDS * 1000, "stats_cb": self._tell_lag} if on_lag else {}
         with _settings_errors():
             self._consumer = Consumer(
@@ -164,17 +167,23 @@ class Subscription:
     def take(self, count: int, seconds: float) -> list[Message]:
         """Messages that are here, `count` of them at most; none when the first did not come in time."""
         messages: list[Message] = []
-        while len(messages) < count and (message := self._next(0 if messages else seconds)):
+        while len(messages) < count and (message := self._next(0 if messages else seconds)) is not None:
             messages.append(message)
         return messages
 
     def holds(self, message: Message) -> bool:
-        """Whether the message's partition is still in this process's share."""
+        """Whether the message's partition is still in this process's share. Messages that were taken together may take
+        long: the group hears of this process between them.
+        """
+        if monotonic() - self._polled_at > _POLL_EVERY_SECONDS:
+            with self.paused() as stay:
+                stay()
         return _position(message).partition in {each.partition for each in self._consumer.assignment()}
 
     def _next(self, seconds: float) -> Message | None:
         """A message, or None when none came in time. Broker trouble is logged; librdkafka keeps trying."""
         message = self._consumer.poll(seconds)
+        self._polled_at = monotonic()
         if message is None or not (error := message.error()):
             return message
         log.warning("broker_trouble", error=str(error))
@@ -196,7 +205,7 @@ class Subscription:
             self._consumer.resume(self._consumer.assignment())
 
     def _stay(self) -> None:
-        if message := self._next(0):  # of a partition that was assigned meanwhile: give it back
+        if (message := self._next(0)) is not None:  # of a partition that was assigned meanwhile: give it back
             with self._broker_errors():
                 self._consumer.seek(_position(message))
                 self._consumer.pause(self._consumer.assignment())

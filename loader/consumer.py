@@ -61,9 +61,13 @@ def run(settings: Settings, stop: Event) -> None:
                 metrics.heartbeat.beat()
                 messages = subscription.take(_MESSAGES_AT_A_TIME, _POLL_SECONDS)
                 needless = in_thread(worker.needless, messages) if messages else set()
+                gone: set[int | None] = set()
                 for message in messages:
-                    # A partition that has gone to another replica is worked there.
-                    if stop.is_set() or not subscription.holds(message):
+                    metrics.heartbeat.beat()
+                    # A partition that has gone to another replica is worked there. If it comes back, it comes with the
+                    # first of these messages, which the offset of a later one must not pass over.
+                    if stop.is_set() or message.partition() in gone or not subscription.holds(message):
+                        gone.add(message.partition())
                         continue
                     failpoints.reach("received")
                     match in_thread(worker.work, message, needless):
@@ -135,7 +139,7 @@ class Worker:
     def _pass(self, event: FileArrived | FileRemoved) -> Progress:
         if isinstance(event, FileArrived):
             metrics.FILES.labels("", "source_gone").inc()
-            log.info("file_source_gone", key=event.key, dialect=event.dialect)
+            log.warning("file_source_gone", key=event.key, dialect=event.dialect, error="there is no such object")
         else:
             log.info("object_removed", key=event.key, files=[], dialect=event.dialect)
         return Progress.PASSED

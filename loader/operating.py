@@ -63,7 +63,8 @@ def forget(pipeline: Pipeline, file_ids: Sequence[int], reason: str) -> list[Out
     def withdraw(session: Session, file_id: int) -> bool:
         if not session.execute("withdraw", file_id=file_id, reason=f"withdrawn by hand: {reason}").one_or_none():
             return False
-        session.execute("remove_lines", removed_file_id=file_id, file_id=file_id)
+        dates = sorted(session.execute("remove_lines", file_id=file_id).scalars())
+        session.execute("enqueue_dates", dates=dates, file_id=file_id)
         session.execute("notify_queue")
         return True
 

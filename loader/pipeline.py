@@ -121,8 +121,8 @@ class Pipeline:
         bucket = self.settings.s3_bucket
         keys = sorted({each.key for each in events})
         found = dict(zip(keys, self._lookers.map(lambda key: self._look(bucket, key), keys), strict=True))
-        gone = [key for key, each in found.items() if isinstance(each, ObjectGone)]
-        known = self.warehouse.rows("unsettled", bucket=bucket, keys=gone) if gone else []
+        gone = {key for key, each in found.items() if isinstance(each, ObjectGone)}
+        known = self.warehouse.rows("unsettled", bucket=bucket, keys=list(gone)) if gone else []
         unsettled = {row["key"]: row["waits"] for row in known}
 
         def is_needless(event: FileArrived | FileRemoved) -> bool:

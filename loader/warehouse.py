@@ -7,7 +7,7 @@ import csv
 import json
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
@@ -227,7 +227,8 @@ class Load:
         self.warning: str | None = None  # what is odd about it though it counts
         self._described: dict[str, Any] = {}
         session.execute("clear_rejected_rows", file_id=file_id)
-        session.execute("remove_lines", removed_file_id=file_id, file_id=file_id)
+        # Dates to be rebuilt, whatever becomes of the lines that are copied from here on.
+        self._changed: set[date] = set(session.execute("remove_lines", file_id=file_id).scalars())
         self._savepoint = connection.begin_nested()
 
     def __enter__(self) -> Self:
@@ -273,23 +274,23 @@ class Load:
             self.counts = Counts()
             self._finish("unchanged", sha256, None)
             return "unchanged"
+        removed = set(self._changed)
         for each in earlier if self._feed.reupload != "append" else ():
-            self._session.execute("remove_lines", removed_file_id=each.file_id, file_id=self._file_id)
+            removed |= set(self._session.execute("remove_lines", file_id=each.file_id).scalars())
         self._session.execute("supersede", **where, reupload=self._feed.reupload)
-        self._session.execute("enqueue_dates", dates=sorted(self._dates), file_id=self._file_id)
-        shrunk = self._shrunk()
+        shrunk = self._shrunk(removed - self._dates)
         if shrunk and self._feed.shrink == "reject":
             return self.finish_rejected(f"{shrunk} (shrink: reject)", sha256)
         self.warning = "; ".join(filter(None, (shrunk, warning_of(self.counts, self.drift)))) or None
         self._copy_rejected()
+        self._changed = removed | self._dates
         self._finish("loaded", sha256, None)
         self._session.execute("notify_queue")
         return "loaded"
 
-    def _shrunk(self) -> str | None:
-        """What the file leaves less of than there was, or than a sheet has."""
-        where = {"file_id": self._file_id, "dates": sorted(self._dates)}
-        emptied = self._session.execute("emptied_dates", **where).scalars().all()
+    def _shrunk(self, lost: Collection[date]) -> str | None:
+        """What the file leaves less of than there was, or than a sheet has. `lost`: dates that only other lines had."""
+        emptied = self._session.execute("emptied_dates", dates=sorted(lost)).scalars().all()
         if emptied:
             listed = ", ".join(map(str, emptied[:3])) + ", …" * (len(emptied) > 3)
             return f"no sale is left of {listed}, which had some by the version before"
@@ -317,6 +318,7 @@ class Load:
         if self._described:
             drift = json.dumps(asdict(self.drift)) if self.drift else None
             self._session.execute("describe", file_id=self._file_id, drift=drift, **self._described)
+        self._session.execute("enqueue_dates", dates=sorted(self._changed), file_id=self._file_id)
         self._session.execute(
             "finish",
             file_id=self._file_id,

@@ -72,15 +72,13 @@ where bucket = :bucket and key = :key and status = 'loaded' and file_id <> :file
 order by file_id;
 
 -- name: remove_lines
--- A version's rows go, with those that were corrected by hand, and their dates are to be rebuilt.
+-- A version's rows go, with those that were corrected by hand. Gives their dates, which are to be rebuilt.
 with corrections as (
-    delete from raw.replayed_rows where file_id = :removed_file_id
+    delete from raw.replayed_rows where file_id = :file_id
 ), removed as (
-    delete from raw.sales_lines where file_id = :removed_file_id returning sale_date
+    delete from raw.sales_lines where file_id = :file_id returning sale_date
 )
-insert into raw.rebuild_queue (sale_date, file_id)
-select distinct sale_date, cast(:file_id as bigint) from removed
-on conflict (sale_date, file_id) where run_id is null do nothing;
+select distinct sale_date from removed;
 
 -- name: supersede
 -- All that was known of the key gives way: the version that counted, its identical twins, rejected and failed ones.
@@ -95,20 +93,20 @@ where
 update raw.files set status = 'skipped', error = :error, next_attempt_at = null where file_id = :file_id;
 
 -- name: enqueue_dates
+-- At the end of what changes their rows: a date that waits already is locked until then, so that no run of dbt claims it
+-- before it can see the change.
 insert into raw.rebuild_queue (sale_date, file_id)
 select unnest(cast(:dates as date[])), :file_id
-on conflict (sale_date, file_id) where run_id is null do nothing;
+on conflict (sale_date, file_id) where run_id is null do update set file_id = excluded.file_id;
 
 -- name: emptied_dates
--- Dates that the version before had and this one has not (`dates`), of which no file has a line any more.
-select queue.sale_date from raw.rebuild_queue as queue
+-- Those of the dates of which no file has a line any more.
+select removed.sale_date from unnest(cast(:dates as date[])) as removed (sale_date)
 left join lateral (
-    select true as is_there from raw.sales_lines as line where line.sale_date = queue.sale_date limit 1
+    select true as is_there from raw.sales_lines as line where line.sale_date = removed.sale_date limit 1
 ) as line on true
-where
-    queue.file_id = :file_id and queue.run_id is null and queue.sale_date <> all(cast(:dates as date[]))
-    and line.is_there is null
-order by queue.sale_date;
+where line.is_there is null
+order by removed.sale_date;
 
 -- name: finish
 -- A file that changes no date has nothing to wait for.

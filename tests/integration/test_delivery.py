@@ -125,11 +125,11 @@ def test_a_message_in_work_for_longer_than_the_session_is_given_once(world: Worl
 
 def test_a_malformed_message_goes_to_the_dead_letters_with_its_reason(world: World) -> None:
     arrival = world.drop(SHEET.key, SHEET.content)
-    malformed = [b"{not json", b'{"Records": [{"eventName": "ObjectCreated:Put"}]}']
+    malformed = [b"", b"{not json", b'{"Records": [{"eventName": "ObjectCreated:Put"}]}']
     publish(world, *malformed, encode(arrival))
     with running_loader(world):
         eventually("the good one", lambda: loaded(world, 1))
-        letters = consume(world, world.settings.kafka_dead_letter_topic, 2)
+        letters = consume(world, world.settings.kafka_dead_letter_topic, 3)
     for letter in letters:
         headers = dict(letter.headers() or [])
         assert headers["reason"] == b"InvalidEvent"

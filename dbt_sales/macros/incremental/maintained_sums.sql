@@ -3,7 +3,7 @@
     {{ return(model.columns[column].data_type if column in model.columns else 'numeric') }}
 {%- endmacro %}
 
-{% macro maintained_sums(keys, sums, new, old, nulls={}, known=none) -%}
+{% macro maintained_sums(keys, sums, new, old, known=none) -%}
     {#- Published sums + what the changed rows add − what they added before: the same as to sum everything anew, at the
         cost of the changed rows. Exact, because every sum is an integer or a numeric. `known`: rows that both read. -#}
     {%- if not increments() -%}
@@ -65,12 +65,7 @@
         changed.{{ key }},
         {%- endfor %}
         {%- for sum in sums %}
-        {%- set total = 'changed.' ~ sum ~ ' + coalesce(published.' ~ sum ~ ', 0)' %}
-        {%- set counter = nulls.get(sum) %}
-        {%- if counter %}
-        {%- set total = 'case when changed.' ~ counter ~ ' + coalesce(published.' ~ counter ~ ', 0) > 0 then ' ~ total ~ ' end' %}
-        {%- endif %}
-        ({{ total }})::{{ contracted_type(sum) }} as {{ sum }}{{ ',' if not loop.last }}
+        (changed.{{ sum }} + coalesce(published.{{ sum }}, 0))::{{ contracted_type(sum) }} as {{ sum }}{{ ',' if not loop.last }}
         {%- endfor %}
     from changed
     left join {{ this }} as published

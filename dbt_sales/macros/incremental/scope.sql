@@ -116,6 +116,6 @@
 {%- endmacro %}
 
 {% macro incoming(relation) -%}
-    {#- What a model that is kept up by changes adds: the new rows of the affected dates, or all where it has to begin. -#}
+    {#- The new rows of the affected dates, where a model starts from what is published; else all. -#}
     {{ next_of(relation) if increments() else whole(relation) }}
 {%- endmacro %}

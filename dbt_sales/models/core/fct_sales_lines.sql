@@ -3,7 +3,6 @@
 {{ config(
     materialized='incremental',
     next_order='sale_date, product_id',
-    next_statistics=['sale_date', 'sale_id', 'line_type', 'customer_id', 'product_id'],
     indexes=[
         {'columns': ['file_id', 'row_number'], 'unique': true},
         {'columns': ['sale_date', 'customer_id']},

@@ -1,4 +1,4 @@
-"""A file finds its dates in the queue by index: with 100,000 of them waiting, a scan took 5 ms of each small file."""
+"""A file finds its dates in the queue by index: with 100,000 of them waiting, a scan cost each small file 5 ms."""
 
 from alembic import op
 
