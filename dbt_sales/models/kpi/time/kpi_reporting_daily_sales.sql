@@ -25,8 +25,8 @@ rates as (
     where reporting_currency = {{ reporting_currency }}
 ),
 
--- Sales without a rate are kept, not left out of a total. In place of the rate stands a sentence that cannot be cast to a
--- number: whoever asks for them gets an error that says what to do.
+-- Sales without a rate are kept, not left out of a total. In place of the rate stands a sentence that cannot be cast to
+-- a number: whoever asks for them gets an error that says what to do.
 rated as (
     select
         sales.*,
