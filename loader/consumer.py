@@ -139,7 +139,7 @@ class Worker:
     def _pass(self, event: FileArrived | FileRemoved) -> Progress:
         if isinstance(event, FileArrived):
             metrics.FILES.labels("", "source_gone").inc()
-            log.warning("file_source_gone", key=event.key, dialect=event.dialect, error="there is no such object")
+            log_outcome(Outcome("source_gone", event.key, error="there is no such object"), event.dialect)
         else:
             log.info("object_removed", key=event.key, files=[], dialect=event.dialect)
         return Progress.PASSED

@@ -1,5 +1,4 @@
-{# The second index tells kpi_rfm_segments which customers of one band of net sales spend more than an amount. Migration
-   0009 gives it to a table that is there already. #}
+{# The second index tells kpi_rfm_segments which customers of one band of net sales spend more than an amount. #}
 {{ config(
     materialized='incremental',
     unique_key=['customer_id'],

@@ -10,50 +10,46 @@
 {% set orders = ref('fct_orders') %}
 {% set days = ref('fct_customer_days') %}
 
-{# The first order that a customer keeps is new, or no longer, where one before it goes or comes. #}
-{% set other_dates %}
-        select stay.sale_date
-        from (
-            select
-                customer_id,
-                min(sale_date) filter (where not is_next) as first_before,
-                min(sale_date) filter (where is_next) as first_after
-            from (
-                select
-                    customer_id,
-                    sale_date,
-                    false as is_next
-                from {{ replaced(days) }} as gone
-                where orders > 0
-                union all
-                select
-                    customer_id,
-                    sale_date,
-                    true as is_next
-                from {{ incoming(days) }} as new
-                where orders > 0
-            ) as changed
-            group by customer_id
-        ) as member
-        cross join lateral (
-            select min(day.sale_date) as sale_date
-            from {{ days }} as day
-            where
-                day.customer_id = member.customer_id
-                and day.orders > 0
-                and day.sale_date != all({{ affected_dates() }})
-        ) as stay
-        where
-            coalesce(member.first_before < stay.sale_date, false) != coalesce(member.first_after < stay.sale_date, false)
-{% endset %}
+with
+{%- if increments() %}
+changed as (
+    select
+        customer_id,
+        min(sale_date) filter (where not is_next) as first_before,
+        min(sale_date) filter (where is_next) as first_after
+    from (
+        select
+            customer_id,
+            sale_date,
+            false as is_next
+        from {{ replaced(days) }} as gone
+        where orders > 0
+        union all
+        select
+            customer_id,
+            sale_date,
+            true as is_next
+        from {{ next_of(days) }} as new
+        where orders > 0
+    ) as days
+    group by customer_id
+),
 
-with sold as (
+-- The first order that a customer keeps is new, or no longer, where one before it goes or comes.
+reached as (
+    select stay.sale_date
+    from ({{ first_orders_that_stay('select customer_id from changed', days) }}) as stay
+    inner join changed on stay.customer_id = changed.customer_id
+    where coalesce(changed.first_before < stay.sale_date, false) != coalesce(changed.first_after < stay.sale_date, false)
+),
+{% endif %}
+sold as (
     select * from {{ incoming(orders) }} as sold
     where order_status = 'completed'
     {% if increments() -%}
     union all
     select * from {{ orders }} as sold
-    where order_status = 'completed' and sale_date = any(array({{ other_dates }}))
+    where order_status = 'completed' and sale_date = any(array(select sale_date from reached))
     {%- endif %}
 ),
 
