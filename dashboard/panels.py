@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, filters, queries
+from dashboard import charts, filters, live, queries
 from dashboard.filters import LABELS, Span, View
 from dashboard.measures import Kind, Measure, Writer
 
@@ -63,6 +63,13 @@ def compared(
         color = charts.MUTED if change is None else charts.UP if change.startswith("+") != falls else charts.DOWN
         alt = f"{label}: its course, between {low} and {high}"
         st.html(charts.sparkline([float(value) for value in course], color, alt, bars=bars))
+
+
+def as_of(view: View, mart: str) -> str:
+    """As of when a mart of the whole history is, as a sentence behind others."""
+    moment, is_behind = queries.history_marts(view.version)[mart]
+    later = "; later sales are worked in when nothing else waits" if is_behind else ""
+    return f" As of {live.clock(moment)}{later}."
 
 
 def _with_comparison(description: str, view: View) -> str:

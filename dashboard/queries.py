@@ -477,6 +477,12 @@ def bridge(version: int, currency: str, month: date, comparison: str, limit: int
     return _frame("bridge", currency=currency, month=month, comparison=comparison, limit=limit)
 
 
+@st.cache_data(max_entries=8, show_spinner=False)
+def history_marts(version: int) -> dict[str, tuple[datetime, bool]]:
+    """Mart of the whole history to when the facts that it was built from were published, and whether later ones are."""
+    return {row["mart"]: (row["as_of"], row["is_behind"]) for row in _rows("history_marts")}
+
+
 @st.cache_data(max_entries=16, show_spinner=False)
 def pair_months(version: int) -> list[date]:
     """The months with orders of several products, newest first."""

@@ -108,6 +108,7 @@ class Settings(Limits):
 
     dbt_project_dir: Path = Path("dbt_sales")
     transform_poll_seconds: Seconds = 5
+    history_seconds: Seconds = 30
 
     metrics_port: Annotated[int, Field(gt=0, lt=65536)] | None = None
     metrics_host: str = "127.0.0.1"

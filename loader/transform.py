@@ -39,6 +39,7 @@ _RUNS_PER_PROCESS = 500
 # for warnings that say of which adapter they are.
 BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt")  # type: ignore[method-assign]  # noqa: SLF001
 _NODE_SECONDS = 3600  # of one node, in which dbt says nothing
+_QUIET = ("--quiet", "--log-level", "none", "--log-level-file", "none")
 _GENERATED = ("target", "logs")
 _BROKEN = ("error", "fail", "runtime error")
 
@@ -64,41 +65,55 @@ def _work(session: Session, listener: Listener, settings: Settings, stop: Event,
     project = Project(settings.dbt_project_dir)
     log.info("transform_started", project=str(settings.dbt_project_dir))
     failures = 0
-    for _ in range(_RUNS_PER_PROCESS):
-        succeeded = run_waiting(session, project, settings, stop)
-        if succeeded is None and not make_ready(session, project):
-            succeeded = False
-        while succeeded is None and not once and not stop.is_set():
-            metrics.heartbeat.beat(silence=settings.transform_poll_seconds)
-            listener.wait(settings.transform_poll_seconds)
-            succeeded = run_waiting(session, project, settings, stop)
-        failures = 0 if succeeded else failures + 1
-        if stop.is_set() or (once and not succeeded):
-            break
-        if failures:
-            pause = min(settings.retry_seconds * 2**failures, settings.retry_max_seconds)
-            metrics.heartbeat.beat(silence=pause)
-            stop.wait(pause)
+    # One run for all that `--once` asks for; else no arrival waits for the marts of the whole history.
+    history = None if once else HistoryRuns(settings.dbt_project_dir)
+    try:
+        for _ in range(_RUNS_PER_PROCESS):
+            succeeded = run_waiting(session, project, settings, stop, history)
+            if succeeded is None and not make_ready(session, project):
+                succeeded = False
+            while succeeded is None and not once and not stop.is_set():
+                metrics.heartbeat.beat(silence=settings.transform_poll_seconds)
+                listener.wait(settings.transform_poll_seconds)
+                succeeded = run_waiting(session, project, settings, stop, history)
+            failures = 0 if succeeded else failures + 1
+            if stop.is_set() or (once and not succeeded):
+                break
+            if failures:
+                pause = min(settings.retry_seconds * 2**failures, settings.retry_max_seconds)
+                metrics.heartbeat.beat(silence=pause)
+                stop.wait(pause)
+    finally:
+        if history:
+            history.end()
     return succeeded is not False
 
 
-def run_waiting(session: Session, project: "Project", settings: Settings, stop: Event) -> bool | None:
+def run_waiting(
+    session: Session, project: "Project", settings: Settings, stop: Event, history: "HistoryRuns | None"
+) -> bool | None:
     """One dbt run for everything that waits: None when nothing does, else whether it was published.
 
-    Stands by while another run is under way. Raises TransientError where PostgreSQL takes no writes.
+    The marts of the whole history are left to `history`, once nothing waits and they are due; without it they are built
+    in the same run. Stands by while another run is under way. Raises TransientError where PostgreSQL takes no writes.
     """
-    look = {"lease_seconds": settings.lease_seconds}
+    look = {"lease_seconds": settings.lease_seconds, "history_seconds": settings.history_seconds}
     while (waiting := session.execute("waiting_for_dbt", **look).one()).is_busy and not stop.is_set():
         session.commit()
         metrics.heartbeat.beat(silence=settings.transform_poll_seconds)
         stop.wait(settings.transform_poll_seconds)
     session.commit()
-    if not waiting.dates or stop.is_set():
+    if stop.is_set():
         return None
+    if not waiting.dates:
+        if history:
+            history.keep_up(is_due=waiting.is_due)
+        if history or not waiting.is_behind:
+            return None
     session.execute("prove_writes")
     session.commit()
     log.info("dbt_run_started", dates=waiting.dates)
-    result = project.build(_relations(session), "on_arrival")
+    result = project.build(_relations(session), "on_arrival" if history else "everything")
     run = session.execute("finished_run", invocation_id=result.invocation_id).one_or_none()
     session.commit()
     if result.error or not run:
@@ -122,6 +137,40 @@ def make_ready(session: Session, project: "Project") -> bool:
     if result.error:
         log.error("marts_not_ready", **result.loggable)
     return not result.error
+
+
+class HistoryRuns:
+    """Runs of dbt that build the marts of the whole history, each in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._command = [
+            f"{Path(sys.executable).parent}/dbt",
+            *_QUIET,
+            "build",
+            *("--selector", "history"),
+            *_options(folder),
+        ]
+        self._run: subprocess.Popen[bytes] | None = None
+
+    def keep_up(self, *, is_due: bool) -> None:
+        """Begin a run if it is due and none is under way; say what became of the one before."""
+        if self._run:
+            if self._run.poll() is None:
+                return
+            if self._run.returncode:
+                log.error("history_failed", exit_code=self._run.returncode, next="`loader status` says why")
+            else:
+                log.info("history_published")
+            self._run = None
+        if is_due:
+            log.info("history_started")
+            self._run = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+
+    def end(self) -> None:
+        """End the run that is under way: another one will begin anew."""
+        if self._run and self._run.poll() is None:
+            self._run.terminate()
+            self._run.wait()
 
 
 def run_full_tests(settings: Settings) -> bool:
@@ -170,17 +219,17 @@ class Project:
         self._fingerprint: dict[str, int] | None = None
 
     def build(self, relations: set[str], selector: str) -> Result:
-        """Build and test what the selector names; all of the project where it has changed or something is missing.
+        """Build and test what the selector names; more of the project where it has changed or something is missing.
 
         `relations`: the tables and views that there are, with their schemas.
         """
         if self._fingerprint != (fingerprint := self._files()):
             self._manifest = self._parse()
-            selector = selector if selector == "definitions" else "project"
+            selector = "project" if selector == "on_arrival" else selector
         missing = self._relations() - relations
         if missing:
             log.info("relations_missing", relations=sorted(missing)[:5], number=len(missing))
-        result = self._invoke("project" if missing else selector)
+        result = self._invoke("everything" if missing else selector)
         if not result.error:
             self._fingerprint = fingerprint
         return result
@@ -210,7 +259,7 @@ class Project:
         return files
 
     def _parse(self) -> Manifest:
-        parsed = dbtRunner().invoke(["--quiet", "parse", *self._options()])
+        parsed = dbtRunner().invoke(["--quiet", "parse", *_options(self._folder)])
         if not isinstance(parsed.result, Manifest):
             raise SettingsError(f"dbt cannot read {self._folder}: {parsed.exception}. `dbt parse` there says more")
         # It lives as long as the process: to walk through it would cost the collector 0.4 s, in the midst of a run.
@@ -225,9 +274,8 @@ class Project:
             metrics.heartbeat.beat(silence=_NODE_SECONDS)
             invocations.add(event.info.invocation_id)  # type: ignore[attr-defined]  # protobuf has no types
 
-        quiet = ["--quiet", "--log-level", "none", "--log-level-file", "none"]
         runner = dbtRunner(manifest=self._manifest, callbacks=[follow])
-        done = runner.invoke([*quiet, command, "--selector", selector, *self._options()])
+        done = runner.invoke([*_QUIET, command, "--selector", selector, *_options(self._folder)])
         if not isinstance(done.result, RunExecutionResult):
             return Result([], f"dbt: {done.exception}")
         nodes = [
@@ -244,10 +292,11 @@ class Project:
         error = None if done.success else "; ".join(broken) or f"dbt: {done.exception}"
         return Result(nodes, error, *invocations)
 
-    def _options(self) -> list[str]:
-        # Nothing is written that nobody reads, nothing asked of schemas that the run does not touch.
-        quick = ["--no-write-json", "--cache-selected-only"]
-        return ["--project-dir", str(self._folder), "--target", "prod", *quick]
+
+def _options(folder: Path) -> list[str]:
+    # Nothing is written that nobody reads, nothing asked of schemas that the run does not touch.
+    quick = ["--no-write-json", "--cache-selected-only"]
+    return ["--project-dir", str(folder), "--target", "prod", *quick]
 
 
 def keep_up(stop: Event) -> None:

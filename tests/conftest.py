@@ -190,6 +190,7 @@ def new_world(stack: Stack, template: str, folder: Path) -> Iterator[World]:
         "RETRY_SECONDS": "0.1",
         "RETRY_MAX_SECONDS": "0.5",
         "TRANSFORM_POLL_SECONDS": "0.2",
+        "HISTORY_SECONDS": "3600",
         "DBT_TARGET_PATH": str(stack.folder / "dbt" / database),
         "DBT_LOG_PATH": str(folder / "dbt"),
     }

@@ -408,17 +408,6 @@ window all_of as (partition by currency);
 -- name: kpi_customer_rfm
 select * from rfm;
 
--- name: kpi_rfm_cells
-select
-    currency, last_order_date, window_orders,
-    -- Band n begins where its power of ten does: 10 ** (n / 5).
-    case when window_net_sales <= 0.01 then -10 else floor(5 * log10(window_net_sales::double))::integer end as sales_band,
-    count(*) as customers,
-    sum(window_net_sales) as net_sales
-from customers
-where window_orders > 0
-group by all;
-
 -- name: kpi_rfm_segments
 -- Only what all segments of a currency sum to: their names are the mart's own.
 select currency, any_value(as_of_date) as as_of_date, count(*) as customers, sum(frequency) as orders, sum(monetary) as net_sales

@@ -26,6 +26,12 @@ def page() -> None:
     view = filters.chosen()
     writer = Writer(settings().number_style, view.scope.currency)
     meaning = queries.descriptions(view.version)
+    if "kpi_cohort_months" not in queries.history_marts(view.version):
+        st.info(
+            "What is known of customers is being counted for the first time: this page will show it in a moment.",
+            icon=":material/hourglass_top:",
+        )
+        return
     months = queries.monthly_customers(view.version, view.scope.currency)
     if months.empty:
         st.info(
@@ -44,7 +50,7 @@ def page() -> None:
     with left.container(border=True, height="stretch"):
         _new_and_returning(view, months, meaning, writer)
     with right.container(border=True, height="stretch"):
-        _repeat_rate(months, meaning, writer)
+        _repeat_rate(view, months, meaning, writer)
     with st.container(border=True):
         _cohorts(view, meaning, writer)
     left, right = st.columns(2)
@@ -203,10 +209,16 @@ def _new_and_returning(view: View, months: pd.DataFrame, meaning: dict[str, str]
     st.echarts_chart(spec, height=300, key="new-returning", alt=f"{by} of new and returning customers over time")
 
 
-def _repeat_rate(months: pd.DataFrame, meaning: dict[str, str], writer: Writer) -> None:
+def _as_of(view: View) -> str:
+    return panels.as_of(view, "kpi_cohort_months")
+
+
+def _repeat_rate(view: View, months: pd.DataFrame, meaning: dict[str, str], writer: Writer) -> None:
     st.subheader("Repeat rate", anchor=False, help=meaning.get("kpi_monthly_customers.repeat_rate"))
     running = "" if months["is_month_complete"].iloc[-1] else ", the running one so far"
-    st.caption(f"Customers with two orders or more in a month, of all customers of it, per month{running}")
+    st.caption(
+        f"Customers with two orders or more in a month, of all customers of it, per month{running}.{_as_of(view)}"
+    )
     spec = charts.monthly_rate(months, "repeat_rate", "Repeat rate", writer)
     st.echarts_chart(spec, height=300, key="repeat-rate", alt="Repeat rate by month")
 
@@ -230,7 +242,8 @@ def _cohorts(view: View, meaning: dict[str, str], writer: Writer) -> None:
     amount = "" if kind is Kind.SHARE else f", in {view.scope.currency}"
     running = "" if cells["is_month_complete"].all() else "; the last one, in each row, still runs"
     first = " The first row is of customers who may have ordered before." if cells["is_first_cohort"].any() else ""
-    st.caption(f"{what}{amount}. A row for each month of first orders, a column for each month since{running}.{first}")
+    grid = f"A row for each month of first orders, a column for each month since{running}."
+    st.caption(f"{what}{amount}. {grid}{first}{_as_of(view)}")
     spec = charts.cohorts(cells, column, kind, writer, dark=st.context.theme.type == "dark")
     rows = cells["cohort_month"].nunique()
     st.echarts_chart(spec, height=30 * rows + 30, key="cohorts", alt=f"{by} by cohort and months since the first order")
@@ -255,7 +268,10 @@ def _segments(view: View, meaning: dict[str, str], writer: Writer) -> None:
         return
     as_of = frame["as_of_date"].iloc[0]
     year = Span(as_of - timedelta(days=364), as_of)
-    st.caption(f"By recency, frequency and monetary value, {year}: net sales and share")
+    st.caption(
+        f"By recency, frequency and monetary value, {year}: net sales and share."
+        f"{panels.as_of(view, 'kpi_rfm_segments')}"
+    )
     total = sum(frame["net_sales"])
     share = [value / total if total else None for value in frame["net_sales"]]
     members = sum(frame["customers"])

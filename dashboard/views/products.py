@@ -198,7 +198,10 @@ def _pairs(view: View, names: dict[str, str], meaning: dict[str, str]) -> None:
             "Strongest by", ("Lift", "Orders"), default="Lift", required=True, key="pairs", bind="query-params"
         )
     frame = queries.product_pairs(view.version, month, by == "Lift", PAIRS)
-    st.caption("Completed orders of every place and currency that hold both. The filters do not apply here.")
+    st.caption(
+        "Completed orders of every place and currency that hold both. The filters do not apply here."
+        f"{panels.as_of(view, 'kpi_monthly_product_pairs')}"
+    )
     shares = ("support", "confidence_a_to_b", "confidence_b_to_a")
     st.dataframe(
         frame.assign(

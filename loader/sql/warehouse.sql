@@ -250,7 +250,7 @@ select
     (select jsonb_build_object(
         'run_id', run_id, 'started_by', started_by, 'started_at', started_at,
         'silent_seconds', round(extract(epoch from clock_timestamp() - coalesce(seen_at, started_at)))
-    ) from raw.dbt_under_way) as dbt_under_way;
+    ) from raw.dbt_under_way where is_live) as dbt_under_way;
 
 -- name: metrics
 -- What Prometheus is told of the pipeline as a whole, by whichever process it asks. Null: there is nothing to tell yet.
@@ -302,7 +302,7 @@ cross join arrivals
 cross join queue
 cross join failures
 cross join ops.mart_version as mart
-left join raw.dbt_under_way as under_way on true
+left join raw.dbt_under_way as under_way on under_way.is_live
 left join last_run on true;
 
 -- name: health
@@ -311,7 +311,7 @@ select
     (select jsonb_build_object(
         'run_id', run_id, 'started_by', started_by, 'started_at', started_at,
         'silent_seconds', round(extract(epoch from clock_timestamp() - coalesce(seen_at, started_at)))
-    ) from raw.dbt_under_way) as dbt_under_way;
+    ) from raw.dbt_under_way where is_live) as dbt_under_way;
 
 -- name: versions
 -- The versions that a person speaks of; `corrected`: how many of their rejected rows were corrected by hand.
@@ -378,12 +378,32 @@ set rows_rejected = rows_rejected - :rows, rows_loaded = rows_loaded + :rows, mo
 where file_id = :file_id;
 
 -- name: waiting_for_dbt
--- The dates to rebuild, and whether a run is under way that shows life.
+-- The dates to rebuild, and whether a run of arrivals is under way that shows life. `is_behind`: the facts have changed since
+-- a mart of the whole history was built. `is_due`: it is time to build these, which takes a tenth of the time at most.
+with under_way as (
+    select is_live, is_history from raw.dbt_under_way
+    where seen_at > clock_timestamp() - make_interval(secs => :lease_seconds)
+), facts as (
+    select raw.live_as_of() as as_of
+), history as (
+    select coalesce(facts.as_of > coalesce((select min(as_of) from ops.history_marts), '-infinity'), false) as is_behind
+    from facts
+), last_history as (
+    select finished_at, finished_at - started_at as took from raw.dbt_runs
+    where is_history and status <> 'running'
+    order by run_id desc limit 1
+)
 select
     (select count(distinct sale_date) from raw.rebuild_queue) as dates,
-    exists (
-        select from raw.dbt_under_way where seen_at > clock_timestamp() - make_interval(secs => :lease_seconds)
-    ) as is_busy;
+    exists (select from under_way where is_live) as is_busy,
+    history.is_behind,
+    history.is_behind and not exists (select from under_way where is_history) and clock_timestamp() > greatest(
+        coalesce(last_history.finished_at, facts.as_of) + make_interval(secs => :history_seconds),
+        last_history.finished_at + 9 * last_history.took
+    ) as is_due
+from history
+cross join facts
+left join last_history on true;
 
 -- name: prove_writes
 -- Fails where PostgreSQL takes no writes, before dbt says so of each of its nodes.

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -196,6 +196,36 @@ def test_the_page_says_which_customers_may_be_older_and_which_months_still_run(
     assert "the last one, in each row, still runs" in said
     assert "the running one so far" in said
     assert "February repeat rate" in {card.label for card in app.metric}
+
+
+def clock(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%d %b %H:%M}"
+
+
+def test_what_is_counted_over_the_whole_history_says_as_of_when(app: AppTest, warehouse: Warehouse) -> None:
+    [(moment,)] = warehouse.sql("select distinct as_of from ops.history_marts")
+    for page, panels in ((CUSTOMERS, 3), (PRODUCTS, 1)):
+        said = [caption.value for caption in _open(app, page).caption if f"As of {clock(moment)}." in caption.value]
+        assert len(said) == panels
+    warehouse.sql("update ops.history_marts set as_of = as_of - interval '2 days'")
+    try:
+        forget()
+        later = f"As of {clock(moment - timedelta(2))}; later sales are worked in when nothing else waits."
+        assert len([caption for caption in _open(app, CUSTOMERS).caption if later in caption.value]) == 3
+    finally:
+        warehouse.sql("update ops.history_marts set as_of = as_of + interval '2 days'")
+
+
+def test_customers_that_were_never_counted_are_awaited(app: AppTest, warehouse: Warehouse) -> None:
+    warehouse.sql("create table public.kept as select * from ops.history_marts")
+    try:
+        warehouse.sql("delete from ops.history_marts")
+        forget()
+        _open(app, CUSTOMERS)
+        assert "for the first time" in app.info[0].value
+    finally:
+        warehouse.sql("insert into ops.history_marts select * from public.kept")
+        warehouse.sql("drop table public.kept")
 
 
 def test_segments_equal_the_mart_and_make_up_the_whole(app: AppTest, warehouse: Warehouse) -> None:

@@ -21,7 +21,7 @@ READABLE = """
     )
     order by 1
 """
-CUSTOMERS = {"kpi.kpi_customers", "kpi.kpi_customer_rfm", "kpi.kpi_rfm_cells", "kpi.kpi_order_lines"}
+CUSTOMERS = {"kpi.kpi_customers", "kpi.kpi_customer_rfm", "kpi.kpi_order_lines"}
 REJECTS = {"ops.ops_rejected_rows"}
 ROLES = {
     "dashboard": set(),
@@ -132,8 +132,8 @@ def test_grants_survive_every_way_in_which_dbt_makes_things_anew(loaded: World) 
         done = loaded.dbt(*command)
         assert done.returncode == 0, done.stdout
         check(loaded)
-    loaded.run("drop view kpi.kpi_order_lines, kpi.kpi_customer_rfm cascade")
-    loaded.run("drop table kpi.kpi_daily_customers cascade")
+    loaded.run("drop view kpi.kpi_order_lines cascade")
+    loaded.run("drop table kpi.kpi_daily_customers, kpi.kpi_customer_rfm cascade")
     assert loaded.dbt("run").returncode == 0
     check(loaded)
 

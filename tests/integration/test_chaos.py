@@ -19,10 +19,11 @@ from decimal import Decimal
 from pathlib import Path
 from threading import Event
 from time import monotonic
+from typing import Any
 
 import psycopg
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer
 
 from loader.aws import sqs_client
 from loader.broker import ensure_topics
@@ -36,7 +37,9 @@ from scripts.stack import SERVERS, StackError, throwaway
 from tests.conftest import World, eventually, new_world
 
 CHAOS_SECONDS = 120
-SETTLE_SECONDS = 120  # at most: it takes less than one minute, of three in all
+SETTLE_SECONDS = 180  # at most: it takes less than one minute, of three in all
+STUCK_SECONDS = 40  # without anything new, after which the broker is asked whether it still gives out partitions
+LINES_OF_THE_LOG = 300
 KEYS = [f"CSV/sales_data_{number:02}.csv" for number in range(20)]
 DAYS = [date(2026, 3, 1) + timedelta(number) for number in range(15)]
 # A process that dies of an error that is expected says so in one line. Only SQLAlchemy's pool logs a traceback then, in
@@ -67,6 +70,8 @@ class Chaos:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.away: set[str] = set()
         self.later: list[tuple[float, Callable[[], None]]] = []
+        self.waits_for: dict[str, Any] = {}
+        self.waits_since = self.began
 
     def rage(self) -> None:
         steps = {
@@ -100,6 +105,31 @@ class Chaos:
 
         eventually("the servers", back)
         self.world.stack.up()
+
+    def end_stuck_broker(self) -> None:
+        """Kill the broker if its group gives nobody a partition, as who operates it would.
+
+        The one from the wheel never misses a leader of the group that dies during a rebalance, and waits for it without
+        end. Apache Kafka ends the session of such a member.
+        """
+        settings, partitions = self.world.settings, []
+        given = {"bootstrap.servers": settings.kafka_bootstrap_servers, "group.id": settings.kafka_group}
+        timeout = {"session.timeout.ms": settings.kafka_session_timeout_ms, "heartbeat.interval.ms": 500}
+        strategy = {"partition.assignment.strategy": "cooperative-sticky", "enable.auto.commit": False}
+        with closing(Consumer(given | timeout | strategy)) as member:
+            member.subscribe([settings.kafka_topic], on_assign=lambda _, assigned: partitions.extend(assigned))
+            until = monotonic() + 15
+            while not partitions and monotonic() < until:
+                member.poll(0.5)
+        if not partitions and (pid := self.world.stack.pid("kafka")):
+            os.kill(pid, signal.SIGKILL)
+            self.tell("kill kafka, whose group gave nobody a partition")
+
+    def show_stacks(self) -> None:
+        """Have every process write to the log where it stands, and die of it."""
+        for process in self.processes.values():
+            process.send_signal(signal.SIGCONT)
+            process.send_signal(signal.SIGABRT)
 
     def end(self) -> None:
         for process in self.processes.values():
@@ -268,8 +298,11 @@ def fire(moto: str, tmp_path: Path) -> Iterator[Chaos]:
         try:
             yield chaos
         finally:
-            print(f"CHAOS_SEED={seed}, log {tmp_path / 'log'}", *chaos.story, sep="\n")
-            chaos.end()
+            try:
+                chaos.end()
+            finally:
+                log = (tmp_path / "log").read_text(errors="replace").splitlines()
+                print(f"CHAOS_SEED={seed}", *chaos.story, "The end of the log:", *log[-LINES_OF_THE_LOG:], sep="\n")
         assert not TRACEBACK.findall("\n" + (tmp_path / "log").read_text(errors="replace")), (
             "a defect, or no plain error"
         )
@@ -281,7 +314,11 @@ def test_whatever_dies_and_comes_everything_counts_once_and_to_the_cent(fire: Ch
     fire.calm()
     world, counts = fire.world, fire.counts
     with closing(Watcher(world.settings)) as watcher:
-        eventually("the ledger to settle", lambda: settled(fire, watcher), SETTLE_SECONDS)
+        try:
+            eventually("the ledger to settle", lambda: settled(fire, watcher), SETTLE_SECONDS)
+        except AssertionError:
+            fire.show_stacks()
+            raise
     assert len(counts) > len(KEYS) / 2, "a comparison of little"
     current = world.rows("select * from raw.files where status = 'loaded' order by key")
     assert [row["key"] for row in current] == sorted(counts), "one current version of each key"
@@ -315,6 +352,10 @@ def settled(fire: Chaos, watcher: Watcher) -> bool:
         ),
         "to rebuild": fire.world.value("select count(*) from raw.rebuild_queue"),
     }
-    if not fire.story[-1].endswith(told := f"waiting: {waiting}"):
-        fire.tell(told)
+    if fire.waits_for != waiting:
+        fire.waits_for, fire.waits_since = waiting, monotonic()
+        fire.tell(f"waiting: {waiting}")
+    elif monotonic() > fire.waits_since + STUCK_SECONDS:
+        fire.waits_since = monotonic()
+        fire.end_stuck_broker()
     return not any(waiting.values())

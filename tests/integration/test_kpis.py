@@ -84,7 +84,6 @@ MARTS = {
     "kpi_daily_customers": Mart(("sale_date", "currency", "customer_type")),
     "kpi_customers": Mart(("customer_id", "currency")),
     "kpi_customer_rfm": Mart(("customer_id", "as_of_date", "currency"), frozenset({"segment"})),
-    "kpi_rfm_cells": Mart(("currency", "last_order_date", "window_orders", "sales_band")),
     "kpi_monthly_customers": Mart(("month", "currency")),
     "kpi_cohort_months": Mart(("cohort_month", "month", "currency")),
     "kpi_cohort_retention": Mart(("cohort_month", "months_since", "currency")),

@@ -146,7 +146,7 @@ def test_a_run_that_stands_still_is_relieved_and_changes_nothing_when_it_wakes_u
     brief.transform()
     arrive(brief, 1)
     with psycopg.connect(brief.env["ADMIN_DATABASE_URL"]) as other, brief.process("transform") as first:
-        other.execute("lock table kpi.kpi_customers in access exclusive mode")  # so that it stays in its run
+        other.execute("lock table core.fct_customer_days in access exclusive mode")  # so that it stays in its run
         eventually(
             "a model at work",
             lambda: brief.rows(
@@ -181,8 +181,8 @@ def test_dates_that_wait_and_no_run_begins_are_said(world: World) -> None:
 def test_no_other_login_begins_or_ends_a_run(world: World) -> None:
     with psycopg.connect(world.env["DASHBOARD_DATABASE_URL"], autocommit=True) as other:
         for statement in (
-            "select raw.begin_run('x', 'x', 1, 1)",
-            "select raw.finish_run('x', null, null, true, true)",
+            "select raw.begin_run('x', 'x', 1, 1, true, true)",
+            "select raw.finish_run('x', null, null, true, true, null)",
             "select ops.end_sessions_of_run('x')",
             "select ops.sessions_of_run('x')",
             "update raw.dbt_runs set status = 'failed'",

@@ -365,7 +365,7 @@ def test_every_selector_that_is_named_exists_and_is_described(project: Project) 
 
 
 def test_the_tag_publish_says_what_blocks_publication(project: Project, target: Path) -> None:
-    """An arrival builds the tables and runs the tests so tagged, which must be able to fail; the rest is scheduled."""
+    """An arrival builds tables and runs the tests so tagged, which must be able to fail; every test is scheduled."""
     arriving = selected(target, "on_arrival")
     nodes = project.manifest["nodes"]
     tagged = {test["unique_id"] for test in project.tests if "publish" in test["tags"]}
@@ -373,11 +373,25 @@ def test_the_tag_publish_says_what_blocks_publication(project: Project, target: 
     assert {name for name in arriving if name.startswith(("test.", "unit_test."))} == tagged
     assert not [name for name in tagged if nodes[name]["config"]["severity"].lower() != "error"]
     everything = {test["unique_id"] for test in (*project.tests, *project.unit_tests)}
-    assert selected(target, "scheduled_tests") == everything - tagged
+    assert selected(target, "scheduled_tests") == everything
     views = [name for name in arriving - tagged if nodes[name]["config"]["materialized"] != "incremental"]
     assert not views, "built anew on each arrival without need"
 
 
+def test_no_arrival_waits_for_a_mart_of_the_whole_history(project: Project, target: Path) -> None:
+    """It is tagged by its folder, always whole, and built by runs of its own; nothing that is live is built from it."""
+    history = {model["unique_id"] for model in project.models.values() if model["path"].startswith("kpi/history/")}
+    assert history == selected(target, "history")
+    assert not history & selected(target, "on_arrival")
+    assert not history & selected(target, "project")
+    assert history | selected(target, "project") == selected(target, "everything")
+    nodes = project.manifest["nodes"]
+    built_from = {parent for name in selected(target, "on_arrival") for parent in nodes[name]["depends_on"]["nodes"]}
+    assert not history & built_from
+    assert not [name for name in history if re.search(r"increments\(|affected", nodes[name]["raw_code"])]
+
+
 def test_no_tag_without_a_meaning(project: Project) -> None:
     nodes = [*project.manifest["nodes"].values(), *project.unit_tests]
-    assert not [f"{node['name']}: {tag}" for node in nodes for tag in node["config"]["tags"] if tag != "publish"]
+    tags = {"publish", "history"}
+    assert not [f"{node['name']}: {tag}" for node in nodes for tag in node["config"]["tags"] if tag not in tags]

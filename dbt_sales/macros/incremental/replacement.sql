@@ -1,13 +1,14 @@
 {# Strategy `replace`: what a run has built waits in a schema of the run, with the statement that publishes it, for the end
-   of the run. It takes the place of the whole table; of the affected periods and of others of which rows were built
-   (`period`: the column that tells them, sale_date or month); or, where `keep` is set, of the rows of each `unique_key`
-   that was built: a row for which `keep` does not hold says of a member that nothing is left of it. `reaches_further` says
-   that a change of facts may change other dates of the mart too. #}
+   of the run. It takes the place of the whole table, as a mart of the whole history always does; of the affected periods
+   and of others of which rows were built (`period`: the column that tells them, sale_date or month); or, where `keep` is
+   set, of the rows of each `unique_key` that was built: a row for which `keep` does not hold says of a member that nothing
+   is left of it. `reaches_further` says that a change of facts may change other dates of the mart too. #}
 {% macro get_incremental_replace_sql(arg_dict) -%}
     {%- set next = next_of(this) -%}
     {%- set keep = config.get('keep') -%}
     {%- set period = config.get('period', 'sale_date') -%}
-    {%- set is_whole = not (increments() if keep or config.get('reaches_further') else rebuilds_dates()) -%}
+    {%- set is_history = 'history' in model.tags -%}
+    {%- set is_whole = is_history or not (increments() if keep or config.get('reaches_further') else rebuilds_dates()) -%}
     {%- set columns = model.columns.values() | map(attribute='name') | join(', ') -%}
     {%- set insert -%}
         insert into {{ this }} ({{ columns }}) select {{ columns }} from {{ next }}
@@ -42,7 +43,9 @@
     {%- endif %}
     analyze {{ next }};
     {% if target.name == 'prod' -%}
-    insert into {{ next_schema() }}.built values ('{{ this }}', {{ is_whole }}, $statement${{ statement }}$statement$);
+    insert into {{ next_schema() }}.built values (
+        '{{ this }}', {{ is_whole }}, {{ is_history }}, $statement${{ statement }}$statement$
+    );
     {%- else -%}
     {#- At once, for the tests of this run to see it; one model at a time, as each locks views of others' tables too. #}
     select pg_advisory_xact_lock(hashtextextended('{{ this.schema }}', 0));
@@ -52,14 +55,12 @@
 
 {% macro delete_members(keys) -%}
     {#- `offset 0` has the index asked for one member after the other; else all members are read to find a run's few. -#}
-    {%- set matches = [] -%}
-    {%- for key in ([keys] if keys is string else keys) -%}
-        {%- do matches.append('member.' ~ key ~ ' = new_member.' ~ key) -%}
-    {%- endfor -%}
     delete from {{ this }} where ctid = any(array(
         select gone.ctid
         from {{ next_of(this) }} as new_member
-        cross join lateral (select ctid from {{ this }} as member where {{ matches | join(' and ') }} offset 0) as gone
+        cross join lateral (
+            select ctid from {{ this }} as member where {{ same_member('member', 'new_member', keys) }} offset 0
+        ) as gone
     ))
 {%- endmacro %}
 
@@ -67,7 +68,7 @@
 {% macro complete_created_table() -%}
     {%- if execute and config.get('materialized') == 'incremental' and not is_incremental() -%}
     {{ complete_table(this.incorporate(type='table')) }};
-    insert into {{ next_schema() }}.built values ('{{ this }}', true, '')
+    insert into {{ next_schema() }}.built values ('{{ this }}', true, {{ 'history' in model.tags }}, '')
     {%- endif -%}
 {%- endmacro %}
 

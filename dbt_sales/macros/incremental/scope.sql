@@ -21,6 +21,18 @@
     {{ return(model.built.get(relation | string)) }}
 {%- endmacro %}
 
+{% macro by_members(relation) -%}
+    {#- The node of a mart of which a run replaces single members; else none. -#}
+    {%- set node = graph.nodes.get('model.' ~ project_name ~ '.' ~ relation.identifier, {}) -%}
+    {{ return(node if node.get('config', {}).get('keep') else none) }}
+{%- endmacro %}
+
+{% macro same_member(one, other, keys) -%}
+    {%- for key in ([keys] if keys is string else keys) -%}
+        {{ ' and ' if not loop.first }}{{ one }}.{{ key }} = {{ other }}.{{ key }}
+    {%- endfor -%}
+{%- endmacro %}
+
 {% macro affected_dates() -%}
     {#- A scalar subquery: asked once per statement, whatever the plan. -#}
     (select raw.affected_dates())::date[]
@@ -76,7 +88,18 @@
 {% macro whole(relation) -%}
     {#- All rows as they will be once the run is published. -#}
     {%- set part = built(relation) -%}
-    {%- if part == 'part' -%}
+    {%- if part == 'part' and by_members(relation) -%}
+        {%- set mart = by_members(relation) -%}
+        {%- set columns = mart.columns.keys() | join(', ') -%}
+        (
+            select {{ columns }} from {{ relation }} as row
+            where not exists (
+                select from {{ next_of(relation) }} as built where {{ same_member('built', 'row', mart.config.unique_key) }}
+            )
+            union all
+            select {{ columns }} from {{ next_of(relation) }} where {{ mart.config.keep }}
+        )
+    {%- elif part == 'part' -%}
         (
             select * from {{ relation }} where sale_date != all({{ affected_dates() }})
             union all

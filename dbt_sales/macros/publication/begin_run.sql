@@ -7,22 +7,29 @@
         {{ refuse_a_part() }}
         {%- set command = (invocation_args_dict.invocation_command or 'dbt')[:200] -%}
         {%- set who = env_var('DBT_STARTED_BY', env_var('USER', 'somebody') ~ ', ' ~ command) %}
+        {%- set kinds = kinds_of_run() %}
     select raw.begin_run(
-        '{{ invocation_id }}', '{{ who | replace("'", "''") }}', {{ env_var('LEASE_SECONDS', '300') | float }}, {{ var('wait_for_other_run_seconds') }}
+        '{{ invocation_id }}',
+        '{{ who | replace("'", "''") }}',
+        {{ env_var('LEASE_SECONDS', '300') | float }},
+        {{ var('wait_for_other_run_seconds') }},
+        {{ kinds.live }},
+        {{ kinds.history }}
     );
-    {{ drop_what_dead_runs_left() }}
+    select ops.discard_dead_runs();
     {%- endif %}
     create schema {{ next_schema() }};
     create table {{ next_schema() }}.built (
         relation text primary key,
         is_whole boolean not null,
+        is_history boolean not null,
         statement text not null
     );
     commit;
 {%- endmacro %}
 
 {% macro refuse_unmigrated_database() -%}
-    {%- if not run_query("select to_regproc('raw.begin_run') is not null").columns[0].values()[0] -%}
+    {%- if not run_query("select to_regclass('ops.history_marts') is not null").columns[0].values()[0] -%}
         {{ exceptions.raise_compiler_error(
             'the database ' ~ target.dbname ~ ' has no tables to build from, or those of an earlier version: run '
             ~ '`loader migrate` with ADMIN_DATABASE_URL'
@@ -36,9 +43,9 @@
             '--empty and --sample would publish a part of the sales: use them with --target dev'
         ) }}
     {%- endif -%}
-    {#- A fact without the marts on it would leave these behind it for good. -#}
+    {#- A fact without the marts on it would leave these behind it for good; those of the whole history say as of when. -#}
     {%- for left_out in graph.nodes.values() if left_out.config.materialized == 'incremental'
-        and left_out.unique_id not in selected_resources -%}
+        and 'history' not in left_out.tags and left_out.unique_id not in selected_resources -%}
         {%- for parent in left_out.depends_on.nodes if parent in selected_resources
             and graph.nodes.get(parent, {}).get('config', {}).get('materialized') == 'incremental' -%}
             {%- set name = graph.nodes[parent].name -%}
@@ -49,6 +56,13 @@
     {%- endfor -%}
 {%- endmacro %}
 
-{% macro drop_what_dead_runs_left() %}
-    select ops.discard(nspname) from pg_namespace where nspname ~ '^next_' and nspowner = current_user::regrole;
+{% macro kinds_of_run() -%}
+    {#- A run claims what its models need: the dates that wait, the marts of the whole history, or both. A full refresh
+        claims both, as no other run may read a table that it exchanges. -#}
+    {%- set kinds = {'live': flags.FULL_REFRESH, 'history': flags.FULL_REFRESH} -%}
+    {%- for node in graph.nodes.values() if node.config.materialized == 'incremental'
+        and node.unique_id in selected_resources -%}
+        {%- do kinds.update({'history' if 'history' in node.tags else 'live': true}) -%}
+    {%- endfor -%}
+    {{ return({'live': kinds.live or not kinds.history, 'history': kinds.history}) }}
 {%- endmacro %}

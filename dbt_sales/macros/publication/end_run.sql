@@ -19,8 +19,11 @@
             {%- do passed.append(each.node.unique_id) -%}
         {%- endif -%}
     {%- endfor -%}
-    {%- set incremental = graph.nodes.values() | selectattr('config.materialized', 'eq', 'incremental') -%}
-    {%- set left_out = incremental | map(attribute='unique_id') | reject('in', passed) | list -%}
+    {%- set left_out = [] -%}
+    {%- for node in graph.nodes.values() if node.config.materialized == 'incremental'
+        and 'history' not in node.tags and node.unique_id not in passed -%}
+        {%- do left_out.append(node.unique_id) -%}
+    {%- endfor -%}
     {%- set problem = "'" ~ (problems | join('; ') | replace("'", "''")) ~ "'" if problems else 'null' -%}
     {%- if target.name == 'prod' %}
     select ops.end_run(

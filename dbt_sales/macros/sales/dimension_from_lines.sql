@@ -8,116 +8,55 @@
             row_number desc
 {%- endmacro %}
 
-{% macro dimension_from_lines(key, attributes=[], values=[], days=none, other_lines=none) -%}
+{% macro dimension_from_lines(key, attributes=[], values=[], days=none) -%}
 {%- set lines = ref('fct_sales_lines') -%}
-{%- set dated_by = [(days, 'true'), (lines, other_lines)] if days else [(lines, 'true')] -%}
-{%- set described = attributes + values -%}
-{%- if increments() -%}
-{%- set new_lines = next_of(lines) -%}
-with last_new_lines as (
-    select distinct on ({{ key }}) *
-    from {{ new_lines }}
-    order by
-            {{ key }},
-            sale_date desc,
-            {{- last_line_first(attributes) }}
+with
+{%- if increments() %}
+members as (
+    {{ affected_members(key, lines) }}
 ),
 
-first_new_lines as (
+{# A range of one key, in the order of the index on key and date: with equality the planner may walk the index on the date
+   alone, through the whole history of a member that is new or rare. -#}
+staying as (
     select
-        {{ key }},
-        min(sale_date) as sale_date
-    from {{ new_lines }}
-    group by {{ key }}
-),
-
-losing as (
-    select distinct {{ key }}
-    from {{ lines }}
-    where sale_date = any({{ affected_dates() }})
-),
-
-{# What the run leaves of a member: the published row, where lines only come to it; of one that loses lines, whose row may
-   tell of these, what its lines of other dates say. `offset 0` has the index asked for one member after the other. -#}
-left_alone as (
-    select published.*
-    from (select {{ key }} from first_new_lines except select {{ key }} from losing) as gaining
-    cross join lateral (
-        select
-            {%- for name in [key] + described %}
-            {{ name }},
-            {%- endfor %}
-            first_line_date,
-            last_line_date
-        from {{ this }} as member
-        where member.{{ key }} = gaining.{{ key }}
-        offset 0
-    ) as published
-    union all
-    select
-        losing.{{ key }},
-        {%- for name in described %}
-        described.{{ name }},
-        {%- endfor %}
-        first_line.sale_date as first_line_date,
-        last_line.sale_date as last_line_date
-    from losing
-    left join last_new_lines using ({{ key }})
-    {#- A range of one key, in the order of the index on key and date: with equality the planner may walk the index on
-        the date alone, through the whole history of a member that is new or rare. #}
-    {%- for name, direction, farthest in [('first_line', 'asc', 'min'), ('last_line', 'desc', 'max')] %}
+        members.{{ key }},
+        first.sale_date as first_line_date,
+        last.sale_date as last_line_date
+    from members
+    {%- for name, direction in [('first', 'asc'), ('last', 'desc')] %}
     left join lateral (
-        select {{ farthest }}(kept.sale_date) as sale_date
-        from (
-            {%- for relation, condition in dated_by %}
-            (
-                select day.sale_date
-                from {{ relation }} as day
-                where
-                    day.{{ key }} between losing.{{ key }} and losing.{{ key }}
-                    and day.sale_date != all({{ affected_dates() }})
-                    and {{ condition }}
-                order by day.{{ key }} {{ direction }}, day.sale_date {{ direction }}
-                limit 1
-            )
-            {{ 'union all' if not loop.last }}
-            {%- endfor %}
-        ) as kept
+        select day.sale_date
+        from {{ days or lines }} as day
+        where
+            day.{{ key }} between members.{{ key }} and members.{{ key }}
+            and day.sale_date != all({{ affected_dates() }})
+        order by day.{{ key }} {{ direction }}, day.sale_date {{ direction }}
+        limit 1
     ) as {{ name }} on true
     {%- endfor %}
-    left join lateral (
-        select *
-        from {{ lines }} as line
-        where
-            line.{{ key }} = losing.{{ key }}
-            and line.sale_date = last_line.sale_date
-            and last_line.sale_date > coalesce(last_new_lines.sale_date, '-infinity') -- within: else no line is read
-        order by
-            {{- last_line_first(attributes) }}
-        limit 1
-    ) as described on true
 ),
 
-final as (
-    select
-        {{ key }},
-        {%- for name in described %}
-        case
-            when coalesce(last_new_lines.sale_date < left_alone.last_line_date, last_new_lines.sale_date is null)
-                then left_alone.{{ name }}
-            else last_new_lines.{{ name }}
-        end as {{ name }},
-        {%- endfor %}
-        least(first_new_lines.sale_date, left_alone.first_line_date) as first_line_date,
-        greatest(last_new_lines.sale_date, left_alone.last_line_date) as last_line_date
-    from first_new_lines
-    inner join last_new_lines using ({{ key }})
-    full join left_alone using ({{ key }})
-)
-{%- else -%}
-with last_lines as (
+lines as (
+    select line.*
+    from staying
+    cross join lateral (
+        select * from {{ lines }} as kept
+        where kept.{{ key }} = staying.{{ key }} and kept.sale_date = staying.last_line_date
+        offset 0
+    ) as line
+    union all
+    select * from {{ next_of(lines) }}
+),
+{%- else %}
+lines as (
+    select * from {{ whole(lines) }} as line
+),
+{%- endif %}
+
+last_lines as (
     select distinct on ({{ key }}) *
-    from {{ whole(lines) }} as line
+    from lines
     order by
             {{ key }},
             sale_date desc,
@@ -128,22 +67,23 @@ first_lines as (
     select
         {{ key }},
         min(sale_date) as sale_date
-    from {{ whole(lines) }} as line
+    from lines
     group by {{ key }}
 ),
 
 final as (
     select
         {{ key }},
-        {%- for name in described %}
+        {%- for name in attributes + values %}
         last_lines.{{ name }},
         {%- endfor %}
-        first_lines.sale_date as first_line_date,
+        {{ 'least(first_lines.sale_date, staying.first_line_date)' if increments() else 'first_lines.sale_date' }}
+            as first_line_date,
         last_lines.sale_date as last_line_date
     from last_lines
     inner join first_lines using ({{ key }})
+    {{ 'right join staying using (' ~ key ~ ')' if increments() }}
 )
-{%- endif %}
 
 select * from final
 {%- endmacro %}

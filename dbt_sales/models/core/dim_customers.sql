@@ -5,9 +5,4 @@
     indexes=[{'columns': ['customer_id'], 'unique': true}],
 ) }}
 
-{{ dimension_from_lines(
-    'customer_id',
-    ['customer_name'],
-    days=ref('fct_customer_days'),
-    other_lines=has_no_customer_day(),
-) }}
+{{ dimension_from_lines('customer_id', ['customer_name'], days=ref('fct_customer_days')) }}

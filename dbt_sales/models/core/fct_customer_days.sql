@@ -5,7 +5,7 @@
     next_order='sale_date, customer_id',
     indexes=[
         {'columns': ['sale_date', 'customer_id', 'currency'], 'unique': true},
-        {'columns': ['customer_id', 'sale_date', 'currency', 'orders', 'units_sold', 'net_sales']},
+        {'columns': ['customer_id', 'sale_date', 'currency', 'orders', 'units_sold', 'net_sales', 'trades']},
     ],
 ) }}
 
@@ -24,9 +24,9 @@ parts as (
         currency,
         0 as orders,
         units_sold,
-        net_amount
+        net_amount,
+        case when line_type in ('sale', 'return') then 1 else 0 end as trades
     from lines
-    where not {{ has_no_customer_day() }}
     union all
     select
         sale_date,
@@ -34,9 +34,10 @@ parts as (
         currency,
         1 as orders,
         0 as units_sold,
-        0 as net_amount
+        0 as net_amount,
+        0 as trades
     from orders
-    where order_status = 'completed' and customer_id != 'unknown'
+    where order_status = 'completed'
 ),
 
 final as (
@@ -46,7 +47,8 @@ final as (
         currency,
         sum(orders) as orders,
         sum(units_sold) as units_sold,
-        sum(net_amount) as net_sales
+        sum(net_amount) as net_sales,
+        sum(trades) as trades
     from parts
     group by sale_date, customer_id, currency
 )

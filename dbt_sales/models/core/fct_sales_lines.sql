@@ -1,5 +1,5 @@
 {# Customers come behind dates: a day's lines are entered side by side, and not each on a page of its own of a large
-   index. On which days a customer has lines is told by fct_customer_days, and by the last index. #}
+   index. On which days a customer has lines is told by fct_customer_days. #}
 {{ config(
     materialized='incremental',
     next_order='sale_date, product_id',
@@ -13,7 +13,6 @@
     ],
     meta={'more_indexes': {
         'fct_sales_lines_returns': "(sale_id) where line_type = 'return'",
-        'fct_sales_lines_no_customer_day': '(customer_id, sale_date) where ' ~ has_no_customer_day(),
     }},
 ) }}
 

@@ -11,9 +11,6 @@ select
     date_trunc('month', sale_date)::date as month,
     product_id,
     currency,
-    {% for sum in line_sums() %}
-        sum({{ sum }})::{{ contracted_type(sum) }} as {{ sum }},
-    {% endfor %}
-    sum(orders)::bigint as orders
+    {{ totals(line_sums() + ['orders']) }}
 from {{ affected_months(ref('kpi_daily_product_sales')) }} as day
 group by date_trunc('month', sale_date)::date, product_id, currency

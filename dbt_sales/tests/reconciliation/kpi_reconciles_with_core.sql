@@ -1,1 +1,91 @@
-{{ kpi_core_differences('all') }}
+{{ config(tags=['publish']) }}
+{#- Dates and currencies on which a daily sales mart differs from the core facts. #}
+
+{%- set marts = ['kpi_daily_sales', 'kpi_daily_product_sales', 'kpi_daily_category_sales'] -%}
+with core_days as (
+    select
+        sale_date,
+        currency,
+        count(*) as lines,
+        sum(gross_amount) as gross_sales,
+        sum(net_amount) as net_sales,
+        sum(cost_amount) as cost_amount,
+        sum(units_sold) as units_sold,
+        sum(cancelled_value) as cancelled_value
+    from {{ in_scope(ref('fct_sales_lines')) }} as days
+    group by sale_date, currency
+),
+
+mart_days as (
+    {%- for mart in marts %}
+    select
+        '{{ mart }}' as mart,
+        sale_date,
+        currency,
+        sum(lines) as lines,
+        sum(gross_sales) as gross_sales,
+        sum(net_sales) as net_sales,
+        sum(cost_amount) as cost_amount,
+        sum(units_sold) as units_sold,
+        sum(cancelled_value) as cancelled_value
+    from {{ in_scope(ref(mart)) }} as days
+    group by sale_date, currency
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+),
+
+expected_days as (
+    select
+        marts.mart,
+        core_days.*
+    from core_days
+    cross join unnest(array{{ marts }}) as marts (mart)
+),
+
+order_days as (
+    select
+        sale_date,
+        count(*) as orders
+    from {{ in_scope(ref('fct_orders')) }} as days
+    group by sale_date
+),
+
+counted_days as (
+    select
+        sale_date,
+        sum(orders + cancelled_orders) as orders
+    from {{ in_scope(ref('kpi_daily_sales')) }} as days
+    group by sale_date
+),
+
+differences as (
+    select
+        sale_date,
+        mart || ' ' || currency as difference_in,
+        expected_days.net_sales as core_value,
+        mart_days.net_sales as mart_value
+    from expected_days
+    full join mart_days using (mart, sale_date, currency)
+    where
+        (
+            expected_days.lines, expected_days.gross_sales, expected_days.net_sales,
+            expected_days.cost_amount, expected_days.units_sold, expected_days.cancelled_value
+        )
+        is distinct from (
+            mart_days.lines, mart_days.gross_sales, mart_days.net_sales,
+            mart_days.cost_amount, mart_days.units_sold, mart_days.cancelled_value
+        )
+    union all
+    select
+        sale_date,
+        'orders' as difference_in,
+        order_days.orders as core_value,
+        counted_days.orders as mart_value
+    from order_days
+    full join counted_days using (sale_date)
+    where coalesce(order_days.orders, 0) != coalesce(counted_days.orders, 0)
+)
+
+select *
+from differences
+where sale_date not in ({{ awaited_dates() }})

@@ -39,7 +39,8 @@ $$;
 
 -- The run that is under way, if one is, and when PostgreSQL last heard of it: null between two of its statements, or
 -- when it has died.
-create or replace view raw.dbt_under_way as
+drop view if exists raw.dbt_under_way;
+create view raw.dbt_under_way as
 select
     run_id, invocation_id, started_by, started_at,
     (select max(session.seen_at) from ops.sessions_of_run(invocation_id) as session) as seen_at

@@ -55,7 +55,10 @@ converted as (
         sales_region,
         sales_channel,
         min(rate_date) as oldest_rate_date,
-        {{ converted_totals(amounts, 'rate') }},
+        -- Money is rounded once, for each day, place and currency; from there on it is only summed.
+        {%- for amount in amounts %}
+        sum(round({{ amount }} * rate, 2)) as {{ amount }},
+        {%- endfor %}
         {{ totals(counts) }}
     from rated
     group by sale_date, sales_region, sales_channel

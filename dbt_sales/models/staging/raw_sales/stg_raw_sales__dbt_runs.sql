@@ -12,7 +12,9 @@ final as (
         files,
         nodes,
         error,
-        mart_version
+        mart_version,
+        is_live,
+        is_history
     from source
 )
 

@@ -1,7 +1,5 @@
 {{ config(
     materialized='incremental',
-    period='month',
-    unique_key=['month', 'product_a', 'product_b'],
     indexes=[
         {'columns': ['month', 'product_a', 'product_b'], 'unique': true},
     ],
@@ -11,7 +9,7 @@ with baskets as (
     select
         date_trunc('month', sale_date)::date as month,
         array_agg(distinct product_id) as products
-    from {{ affected_months(ref('fct_sales_lines')) }} as line
+    from {{ whole(ref('fct_sales_lines')) }} as line
     where line_type = 'sale'
     group by sale_date, feed, sale_id
     having count(distinct product_id) <= {{ var('max_basket_products') }}

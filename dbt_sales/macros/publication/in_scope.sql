@@ -1,7 +1,9 @@
-{% macro in_scope(relation, scope) -%}
-    {#- What a reconciliation reads: of the affected dates what is about to be published, or everything that is. -#}
-    {%- if scope == 'all' -%}
-        (select * from {{ relation }})
+{# What a reconciliation looks at: in a run, the affected dates as they will be; on a full refresh, and by itself, everything.
+   Dates that the queue says are not up to date are left to a later run, in the same statement, so that a file that commits
+   while dbt runs is no false alarm. #}
+{% macro in_scope(relation) -%}
+    {%- if flags.WHICH not in ['run', 'build'] or flags.FULL_REFRESH -%}
+        {{ whole(relation) }}
     {%- elif built(relation) == 'part' -%}
         {{ next_of(relation) }}
     {%- else -%}
@@ -9,10 +11,10 @@
     {%- endif -%}
 {%- endmacro %}
 
-{% macro awaited_dates(scope) -%}
+{% macro awaited_dates() -%}
     select sale_date
     from {{ api.Relation.create(schema='raw', identifier='rebuild_queue') }}
     {#- By name and not as a source, or the marts, which do not descend from the queue, would not wait for this test. -#}
     {#- What a run has claimed counts as awaited for everyone else, and for a run without the facts. #}
-    where {{ 'run_id is null' if scope == 'affected' and 'model.dbt_sales.fct_sales_lines' in selected_resources else 'true' }}
+    where {{ 'run_id is null' if 'model.dbt_sales.fct_sales_lines' in selected_resources else 'true' }}
 {%- endmacro %}

@@ -1,0 +1,2 @@
+select mart, as_of, is_behind
+from ops.ops_history_marts

@@ -1,3 +1,0 @@
-{{ config(tags=['publish']) }}
-
-{{ kpi_core_differences('affected') }}

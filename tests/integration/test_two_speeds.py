@@ -1,0 +1,141 @@
+"""Marts of the whole history: built by runs of their own, which hold up no arrival and are held up by none."""
+
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from loader.warehouse import Warehouse
+from tests.conftest import DEADLINE_SECONDS, World, eventually
+from tests.integration.test_marts import mart_version, net_by_date
+from tests.integration.test_runs import arrive, equals_a_full_refresh, typed
+
+HISTORY = {"kpi_cohort_months", "kpi_customer_rfm", "kpi_monthly_product_pairs", "kpi_rfm_segments"}
+ORDERS = "select coalesce(sum(orders), 0) from kpi.kpi_cohort_months"
+# What fct_customer_days has of the same orders.
+ALL_ORDERS = "select coalesce(sum(orders), 0) from core.fct_customer_days where customer_id <> 'unknown'"
+
+
+def told(world: World) -> dict[str, dict[str, Any]]:
+    return {row["mart"]: row for row in world.rows("select * from ops.ops_history_marts")}
+
+
+def as_of(world: World) -> datetime:
+    (moment,) = {row["as_of"] for row in told(world).values()}
+    assert isinstance(moment, datetime)
+    return moment
+
+
+def test_an_arrival_leaves_them_behind_and_says_so_until_they_are_built(world: World) -> None:
+    arrive(world, 0)
+    assert told(world) == {}
+    world.transform()
+    assert set(told(world)) == HISTORY
+    assert not any(row["is_behind"] for row in told(world).values())
+    first, counted = as_of(world), world.value(ORDERS)
+    assert counted == world.value(ALL_ORDERS) > 0
+
+    arrive(world, 1)
+    done = world.dbt("build", "--selector", "on_arrival")
+    assert done.returncode == 0, done.stdout
+    assert len(net_by_date(world)) == 2
+    assert world.value("select count(*) from raw.rebuild_queue") == 0
+    assert (as_of(world), world.value(ORDERS)) == (first, counted)
+    assert all(row["is_behind"] for row in told(world).values())
+
+    version = mart_version(world)
+    done = world.dbt("build", "--selector", "history")
+    assert done.returncode == 0, done.stdout
+    assert mart_version(world) == version + 1, "pages are told"
+    assert as_of(world) > first
+    assert not any(row["is_behind"] for row in told(world).values())
+    assert world.value(ORDERS) == world.value(ALL_ORDERS) > counted
+    (run,) = world.rows("select * from raw.dbt_runs order by run_id desc limit 1")
+    assert (run["is_live"], run["is_history"], run["dates"], run["status"]) == (False, True, 0, "succeeded")
+    assert equals_a_full_refresh(world)
+
+
+def test_a_run_of_the_history_holds_up_no_arrival_and_says_of_which_facts_it_is(world: World) -> None:
+    arrive(world, 0)
+    world.transform()
+    first = as_of(world)
+    arrive(world, 1)
+    done = world.dbt("build", "--selector", "on_arrival")
+    assert done.returncode == 0, done.stdout
+    between = world.value("select max(finished_at) from raw.dbt_runs")
+    # It stands at its end while a sheet arrives and is published.
+    patient = replace(world, env=world.env | {"PGOPTIONS": "-c lock_timeout=0"})
+    with (
+        typed(patient, "build", "--selector", "history") as slow,
+        psycopg.connect(world.env["ADMIN_DATABASE_URL"]) as other,
+    ):
+        eventually(
+            "its claim",
+            lambda: world.value("select count(*) from raw.dbt_runs where status = 'running' and is_history"),
+        )
+        other.execute("lock table kpi.kpi_cohort_months in share mode")  # which it exchanges at its end
+        arrive(world, 2)
+        done = world.dbt("build", "--selector", "on_arrival")
+        assert done.returncode == 0, done.stdout
+        assert len(net_by_date(world)) == 3
+        assert as_of(world) == first
+        other.rollback()
+        assert slow.wait(DEADLINE_SECONDS) == 0
+    assert as_of(world) == between, "of the facts that it began with, whatever came later"
+    assert all(row["is_behind"] for row in told(world).values())
+    world.transform()
+    assert not any(row["is_behind"] for row in told(world).values())
+    assert equals_a_full_refresh(world)
+
+
+def test_a_second_run_of_the_history_is_refused(world: World) -> None:
+    arrive(world, 0)
+    world.transform()
+    world.run(
+        "insert into raw.dbt_runs (invocation_id, started_by, dates, files, is_live, is_history)"
+        " values ('x', 'Ann', 0, 0, false, true)"
+    )
+    done = world.dbt("run", "--selector", "history", "--vars", "{wait_for_other_run_seconds: 1}")
+    assert done.returncode != 0
+    assert "another dbt run is under way: Ann" in done.stdout
+    # It shows no life: the next one takes over after a while.
+    done = world.dbt("run", "--selector", "history")
+    assert done.returncode == 0, done.stdout
+    (run,) = world.rows("select status, error from raw.dbt_runs where invocation_id = 'x'")
+    assert run["status"] == "failed"
+    assert "taken over by" in run["error"]
+
+
+def test_the_worker_builds_them_when_nothing_waits(world: World) -> None:
+    arrive(world, 0)
+    world.transform()
+    first = as_of(world)
+    world.env["HISTORY_SECONDS"] = "1"
+    with world.process("transform"):
+        arrive(world, 1)
+        eventually("the sheet in the marts", lambda: len(net_by_date(world)) == 2)
+        eventually("marts of the whole history", lambda: as_of(world) > first)
+    assert not any(row["is_behind"] for row in told(world).values())
+    assert world.value(ORDERS) == world.value(ALL_ORDERS)
+    kinds = world.rows("select is_live, is_history, status from raw.dbt_runs order by run_id")
+    assert [tuple(row.values()) for row in kinds] == [
+        (True, True, "succeeded"), (True, False, "succeeded"), (False, True, "succeeded"),
+    ]  # fmt: skip
+
+
+def test_they_take_a_tenth_of_the_time_at_most(world: World) -> None:
+    """What the worker asks, where the last run took so long, and ended so long ago."""
+    arrive(world, 0)
+    world.transform()
+    world.run("update ops.history_marts set as_of = as_of - interval '1 hour'")
+    cases = (("1 s", "20 s", False), ("1 s", "31 s", True), ("5 s", "31 s", False), ("5 s", "46 s", True))
+    for took, ended, is_due in cases:
+        world.run(
+            f"update raw.dbt_runs set finished_at = now() - interval '{ended}',"
+            f" started_at = now() - interval '{ended}' - interval '{took}'"
+        )
+        with closing(Warehouse(world.env["DATABASE_URL"])) as warehouse, warehouse.session() as session:
+            asked = session.execute("waiting_for_dbt", lease_seconds=300, history_seconds=30).one()
+        assert (asked.is_behind, asked.is_due) == (True, is_due), (took, ended)
