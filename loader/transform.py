@@ -6,6 +6,7 @@ time, whoever started it; workers of other replicas stand by.
 """
 
 import gc
+import hashlib
 import json
 import os
 import socket
@@ -113,7 +114,7 @@ def run_waiting(
     session.execute("prove_writes")
     session.commit()
     log.info("dbt_run_started", dates=waiting.dates)
-    result = project.build(_relations(session), "on_arrival" if history else "everything")
+    result = build(session, project, "on_arrival" if history else "behind")
     run = session.execute("finished_run", invocation_id=result.invocation_id).one_or_none()
     session.commit()
     if result.error or not run:
@@ -123,17 +124,32 @@ def run_waiting(
     return True
 
 
-def _relations(session: Session) -> set[str]:
-    relations = set(session.execute("relations").scalars())
+def build(session: Session, project: "Project", selector: str) -> "Result":
+    """Build and test what the selector names, and the definitions where the project has changed since they were built.
+
+    All of the project where a table or view is missing; nothing where only `definitions` are asked for, and are there.
+    """
+    project.read()
+    there = session.execute("definitions").one()
     session.commit()
-    return relations
+    missing = project.relations - set(there.relations)
+    if missing:
+        log.info("relations_missing", relations=sorted(missing)[:5], number=len(missing))
+        selector = "everything"
+    elif there.digest != project.digest:
+        selector = {"on_arrival": "project", "behind": "everything"}.get(selector, selector)
+    elif selector == "definitions":
+        return Result([], None)
+    result = project.invoke("build", selector)
+    if not result.error:
+        session.execute("definitions_are_built", digest=project.digest)
+        session.commit()
+    return result
 
 
 def make_ready(session: Session, project: "Project") -> bool:
     """Before anything has arrived, make views and empty marts: who looks finds no sales, and not no tables."""
-    if project.built:
-        return True
-    result = project.build(_relations(session), "definitions")
+    result = build(session, project, "definitions")
     if result.error:
         log.error("marts_not_ready", **result.loggable)
     return not result.error
@@ -216,40 +232,35 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._manifest: Manifest | None = None
-        self._fingerprint: dict[str, int] | None = None
+        self._modified: dict[str, int] = {}
+        self.digest = ""  # of its files
+        self.relations: set[str] = set()  # its models and seeds, with their schemas
 
-    def build(self, relations: set[str], selector: str) -> Result:
-        """Build and test what the selector names; more of the project where it has changed or something is missing.
-
-        `relations`: the tables and views that there are, with their schemas.
-        """
-        if self._fingerprint != (fingerprint := self._files()):
-            self._manifest = self._parse()
-            selector = "project" if selector == "on_arrival" else selector
-        missing = self._relations() - relations
-        if missing:
-            log.info("relations_missing", relations=sorted(missing)[:5], number=len(missing))
-        result = self._invoke("everything" if missing else selector)
-        if not result.error:
-            self._fingerprint = fingerprint
-        return result
-
-    def _relations(self) -> set[str]:
-        """The models and seeds of the project, with their schemas."""
-        nodes = self._manifest.nodes.values() if self._manifest else ()
-        return {f"{each.schema}.{each.name}" for each in nodes if each.resource_type in ("model", "seed")}
+    def read(self) -> None:
+        """Parse it if its files have changed. Raises SettingsError when dbt cannot read it."""
+        if self._modified == (modified := self._files()):
+            return
+        parsed = dbtRunner().invoke(["--quiet", "parse", *_options(self._folder)])
+        if not isinstance(parsed.result, Manifest):
+            raise SettingsError(f"dbt cannot read {self._folder}: {parsed.exception}. `dbt parse` there says more")
+        self._manifest = parsed.result
+        nodes = [each for each in self._manifest.nodes.values() if each.resource_type in ("model", "seed")]
+        self.relations = {f"{each.schema}.{each.name}" for each in nodes}
+        digest = hashlib.sha256()
+        for path in sorted(modified):
+            digest.update(os.path.relpath(path, self._folder).encode() + b"\0" + Path(path).read_bytes())
+        self.digest = digest.hexdigest()
+        self._modified = modified
+        # It lives as long as the process: to walk through it would cost the collector 0.4 s, in the midst of a run.
+        gc.collect()
+        gc.freeze()
 
     def test(self) -> Result:
         """Take the snapshots and run the tests that are due on a schedule, even where the snapshots fail."""
-        self._manifest = self._parse()
-        done = [self._invoke("snapshots", "snapshot"), self._invoke("scheduled_tests", "test")]
+        self.read()
+        done = [self.invoke("snapshot", "snapshots"), self.invoke("test", "scheduled_tests")]
         errors = [result.error for result in done if result.error]
         return Result([node for result in done for node in result.nodes], "; ".join(errors) or None)
-
-    @property
-    def built(self) -> bool:
-        """Whether it has been built as its files are now."""
-        return self._fingerprint == self._files()
 
     def _files(self) -> dict[str, int]:
         files: dict[str, int] = {}
@@ -258,16 +269,8 @@ class Project:
             files |= {path: os.stat(path).st_mtime_ns for path in (os.path.join(folder, name) for name in names)}
         return files
 
-    def _parse(self) -> Manifest:
-        parsed = dbtRunner().invoke(["--quiet", "parse", *_options(self._folder)])
-        if not isinstance(parsed.result, Manifest):
-            raise SettingsError(f"dbt cannot read {self._folder}: {parsed.exception}. `dbt parse` there says more")
-        # It lives as long as the process: to walk through it would cost the collector 0.4 s, in the midst of a run.
-        gc.collect()
-        gc.freeze()
-        return parsed.result
-
-    def _invoke(self, selector: str, command: str = "build") -> Result:
+    def invoke(self, command: str, selector: str) -> Result:
+        """Run a command of dbt on what the selector names."""
         invocations: set[str] = set()
 
         def follow(event: EventMsg) -> None:

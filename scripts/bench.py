@@ -14,12 +14,14 @@ import tempfile
 import time
 import venv
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
+from threading import Event, Thread
 from typing import Annotated
 
 import numpy as np
@@ -221,26 +223,65 @@ def bench_small(bench: Bench) -> str:
 def bench_latency(bench: Bench, sheets: int = 20) -> str:
     """Seconds from the end of a PUT to the NOTIFY of the published version, one sheet after the other.
 
-    With no history, with ten times `--rows` lines of it, with twenty; and how long a `dbt build` in a shell takes where
-    there is none: with ten million lines, it has every mart built anew and every test look at all of it, for minutes.
+    With no history, with ten times `--rows` lines of it, with twenty, and with as many while marts of the whole history
+    are built without a pause; how long a `dbt build` in a shell takes where there is no history (with ten million lines
+    it has every mart built anew and every test look at all of it: minutes); and a full refresh, model by model.
     """
     lines: list[tuple[str, ...]] = []
+    refreshes: list[str] = []
     base = build = 0.0
+    os.environ["HISTORY_SECONDS"] = "86400"  # in turns of their own
+    turns = ((0, 0, False), (0, 10, False), (10, 20, False), (20, 20, True))
     with psycopg.connect(bench.url, autocommit=True) as database:
-        for turn, (earlier, parts) in enumerate(((0, 0), (0, 10), (10, 20))):
-            add_history(bench, database, range(earlier, parts))
-            with running("run"), running("watch"):
+        for turn, (earlier, parts, beside) in enumerate(turns):
+            if added := range(earlier, parts):
+                add_history(bench, database, added)
+                refreshes.append(full_refresh(database, parts * bench.rows))
+            with running("run"), running("watch"), history_without_a_pause() if beside else nullcontext():
                 arrivals = arrivals_at_marts(bench, turn, sheets)
             p50, p95 = median(arrivals), quantiles(arrivals, n=20, method="inclusive")[-1]
             base = base or p50
             build = build or seconds(lambda: dbt("build"))
             ratios = f"{p50 / base:.2f}", f"{p50 / build:.2f}"
-            lines.append((f"{parts * bench.rows:,}", f"{p50:.2f} s", f"{p95:.2f} s", *ratios))
-    return table(
+            name = f"{parts * bench.rows:,}{', beside a run of the whole history' if beside else ''}"
+            lines.append((name, f"{p50:.2f} s", f"{p95:.2f} s", *ratios))
+    arrived = table(
         f"PUT to published marts: {sheets} sheets of 10,000 lines, a look every {bench.settings.watch_seconds:g} s",
         ("lines of history", "p50", "p95", "p50 ÷ without history", f"p50 ÷ a `dbt build` without it ({build:.0f} s)"),
         lines,
     )
+    return "\n\n".join((arrived, *refreshes))
+
+
+def full_refresh(database: psycopg.Connection, lines: int) -> str:
+    """What the last run of dbt, a full refresh, took for each of its slowest models."""
+    ((taken, nodes),) = database.execute(
+        "select extract(epoch from finished_at - started_at), nodes from raw.dbt_runs order by run_id desc limit 1"
+    ).fetchall()
+    slowest = sorted(nodes, key=lambda node: node["seconds"], reverse=True)[:10]
+    return table(
+        f"A full refresh of {lines:,} lines: {taken:.0f} s, four models at a time",
+        ("model", "seconds"),
+        [(node["node"].rpartition(".")[2], f"{node['seconds']:.0f}") for node in slowest],
+    )
+
+
+@contextmanager
+def history_without_a_pause() -> Iterator[None]:
+    """Build the marts of the whole history again and again meanwhile."""
+    stop = Event()
+
+    def build() -> None:
+        while not stop.is_set():
+            dbt("build", "--selector", "history")
+
+    thread = Thread(target=build)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def add_history(bench: Bench, database: psycopg.Connection, parts: range) -> None:
@@ -269,6 +310,7 @@ def arrivals_at_marts(bench: Bench, turn: int, sheets: int) -> list[float]:
     with (
         closing(ObjectStore(bench.settings)) as store,
         psycopg.connect(bench.stack.env()["DASHBOARD_DATABASE_URL"], autocommit=True) as listener,
+        psycopg.connect(bench.url, autocommit=True) as database,
     ):
         listener.execute("listen mart_version")
         for number in range(sheets + 1):
@@ -276,12 +318,20 @@ def arrivals_at_marts(bench: Bench, turn: int, sheets: int) -> list[float]:
             content = sheet_of(10_000, 1000 + turn * 100 + number, day, days=1, customers=CUSTOMERS)
             # When the sheet before it is done with, and spread evenly over a second, some looks of the watcher.
             time.sleep(1 + number / sheets)
-            store.put(bench.settings.s3_bucket, f"bench/day-{day}.csv", content)
-            taken.append(seconds(lambda: list(listener.notifies(timeout=600, stop_after=1))))
+            store.put(bench.settings.s3_bucket, key := f"bench/day-{day}.csv", content)
+            taken.append(seconds(partial(until_modelled, listener, database, key)))
         # As in add_history: a turn would pay at every look for the sheets of those before it.
         for version in list(store.list(bench.settings.s3_bucket, "bench/")):
             store.delete(bench.settings.s3_bucket, version.key)
     return taken[1:]
+
+
+def until_modelled(listener: psycopg.Connection, database: psycopg.Connection, key: str) -> None:
+    """Wait for the NOTIFY of the version that has the file's sales; other versions may come before it."""
+    modelled = "select exists (select from raw.files where key = %s and modelled_at is not null)"
+    for _ in listener.notifies(timeout=600):
+        if database.execute(modelled, (key,)).fetchone() == (True,):
+            return
 
 
 def dbt(*arguments: str) -> None:

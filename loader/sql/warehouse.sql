@@ -409,13 +409,21 @@ left join last_history on true;
 -- Fails where PostgreSQL takes no writes, before dbt says so of each of its nodes.
 select queue_id from raw.rebuild_queue limit 1 for update skip locked;
 
--- name: relations
-select schemaname || '.' || relname as name from (
-    select schemaname, tablename as relname from pg_tables
-    union all
-    select schemaname, viewname from pg_views
-) as relations
-where schemaname in ('staging', 'core', 'kpi', 'ops');
+-- name: definitions
+-- The tables and views that there are, and the project that their definitions are of; null: another one's, perhaps.
+select
+    (select digest from raw.dbt_project) as digest,
+    array(
+        select schemaname || '.' || relname from (
+            select schemaname, tablename as relname from pg_tables
+            union all
+            select schemaname, viewname from pg_views
+        ) as relations
+        where schemaname in ('staging', 'core', 'kpi', 'ops')
+    ) as relations;
+
+-- name: definitions_are_built
+insert into raw.dbt_project (digest) values (:digest) on conflict (is_one) do update set digest = excluded.digest;
 
 -- name: finished_run
 select run_id, dates, files, mart_version from raw.dbt_runs where invocation_id = :invocation_id;

@@ -43,6 +43,7 @@ def typed(world: World, *arguments: str) -> Iterator[Popen[str]]:
 
 
 def equals_a_full_refresh(world: World) -> bool:
+    world.transform()  # a worker may not have come to the marts of the whole history
     before = views_and_marts(world)
     done = world.dbt("run", "--full-refresh")
     assert done.returncode == 0, done.stdout
@@ -56,7 +57,7 @@ def test_what_would_publish_a_part_is_refused(world: World) -> None:
     arrive(world, 1)
     for command, message in {
         "run --select fct_sales_lines": "select fct_sales_lines+",
-        "build --full-refresh --select kpi_customers": "select kpi_customers+",
+        "build --full-refresh --select fct_orders": "select fct_orders+",
         "run --empty": "use them with --target dev",
         "build --sample '3 days'": "use them with --target dev",
     }.items():

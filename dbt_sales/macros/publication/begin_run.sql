@@ -29,7 +29,8 @@
 {%- endmacro %}
 
 {% macro refuse_unmigrated_database() -%}
-    {%- if not run_query("select to_regclass('ops.history_marts') is not null").columns[0].values()[0] -%}
+    {%- set needed = 'raw.begin_run(text, text, double precision, double precision, boolean, boolean)' -%}
+    {%- if not run_query("select to_regprocedure('" ~ needed ~ "') is not null").columns[0].values()[0] -%}
         {{ exceptions.raise_compiler_error(
             'the database ' ~ target.dbname ~ ' has no tables to build from, or those of an earlier version: run '
             ~ '`loader migrate` with ADMIN_DATABASE_URL'

@@ -17,21 +17,21 @@ with core_days as (
 ),
 
 mart_days as (
-    {%- for mart in marts %}
-    select
-        '{{ mart }}' as mart,
-        sale_date,
-        currency,
-        sum(lines) as lines,
-        sum(gross_sales) as gross_sales,
-        sum(net_sales) as net_sales,
-        sum(cost_amount) as cost_amount,
-        sum(units_sold) as units_sold,
-        sum(cancelled_value) as cancelled_value
-    from {{ in_scope(ref(mart)) }} as days
-    group by sale_date, currency
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
+    {% for mart in marts %}
+        select
+            '{{ mart }}' as mart,
+            sale_date,
+            currency,
+            sum(lines) as lines,
+            sum(gross_sales) as gross_sales,
+            sum(net_sales) as net_sales,
+            sum(cost_amount) as cost_amount,
+            sum(units_sold) as units_sold,
+            sum(cancelled_value) as cancelled_value
+        from {{ in_scope(ref(mart)) }} as days
+        group by sale_date, currency
+        {{ 'union all' if not loop.last }}
+    {% endfor %}
 ),
 
 expected_days as (
@@ -60,12 +60,17 @@ counted_days as (
 
 differences as (
     select
-        sale_date,
-        mart || ' ' || currency as difference_in,
+        coalesce(expected_days.sale_date, mart_days.sale_date) as sale_date,
+        coalesce(expected_days.mart, mart_days.mart) || ' '
+        || coalesce(expected_days.currency, mart_days.currency) as difference_in,
         expected_days.net_sales as core_value,
         mart_days.net_sales as mart_value
     from expected_days
-    full join mart_days using (mart, sale_date, currency)
+    full join mart_days
+        on
+            expected_days.mart = mart_days.mart
+            and expected_days.sale_date = mart_days.sale_date
+            and expected_days.currency = mart_days.currency
     where
         (
             expected_days.lines, expected_days.gross_sales, expected_days.net_sales,
@@ -77,12 +82,12 @@ differences as (
         )
     union all
     select
-        sale_date,
+        coalesce(order_days.sale_date, counted_days.sale_date) as sale_date,
         'orders' as difference_in,
         order_days.orders as core_value,
         counted_days.orders as mart_value
     from order_days
-    full join counted_days using (sale_date)
+    full join counted_days on order_days.sale_date = counted_days.sale_date
     where coalesce(order_days.orders, 0) != coalesce(counted_days.orders, 0)
 )
 

@@ -17,6 +17,14 @@ create table if not exists ops.history_marts (
 );
 grant select on ops.history_marts to dashboard_viewer, transformer, loader;
 
+-- The project whose views and tables are there, by the digest of its files. The loader writes it behind a run of its own;
+-- any run takes it back, as it may be another project's.
+create table if not exists raw.dbt_project (
+    is_one boolean primary key default true check (is_one),
+    digest text not null
+);
+grant select, insert, update on raw.dbt_project to loader;
+
 -- When the facts that are published were; null: none are.
 create or replace function raw.live_as_of() returns timestamptz
 language sql stable set search_path = pg_catalog as $$
@@ -113,6 +121,9 @@ begin
         update raw.files set modelled_at = clock_timestamp()
         where status = 'loaded' and file_id in (select file_id from raw.rebuild_queue where run_id = run.run_id);
         delete from raw.rebuild_queue where run_id = run.run_id;
+    end if;
+    if run.is_live then
+        delete from raw.dbt_project;
     end if;
     if problem is null and changed and exists (select from raw.sales_lines) then
         update ops.mart_version set mart_version = mart_version + 1, published_at = clock_timestamp()

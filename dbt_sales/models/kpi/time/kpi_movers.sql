@@ -25,27 +25,11 @@ windows as (
 ),
 
 members as (
-    {%- for dimension, mart, key in [
-        ('product', ref('kpi_daily_product_sales'), 'product_id'),
-        ('category', ref('kpi_daily_category_sales'), 'product_category'),
-        ('region', ref('kpi_daily_sales'), 'sales_region'),
-    ] %}
-    select
-        windows.currency,
-        windows.period,
-        windows.as_of_date,
-        '{{ dimension }}' as dimension,
-        mart.{{ key }} as member,
-        coalesce(sum(mart.net_sales) filter (where mart.sale_date >= windows.period_start), 0) as net_sales,
-        coalesce(sum(mart.net_sales) filter (where mart.sale_date < windows.period_start), 0) as previous_net_sales
-    from windows
-    inner join (select * from {{ mart }}) as mart
-        on
-            windows.currency = mart.currency
-            and mart.sale_date between windows.previous_start and windows.as_of_date
-    group by windows.currency, windows.period, windows.as_of_date, mart.{{ key }}
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
+    {{ sales_of_two_periods('product', ref('kpi_daily_product_sales'), 'product_id') }}
+    union all
+    {{ sales_of_two_periods('category', ref('kpi_daily_category_sales'), 'product_category') }}
+    union all
+    {{ sales_of_two_periods('region', ref('kpi_daily_sales'), 'sales_region') }}
 ),
 
 changes as (

@@ -118,11 +118,7 @@ counted as (
         currency,
         first_day,
         last_day,
-        -- A window without sales has sold nothing; what no cost is known of has no margin.
-        {%- for measure in compared_measures() %}
-        {{ measure if measure == 'gross_margin' else 'coalesce(' ~ measure ~ ', 0) as ' ~ measure }}
-        {{- ',' if not loop.last }}
-        {%- endfor %}
+        {{ totals_or_nothing() }}
     from sums
 ),
 
@@ -145,17 +141,7 @@ final as (
         comparisons.compared_end,
         comparisons.compared_end - comparisons.compared_start + 1 as compared_days,
         comparisons.is_complete,
-        {%- set rates = period_rates().keys() | list %}
-        {%- for measure in compared_measures() + rates %}
-        {%- set now, before = 'current_window.' ~ measure, 'compared.' ~ measure %}
-        {{ now }},
-        {{ before }} as {{ measure }}_compared,
-        case when comparisons.is_complete then {{ now }} - {{ before }} end as {{ measure }}_delta
-        {%- if measure not in rates or measure in ['average_transaction_value', 'units_per_order'] %},
-        case when comparisons.is_complete then {{ change_rate(now, before) }} end as {{ measure }}_delta_rate
-        {%- endif %}
-        {{- ',' if not loop.last }}
-        {%- endfor %}
+        {{ compared_columns('current_window', 'compared', 'comparisons.is_complete') }}
     from comparisons
     inner join window_totals as current_window
         on

@@ -56,9 +56,9 @@ converted as (
         sales_channel,
         min(rate_date) as oldest_rate_date,
         -- Money is rounded once, for each day, place and currency; from there on it is only summed.
-        {%- for amount in amounts %}
-        sum(round({{ amount }} * rate, 2)) as {{ amount }},
-        {%- endfor %}
+        {% for amount in amounts %}
+            sum(round({{ amount }} * rate, 2)) as {{ amount }},
+        {% endfor %}
         {{ totals(counts) }}
     from rated
     group by sale_date, sales_region, sales_channel
