@@ -66,8 +66,10 @@ def compared(
 
 
 def as_of(view: View, mart: str) -> str:
-    """As of when a mart of the whole history is, as a sentence behind others."""
-    moment, is_behind = queries.history_marts(view.version)[mart]
+    """As of when a mart of the whole history is, as a sentence behind others; nothing where it was never built."""
+    moment, is_behind = queries.history_marts(view.version).get(mart, (None, False))
+    if moment is None:
+        return ""
     later = "; later sales are worked in when nothing else waits" if is_behind else ""
     return f" As of {live.clock(moment)}{later}."
 

@@ -1,8 +1,8 @@
 """`loader transform`: has dbt rebuild the dates that wait. The only home of dbt.
 
 It runs what a person can type, `dbt build --target prod` with a selector. The run itself claims all that waits, so that
-bursts of files coalesce, and publishes at its end if every node passed (dbt_sales/macros/publication). One run at a
-time, whoever started it; workers of other replicas stand by.
+bursts of files coalesce, and publishes at its end if every node passed (dbt_sales/macros/publication). One run of
+arrivals and one of the whole history at a time, whoever started them; workers of other replicas stand by.
 """
 
 import gc
@@ -15,8 +15,10 @@ import sys
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from threading import Event
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -67,7 +69,7 @@ def _work(session: Session, listener: Listener, settings: Settings, stop: Event,
     log.info("transform_started", project=str(settings.dbt_project_dir))
     failures = 0
     # One run for all that `--once` asks for; else no arrival waits for the marts of the whole history.
-    history = None if once else HistoryRuns(settings.dbt_project_dir)
+    history = None if once else HistoryRuns(settings)
     try:
         for _ in range(_RUNS_PER_PROCESS):
             succeeded = run_waiting(session, project, settings, stop, history)
@@ -95,22 +97,28 @@ def run_waiting(
 ) -> bool | None:
     """One dbt run for everything that waits: None when nothing does, else whether it was published.
 
-    The marts of the whole history are left to `history`, once nothing waits and they are due; without it they are built
-    in the same run. Stands by while another run is under way. Raises TransientError where PostgreSQL takes no writes.
+    The marts of the whole history are left to `history` when they are due; without it they are built in the same run.
+    Stands by while another run is under way. Raises TransientError where PostgreSQL takes no writes.
     """
-    look = {"lease_seconds": settings.lease_seconds, "history_seconds": settings.history_seconds}
-    while (waiting := session.execute("waiting_for_dbt", **look).one()).is_busy and not stop.is_set():
+    project.read()
+    look = {
+        "lease_seconds": settings.lease_seconds,
+        "history_seconds": settings.history_seconds,
+        "history_marts": sorted(project.history),
+    }
+    while not stop.is_set():
+        waiting = session.execute("waiting_for_dbt", **look).one()
         session.commit()
+        if not waiting.is_busy and (history or not waiting.is_busy_with_history):
+            break
         metrics.heartbeat.beat(silence=settings.transform_poll_seconds)
         stop.wait(settings.transform_poll_seconds)
-    session.commit()
     if stop.is_set():
         return None
-    if not waiting.dates:
-        if history:
-            history.keep_up(is_due=waiting.is_due)
-        if history or not waiting.is_behind:
-            return None
+    if history:
+        history.keep_up(is_due=waiting.is_due)
+    if not waiting.dates and (history or not waiting.is_behind):
+        return None
     session.execute("prove_writes")
     session.commit()
     log.info("dbt_run_started", dates=waiting.dates)
@@ -124,32 +132,33 @@ def run_waiting(
     return True
 
 
-def build(session: Session, project: "Project", selector: str) -> "Result":
-    """Build and test what the selector names, and the definitions where the project has changed since they were built.
+def build(session: Session, project: "Project", selector: str | None) -> "Result":
+    """Build and test what the selector names, if it is given, and the definitions where another run has come between.
 
-    All of the project where a table or view is missing; nothing where only `definitions` are asked for, and are there.
+    Everything where a table or view is not there, or the project has changed since they were built.
     """
     project.read()
     there = session.execute("definitions").one()
     session.commit()
-    missing = project.relations - set(there.relations)
-    if missing:
+    if missing := project.relations - set(there.relations):
         log.info("relations_missing", relations=sorted(missing)[:5], number=len(missing))
+    if missing or there.digest != project.digest:
         selector = "everything"
-    elif there.digest != project.digest:
-        selector = {"on_arrival": "project", "behind": "everything"}.get(selector, selector)
-    elif selector == "definitions":
+    elif there.is_touched:
+        selector = {None: "definitions", "on_arrival": "project", "behind": "everything"}[selector]
+    elif not selector:
         return Result([], None)
     result = project.invoke("build", selector)
     if not result.error:
-        session.execute("definitions_are_built", digest=project.digest)
+        of_run = {"last_run": there.last_run, "invocation_id": result.invocation_id}
+        session.execute("definitions_are_built", digest=project.digest, **of_run)
         session.commit()
     return result
 
 
 def make_ready(session: Session, project: "Project") -> bool:
     """Before anything has arrived, make views and empty marts: who looks finds no sales, and not no tables."""
-    result = build(session, project, "definitions")
+    result = build(session, project, None)
     if result.error:
         log.error("marts_not_ready", **result.loggable)
     return not result.error
@@ -158,14 +167,11 @@ def make_ready(session: Session, project: "Project") -> bool:
 class HistoryRuns:
     """Runs of dbt that build the marts of the whole history, each in a process of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        self._command = [
-            f"{Path(sys.executable).parent}/dbt",
-            *_QUIET,
-            "build",
-            *("--selector", "history"),
-            *_options(folder),
-        ]
+    def __init__(self, settings: Settings) -> None:
+        options = _options(settings.dbt_project_dir)
+        self._command = [f"{Path(sys.executable).parent}/dbt", *_QUIET, "build", "--selector", "history", *options]
+        self._pause = settings.history_seconds
+        self._began = -inf
         self._run: subprocess.Popen[bytes] | None = None
 
     def keep_up(self, *, is_due: bool) -> None:
@@ -178,9 +184,13 @@ class HistoryRuns:
             else:
                 log.info("history_published")
             self._run = None
-        if is_due:
+        if is_due and monotonic() > self._began + self._pause:  # a run that dies before its claim leaves no trace
             log.info("history_started")
-            self._run = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+            self._began = monotonic()
+            try:
+                self._run = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+            except OSError as error:
+                log.error("history_failed", error=str(error))
 
     def end(self) -> None:
         """End the run that is under way: another one will begin anew."""
@@ -235,25 +245,29 @@ class Project:
         self._modified: dict[str, int] = {}
         self.digest = ""  # of its files
         self.relations: set[str] = set()  # its models and seeds, with their schemas
+        self.history: set[str] = set()  # those of the whole history
 
     def read(self) -> None:
         """Parse it if its files have changed. Raises SettingsError when dbt cannot read it."""
         if self._modified == (modified := self._files()):
             return
+        digest = hashlib.sha256()
+        for path in sorted(modified):
+            digest.update(os.path.relpath(path, self._folder).encode() + b"\0" + Path(path).read_bytes())
         parsed = dbtRunner().invoke(["--quiet", "parse", *_options(self._folder)])
         if not isinstance(parsed.result, Manifest):
             raise SettingsError(f"dbt cannot read {self._folder}: {parsed.exception}. `dbt parse` there says more")
         self._manifest = parsed.result
         nodes = [each for each in self._manifest.nodes.values() if each.resource_type in ("model", "seed")]
         self.relations = {f"{each.schema}.{each.name}" for each in nodes}
-        digest = hashlib.sha256()
-        for path in sorted(modified):
-            digest.update(os.path.relpath(path, self._folder).encode() + b"\0" + Path(path).read_bytes())
+        self.history = {f"{each.schema}.{each.name}" for each in nodes if "history" in each.tags}
         self.digest = digest.hexdigest()
         self._modified = modified
         # It lives as long as the process: to walk through it would cost the collector 0.4 s, in the midst of a run.
         gc.collect()
         gc.freeze()
+        if self._files() != modified:  # while dbt parsed them
+            self.read()
 
     def test(self) -> Result:
         """Take the snapshots and run the tests that are due on a schedule, even where the snapshots fail."""

@@ -246,7 +246,9 @@ select
     (select mart_version from ops.mart_version) as mart_version,
     (select published_at from ops.mart_version) as published_at,
     (select jsonb_build_object('run_id', run_id, 'status', status, 'error', error)
-        from raw.dbt_runs order by run_id desc limit 1) as last_dbt_run,
+        from raw.dbt_runs where is_live order by run_id desc limit 1) as last_dbt_run,
+    (select jsonb_build_object('run_id', run_id, 'status', status, 'error', error)
+        from raw.dbt_runs where is_history order by run_id desc limit 1) as last_history_run,
     (select jsonb_build_object(
         'run_id', run_id, 'started_by', started_by, 'started_at', started_at,
         'silent_seconds', round(extract(epoch from clock_timestamp() - coalesce(seen_at, started_at)))
@@ -255,7 +257,7 @@ select
 -- name: metrics
 -- What Prometheus is told of the pipeline as a whole, by whichever process it asks. Null: there is nothing to tell yet.
 -- Times are seconds. The latency is that of files which needed one attempt, as in `status`. The clock of the condition
--- is now(), because an index cannot be asked with one that goes on. Runs of no dates are tests.
+-- is now(), because an index cannot be asked with one that goes on. Runs of no dates are tests, or of the whole history.
 with waiting as (
     select
         count(*) filter (where status = 'discovered') as discovered,
@@ -378,24 +380,28 @@ set rows_rejected = rows_rejected - :rows, rows_loaded = rows_loaded + :rows, mo
 where file_id = :file_id;
 
 -- name: waiting_for_dbt
--- The dates to rebuild, and whether a run of arrivals is under way that shows life. `is_behind`: the facts have changed since
--- a mart of the whole history was built. `is_due`: it is time to build these, which takes a tenth of the time at most.
+-- The dates to rebuild, and whether runs are under way that show life. `is_behind`: the facts have changed since one of
+-- these marts of the whole history was built. `is_due`: it is time to build them, which takes a tenth of the time at most.
 with under_way as (
     select is_live, is_history from raw.dbt_under_way
     where seen_at > clock_timestamp() - make_interval(secs => :lease_seconds)
 ), facts as (
     select raw.live_as_of() as as_of
 ), history as (
-    select coalesce(facts.as_of > coalesce((select min(as_of) from ops.history_marts), '-infinity'), false) as is_behind
-    from facts
+    select coalesce(bool_or(facts.as_of > coalesce(built.as_of, '-infinity')), false) as is_behind
+    from unnest(cast(:history_marts as text[])) as mart
+    left join ops.history_marts as built using (mart)
+    cross join facts
 ), last_history as (
-    select finished_at, finished_at - started_at as took from raw.dbt_runs
-    where is_history and status <> 'running'
+    select finished_at, case status when 'succeeded' then finished_at - started_at else interval '0' end as took
+    from raw.dbt_runs
+    where is_history and not is_live and status <> 'running'
     order by run_id desc limit 1
 )
 select
     (select count(distinct sale_date) from raw.rebuild_queue) as dates,
     exists (select from under_way where is_live) as is_busy,
+    exists (select from under_way where is_history) as is_busy_with_history,
     history.is_behind,
     history.is_behind and not exists (select from under_way where is_history) and clock_timestamp() > greatest(
         coalesce(last_history.finished_at, facts.as_of) + make_interval(secs => :history_seconds),
@@ -410,9 +416,12 @@ left join last_history on true;
 select queue_id from raw.rebuild_queue limit 1 for update skip locked;
 
 -- name: definitions
--- The tables and views that there are, and the project that their definitions are of; null: another one's, perhaps.
+-- The tables and views that there are, the project that they were built of, and whether a run has begun since, which may
+-- have replaced some. `last_run`: the last run that may have.
 select
     (select digest from raw.dbt_project) as digest,
+    coalesce((select is_touched from raw.dbt_project), true) as is_touched,
+    (select coalesce(max(run_id), 0) from raw.dbt_runs where is_live) as last_run,
     array(
         select schemaname || '.' || relname from (
             select schemaname, tablename as relname from pg_tables
@@ -423,7 +432,14 @@ select
     ) as relations;
 
 -- name: definitions_are_built
-insert into raw.dbt_project (digest) values (:digest) on conflict (is_one) do update set digest = excluded.digest;
+-- Unless another run has come between, which may have replaced some.
+insert into raw.dbt_project (digest)
+select :digest
+where not exists (
+    select from raw.dbt_runs
+    where is_live and run_id > :last_run and invocation_id is distinct from :invocation_id
+)
+on conflict (is_one) do update set digest = excluded.digest, is_touched = false;
 
 -- name: finished_run
 select run_id, dates, files, mart_version from raw.dbt_runs where invocation_id = :invocation_id;

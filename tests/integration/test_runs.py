@@ -1,4 +1,4 @@
-"""One run of dbt at a time, whoever began it; what a person types ends in right figures or in a clear refusal."""
+"""One run of arrivals at a time, whoever began it; what a person types ends in right figures or in a clear refusal."""
 
 import json
 import shlex
@@ -58,6 +58,7 @@ def test_what_would_publish_a_part_is_refused(world: World) -> None:
     for command, message in {
         "run --select fct_sales_lines": "select fct_sales_lines+",
         "build --full-refresh --select fct_orders": "select fct_orders+",
+        "run --select kpi_rfm_segments": "select kpi_customer_rfm+",
         "run --empty": "use them with --target dev",
         "build --sample '3 days'": "use them with --target dev",
     }.items():

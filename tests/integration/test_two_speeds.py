@@ -2,15 +2,15 @@
 
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import psycopg
 
 from loader.warehouse import Warehouse
 from tests.conftest import DEADLINE_SECONDS, World, eventually
-from tests.integration.test_marts import mart_version, net_by_date
-from tests.integration.test_runs import arrive, equals_a_full_refresh, typed
+from tests.integration.test_marts import load, mart_version, net_by_date
+from tests.integration.test_runs import SHEETS, arrive, equals_a_full_refresh, typed
 
 HISTORY = {"kpi_cohort_months", "kpi_customer_rfm", "kpi_monthly_product_pairs", "kpi_rfm_segments"}
 ORDERS = "select coalesce(sum(orders), 0) from kpi.kpi_cohort_months"
@@ -126,16 +126,61 @@ def test_the_worker_builds_them_when_nothing_waits(world: World) -> None:
 
 
 def test_they_take_a_tenth_of_the_time_at_most(world: World) -> None:
-    """What the worker asks, where the last run took so long, and ended so long ago."""
+    """What the worker asks, where the last run of the whole history took so long, and ended so long ago."""
     arrive(world, 0)
     world.transform()
-    world.run("update ops.history_marts set as_of = as_of - interval '1 hour'")
+    asked = {"lease_seconds": 300, "history_seconds": 30, "history_marts": [f"kpi.{mart}" for mart in sorted(HISTORY)]}
+    world.run("update ops.history_marts set as_of = as_of - interval '1 hour' where mart = 'kpi.kpi_cohort_months'")
+    world.run("insert into ops.history_marts (mart, as_of) values ('kpi.gone', '2000-01-01')")
     cases = (("1 s", "20 s", False), ("1 s", "31 s", True), ("5 s", "31 s", False), ("5 s", "46 s", True))
-    for took, ended, is_due in cases:
-        world.run(
-            f"update raw.dbt_runs set finished_at = now() - interval '{ended}',"
-            f" started_at = now() - interval '{ended}' - interval '{took}'"
-        )
-        with closing(Warehouse(world.env["DATABASE_URL"])) as warehouse, warehouse.session() as session:
-            asked = session.execute("waiting_for_dbt", lease_seconds=300, history_seconds=30).one()
-        assert (asked.is_behind, asked.is_due) == (True, is_due), (took, ended)
+    with closing(Warehouse(world.env["DATABASE_URL"])) as warehouse, warehouse.session() as session:
+        for took, ended, is_due in cases:
+            world.run("delete from raw.dbt_runs where not is_live")
+            world.run(
+                "insert into raw.dbt_runs (status, started_at, finished_at, dates, files, is_live, is_history)"
+                f" select 'succeeded', ended - interval '{took}', ended, 0, 0, false, true"
+                f" from (select now() - interval '{ended}' as ended) as moment"
+            )
+            row = session.execute("waiting_for_dbt", **asked).one()
+            session.commit()
+            assert (row.is_behind, row.is_due) == (True, is_due), (took, ended)
+        world.run("update ops.history_marts set as_of = now() where mart <> 'kpi.gone'")
+        row = session.execute("waiting_for_dbt", **asked).one()
+        assert (row.is_behind, row.is_due) == (False, False), "a mart that the project does not have is not missed"
+
+
+def test_a_run_of_arrivals_rebuilds_its_own_dates_whatever_begins_meanwhile(world: World) -> None:
+    """A date goes with the only file that had it, and a run of the whole history begins before any model is built."""
+    arrive(world, 0, 1)
+    world.transform()
+    load(world, SHEETS[0].key, SHEETS[2].content)
+    patient = replace(world, env=world.env | {"PGOPTIONS": "-c lock_timeout=0"})
+    running = "select count(*) from raw.dbt_runs where status = 'running' and {}"
+    with psycopg.connect(world.env["ADMIN_DATABASE_URL"]) as other:
+        other.execute("lock table core.fct_sales_lines in access exclusive mode")
+        with typed(patient, "build", "--selector", "on_arrival") as live:
+            eventually("the claim of dates", lambda: world.value(running.format("is_live")))
+            with typed(patient, "run", "--selector", "history") as history:
+                eventually("both claims", lambda: world.value(running.format("is_history")))
+                other.rollback()
+                assert history.wait(DEADLINE_SECONDS) == 0
+            assert live.wait(DEADLINE_SECONDS) == 0
+    assert list(net_by_date(world)) == [date(2026, 3, 2), date(2026, 3, 3)]
+    assert world.value("select count(*) from raw.rebuild_queue") == 0
+    assert equals_a_full_refresh(world)
+
+
+def test_views_that_a_person_has_built_are_built_again_by_the_next_arrival(world: World) -> None:
+    """They may be those of another project: only what the loader has built itself is taken for its own."""
+    arrive(world, 0)
+    world.transform()
+    assert world.value("select is_touched from raw.dbt_project") is False
+    assert world.dbt("run", "--select", "kpi_orders").returncode == 0
+    assert world.value("select is_touched from raw.dbt_project") is True
+    said = "select obj_description('kpi.kpi_orders'::regclass)"
+    described = world.value(said)
+    world.run("comment on view kpi.kpi_orders is 'of another project'")
+    arrive(world, 1)
+    world.transform()
+    assert world.value(said) == described
+    assert world.value("select is_touched from raw.dbt_project") is False

@@ -383,8 +383,8 @@ def test_no_arrival_waits_for_a_mart_of_the_whole_history(project: Project, targ
     history = {model["unique_id"] for model in project.models.values() if model["path"].startswith("kpi/history/")}
     assert history == selected(target, "history")
     assert not history & selected(target, "on_arrival")
-    assert not history & selected(target, "project")
-    assert history | selected(target, "project") == selected(target, "everything")
+    assert history | selected(target, "on_arrival") == selected(target, "behind")
+    assert selected(target, "behind") | selected(target, "definitions") == selected(target, "everything")
     nodes = project.manifest["nodes"]
     built_from = {parent for name in selected(target, "on_arrival") for parent in nodes[name]["depends_on"]["nodes"]}
     assert not history & built_from

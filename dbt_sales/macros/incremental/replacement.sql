@@ -15,7 +15,8 @@
     {%- endset -%}
     {%- set statement -%}
         {%- if is_whole -%}
-            select ops.exchange('{{ this }}', '{{ next }}')
+            {#- Locked before `exchange` looks for the views on it, which another run may be replacing. #}
+            lock table {{ this }} in access exclusive mode; select ops.exchange('{{ this }}', '{{ next }}')
         {%- elif keep -%}
             {{ delete_members(config.require('unique_key')) }}; {{ insert }} where {{ keep }}
         {%- else -%}

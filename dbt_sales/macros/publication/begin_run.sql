@@ -44,6 +44,16 @@
             '--empty and --sample would publish a part of the sales: use them with --target dev'
         ) }}
     {%- endif -%}
+    {#- A mart of the whole history that is built from another one would say that it is of the same facts. -#}
+    {%- for mart in graph.nodes.values() if 'history' in mart.tags and mart.unique_id in selected_resources -%}
+        {%- for parent in mart.depends_on.nodes if 'history' in graph.nodes.get(parent, {}).get('tags', [])
+            and parent not in selected_resources -%}
+            {%- set name = graph.nodes[parent].name -%}
+            {{ exceptions.raise_compiler_error(
+                mart.name ~ ' cannot be published without ' ~ name ~ ', from which it is built: select ' ~ name ~ '+'
+            ) }}
+        {%- endfor -%}
+    {%- endfor -%}
     {#- A fact without the marts on it would leave these behind it for good; those of the whole history say as of when. -#}
     {%- for left_out in graph.nodes.values() if left_out.config.materialized == 'incremental'
         and 'history' not in left_out.tags and left_out.unique_id not in selected_resources -%}
@@ -61,9 +71,9 @@
     {#- A run claims what its models need: the dates that wait, the marts of the whole history, or both. A full refresh
         claims both, as no other run may read a table that it exchanges. -#}
     {%- set kinds = {'live': flags.FULL_REFRESH, 'history': flags.FULL_REFRESH} -%}
-    {%- for node in graph.nodes.values() if node.config.materialized == 'incremental'
+    {%- for node in graph.nodes.values() if node.resource_type in ['model', 'seed', 'snapshot']
         and node.unique_id in selected_resources -%}
         {%- do kinds.update({'history' if 'history' in node.tags else 'live': true}) -%}
     {%- endfor -%}
-    {{ return({'live': kinds.live or not kinds.history, 'history': kinds.history}) }}
+    {{ return(kinds if kinds.history else {'live': true, 'history': false}) }}
 {%- endmacro %}

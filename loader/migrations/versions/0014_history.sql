@@ -17,11 +17,12 @@ create table if not exists ops.history_marts (
 );
 grant select on ops.history_marts to dashboard_viewer, transformer, loader;
 
--- The project whose views and tables are there, by the digest of its files. The loader writes it behind a run of its own;
--- any run takes it back, as it may be another project's.
+-- The project of which the loader has built all views and tables, by the digest of its files, and whether a run has begun
+-- since, which may have replaced views by those of another project.
 create table if not exists raw.dbt_project (
     is_one boolean primary key default true check (is_one),
-    digest text not null
+    digest text not null,
+    is_touched boolean not null default false
 );
 grant select, insert, update on raw.dbt_project to loader;
 
@@ -29,6 +30,18 @@ grant select, insert, update on raw.dbt_project to loader;
 create or replace function raw.live_as_of() returns timestamptz
 language sql stable set search_path = pg_catalog as $$
     select finished_at from raw.dbt_runs where is_live and mart_version is not null order by run_id desc limit 1
+$$;
+
+-- The dates to rebuild: those that the run of arrivals has claimed; without one (dbt in a shell), all that wait.
+create or replace function raw.affected_dates() returns date[]
+language sql stable as $$
+    with running as (
+        select max(run_id) as run_id from raw.dbt_runs where status = 'running' and is_live
+    )
+    select coalesce(array_agg(distinct queue.sale_date), array[]::date[])
+    from raw.rebuild_queue as queue
+    cross join running
+    where running.run_id is null or queue.run_id = running.run_id
 $$;
 
 create or replace view raw.dbt_under_way as
@@ -51,6 +64,7 @@ language plpgsql security definer set search_path = pg_catalog as $$
 declare
     claimed bigint;
     other record;
+    before bigint;
     unheard_since timestamptz;
     deadline timestamptz := clock_timestamp() + make_interval(secs => wait_seconds);
 begin
@@ -66,7 +80,12 @@ begin
         order by run.run_id
         limit 1;
         continue when not found;
-        unheard_since := case when other.seen_at is null then coalesce(unheard_since, clock_timestamp()) end;
+        unheard_since := case
+            when other.seen_at is not null then null
+            when other.run_id = before then coalesce(unheard_since, clock_timestamp())
+            else clock_timestamp()
+        end;
+        before := other.run_id;
         if other.seen_at < clock_timestamp() - make_interval(secs => lease_seconds)
             or unheard_since < clock_timestamp() - interval '10 seconds'
         then
@@ -84,6 +103,7 @@ begin
         end if;
     end loop;
     if begin_run.is_live then
+        update raw.dbt_project set is_touched = true;
         update raw.rebuild_queue set run_id = claimed;
         update raw.dbt_runs as runs
         set dates = waiting.dates, files = waiting.files
@@ -121,9 +141,6 @@ begin
         update raw.files set modelled_at = clock_timestamp()
         where status = 'loaded' and file_id in (select file_id from raw.rebuild_queue where run_id = run.run_id);
         delete from raw.rebuild_queue where run_id = run.run_id;
-    end if;
-    if run.is_live then
-        delete from raw.dbt_project;
     end if;
     if problem is null and changed and exists (select from raw.sales_lines) then
         update ops.mart_version set mart_version = mart_version + 1, published_at = clock_timestamp()
@@ -187,6 +204,7 @@ language plpgsql set search_path = pg_catalog as $$
 declare
     next text;
 begin
+    perform pg_advisory_xact_lock(hashtextextended('ops.discard_dead_runs', 0)); -- two runs may begin at once
     for next in
         select nspname from pg_namespace
         where
