@@ -80,5 +80,8 @@
     create index {{ name }} on {{ relation }} {{ definition }};
     {%- endfor %}
     {{ alter_relation_comment(relation, model.description) }};
-    {{ alter_column_comment(relation, model.columns) }}
+    {#- dbt's own macro asks the database which columns there are: none, of a table that this statement makes. #}
+    {%- for column in model.columns.values() if column.description %}
+    comment on column {{ relation }}.{{ column.name }} is {{ postgres_escape_comment(column.description) }};
+    {%- endfor %}
 {%- endmacro %}
