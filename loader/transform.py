@@ -100,7 +100,6 @@ def run_waiting(
     The marts of the whole history are left to `history` when they are due; without it they are built in the same run.
     Stands by while another run is under way. Raises TransientError where PostgreSQL takes no writes.
     """
-    project.read()
     look = {
         "lease_seconds": settings.lease_seconds,
         "history_seconds": settings.history_seconds,
@@ -237,7 +236,10 @@ class Result:
 
 
 class Project:
-    """The dbt project, parsed once and again when its files change: a run with the manifest at hand is fast."""
+    """The dbt project, parsed once and again when its files change: a run with the manifest at hand is fast.
+
+    Raises SettingsError when dbt cannot read it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -246,6 +248,7 @@ class Project:
         self.digest = ""  # of its files
         self.relations: set[str] = set()  # its models and seeds, with their schemas
         self.history: set[str] = set()  # those of the whole history
+        self.read()
 
     def read(self) -> None:
         """Parse it if its files have changed. Raises SettingsError when dbt cannot read it."""
@@ -271,7 +274,6 @@ class Project:
 
     def test(self) -> Result:
         """Take the snapshots and run the tests that are due on a schedule, even where the snapshots fail."""
-        self.read()
         done = [self.invoke("snapshot", "snapshots"), self.invoke("test", "scheduled_tests")]
         errors = [result.error for result in done if result.error]
         return Result([node for result in done for node in result.nodes], "; ".join(errors) or None)
