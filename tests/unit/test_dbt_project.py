@@ -21,20 +21,18 @@ NO_DATABASE = dict.fromkeys(("PGHOST", "PGUSER", "PGPASSWORD", "PGDATABASE"), "n
 
 NAMES = {
     "staging": r"stg_{folder}__[a-z_]+",
-    "intermediate": r"int_[a-z_]+?__[a-z]+(ed|en|wn|ht|ld|lt|nt|pt)(_[a-z_]+)?",  # a participle: what was done to it
     "core": r"(dim|fct)_[a-z_]+",
     "kpi": r"kpi_[a-z_]+",
     "ops": r"ops_[a-z_]+",
 }
 READS = {
     "staging": {"source"},
-    "intermediate": {"staging", "intermediate", "seed"},
-    "core": {"staging", "intermediate", "core", "seed"},
+    "core": {"staging", "core", "seed"},
     "kpi": {"core", "kpi", "seed", "function"},
     "ops": {"staging"},
     "snapshot": {"core"},
 }
-ACCESS = {"staging": "private", "intermediate": "private", "core": "protected", "kpi": "public", "ops": "public"}
+ACCESS = {"staging": "private", "core": "protected", "kpi": "public", "ops": "public"}
 # What needs an example of its own: a choice, a look at other rows, a possible division by zero.
 INTRICATE = re.compile(r"\bcase\b|\bover\s*(?:\(|[a-z_])|/", re.IGNORECASE)
 MONEY = re.compile(r"(^|_)(sales|discounts|returns|amount|margin|value|cost|price|revenue|monetary|target|run_rate)$")

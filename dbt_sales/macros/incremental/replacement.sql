@@ -18,10 +18,13 @@
             {#- Locked before `exchange` looks for the views on it, which another run may be replacing. #}
             lock table {{ this }} in access exclusive mode; select ops.exchange('{{ this }}', '{{ next }}')
         {%- elif keep -%}
-            {{ delete_members(config.require('unique_key')) }}; {{ insert }} where {{ keep }}
+            {%- set keys = config.require('unique_key') | join(', ') %}
+            delete from {{ this }} where ({{ keys }}) in (select {{ keys }} from {{ next }}); {{ insert }} where {{ keep }}
         {%- else -%}
+            {%- set affected = "date_trunc('month', affected)::date" if period == 'month' else 'affected' %}
             delete from {{ this }} where {{ period }} = any(array(
-                {{ affected_periods(period) }} union select {{ period }} from {{ next }}
+                select {{ affected }} from unnest({{ affected_dates() }}) as affected
+                union select {{ period }} from {{ next }}
             )); {{ insert }}
             {{- ' order by ' ~ config.get('next_order') if config.get('next_order') }}
         {%- endif -%}
@@ -54,21 +57,11 @@
     {%- endif %}
 {%- endmacro %}
 
-{% macro delete_members(keys) -%}
-    {#- `offset 0` has the index asked for one member after the other; else all members are read to find a run's few. -#}
-    delete from {{ this }} where ctid = any(array(
-        select gone.ctid
-        from {{ next_of(this) }} as new_member
-        cross join lateral (
-            select ctid from {{ this }} as member where {{ same_member('member', 'new_member', keys) }} offset 0
-        ) as gone
-    ))
-{%- endmacro %}
-
 {# Post-hook of every model. A table that was not there is created in its place: should the run fail, it is dropped again. #}
 {% macro complete_created_table() -%}
     {%- if execute and config.get('materialized') == 'incremental' and not is_incremental() -%}
     {{ complete_table(this.incorporate(type='table')) }};
+    analyze {{ this }};
     insert into {{ next_schema() }}.built values ('{{ this }}', true, {{ 'history' in model.tags }}, '')
     {%- endif -%}
 {%- endmacro %}

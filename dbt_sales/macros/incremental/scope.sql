@@ -9,8 +9,10 @@
 {%- endmacro %}
 
 {% macro built(relation) -%}
-    {#- What this run has built of a fact or mart: 'whole', a 'part', or none. Asked for once per node. -#}
-    {%- if not execute or flags.WHICH not in ['run', 'build'] -%}{{ return(none) }}{%- endif -%}
+    {#- What this run has built of a fact or mart: 'whole', a 'part', or none. A view is on what is published. -#}
+    {%- if not execute or flags.WHICH not in ['run', 'build'] or config.get('materialized') == 'view' -%}
+        {{ return(none) }}
+    {%- endif -%}
     {%- if 'built' not in model -%}
         {%- set kinds = {} -%}
         {%- for row in run_query('select relation, is_whole from ' ~ next_schema() ~ ".built where statement != ''").rows -%}
@@ -21,89 +23,60 @@
     {{ return(model.built.get(relation | string)) }}
 {%- endmacro %}
 
-{% macro by_members(relation) -%}
-    {#- The node of a mart of which a run replaces single members; else none. -#}
-    {%- set node = graph.nodes.get('model.' ~ project_name ~ '.' ~ relation.identifier, {}) -%}
-    {{ return(node if node.get('config', {}).get('keep') else none) }}
-{%- endmacro %}
-
-{% macro same_member(one, other, keys) -%}
-    {%- for key in ([keys] if keys is string else keys) -%}
-        {{ ' and ' if not loop.first }}{{ one }}.{{ key }} = {{ other }}.{{ key }}
-    {%- endfor -%}
-{%- endmacro %}
-
 {% macro affected_dates() -%}
     {#- A scalar subquery: asked once per statement, whatever the plan. -#}
     (select raw.affected_dates())::date[]
 {%- endmacro %}
 
-{% macro affected_periods(period) -%}
-    {#- The affected dates, or the months in which they lie. -#}
-    select {{ 'affected' if period == 'sale_date' else "date_trunc('month', affected)::date" }} as {{ period }}
-    from unnest({{ affected_dates() }}) as affected
-{%- endmacro %}
-
 {% macro rebuilds_dates() -%}
-    {#- Whether a run replaces dates of a model. Of the target dev nobody knows what has changed since its last run. -#}
-    {{ return(is_incremental() and not flags.FULL_REFRESH and target.name == 'prod') }}
+    {#- Whether a run replaces dates of a model, and tests those. In dev nobody knows what has changed since the last run. -#}
+    {%- set is_part = flags.WHICH in ['run', 'build'] if model.resource_type == 'test' else is_incremental() -%}
+    {{ return(is_part and not flags.FULL_REFRESH and target.name == 'prod') }}
 {%- endmacro %}
 
 {% macro increments() -%}
-    {#- Whether a model that depends on more than its dates may start from its published rows: only where the rows before
-        and after of everything that it is built from are at hand. -#}
+    {#- Whether a model that depends on more than its dates may leave the rest of its rows: only where the rows before and
+        after of everything that it is built from are at hand. -#}
     {%- if not rebuilds_dates() -%}{{ return(false) }}{%- endif -%}
-    {%- set missing = [] -%}
     {%- for parent in model.depends_on.nodes if graph.nodes.get(parent, {}).get('config', {}).get('materialized') == 'incremental' -%}
-        {%- if built(api.Relation.create(
-            database=graph.nodes[parent].database, schema=graph.nodes[parent].schema, identifier=graph.nodes[parent].name
-        )) != 'part' -%}
-            {%- do missing.append(parent) -%}
+        {%- set node = graph.nodes[parent] -%}
+        {%- if built(api.Relation.create(database=node.database, schema=node.schema, identifier=node.name)) != 'part' -%}
+            {{ return(false) }}
         {%- endif -%}
     {%- endfor -%}
-    {{ return(not missing) }}
-{%- endmacro %}
-
-{% macro replaced(relation) -%}
-    {#- The published rows that a run is about to replace. -#}
-    (select * from {{ relation }} where sale_date = any({{ affected_dates() }}))
-{%- endmacro %}
-
-{% macro is_affected(column) -%}
-    {{ return(column ~ ' = any(' ~ affected_dates() ~ ')' if rebuilds_dates() else 'true') }}
+    {{ return(true) }}
 {%- endmacro %}
 
 {# The following take a fact or mart and give what stands behind `from`; it needs an alias. #}
 {% macro affected(relation) -%}
-    {#- The rows of a fact or mart that a model has to read: of the affected dates, or all where it is built from nothing. -#}
+    {#- The rows that a model or test has to read: of the affected dates, or all where it is built from nothing. -#}
     {%- if not rebuilds_dates() -%}
         {{ whole(relation) }}
     {%- elif built(relation) == 'part' -%}
         {{ next_of(relation) }}
     {%- else -%}
-        (select * from {{ whole(relation) }} as row where {{ is_affected('sale_date') }})
+        (select * from {{ whole(relation) }} as row where sale_date = any({{ affected_dates() }}))
     {%- endif -%}
 {%- endmacro %}
 
 {% macro whole(relation) -%}
     {#- All rows as they will be once the run is published. -#}
     {%- set part = built(relation) -%}
-    {%- if part == 'part' and by_members(relation) -%}
-        {%- set mart = by_members(relation) -%}
-        {%- set columns = mart.columns.keys() | join(', ') -%}
+    {%- if part == 'part' -%}
+        {%- set mart = graph.nodes['model.' ~ project_name ~ '.' ~ relation.identifier] -%}
+        {%- set columns = mart.columns | join(', ') -%}
         (
-            select {{ columns }} from {{ relation }} as row
-            where not exists (
-                select from {{ next_of(relation) }} as built where {{ same_member('built', 'row', mart.config.unique_key) }}
-            )
+            select {{ columns }} from {{ relation }} as published
+            where {% if mart.config.keep -%}
+                not exists (
+                    select from {{ next_of(relation) }} as built
+                    where (built.{{ mart.config.unique_key | join(', built.') }}) = (published.{{ mart.config.unique_key | join(', published.') }})
+                )
+            {%- else -%}
+                sale_date != all({{ affected_dates() }})
+            {%- endif %}
             union all
-            select {{ columns }} from {{ next_of(relation) }} where {{ mart.config.keep }}
-        )
-    {%- elif part == 'part' -%}
-        (
-            select * from {{ relation }} where sale_date != all({{ affected_dates() }})
-            union all
-            select * from {{ next_of(relation) }}
+            select {{ columns }} from {{ next_of(relation) }} {{ 'where ' ~ mart.config.keep if mart.config.keep }}
         )
     {%- else -%}
         {#- In parentheses: `--empty` and `--sample` put an alias of their own behind a bare relation. -#}
@@ -111,34 +84,12 @@
     {%- endif -%}
 {%- endmacro %}
 
-{% macro affected_months(relation) -%}
-    {#- All rows of the months in which affected dates lie, as they will be once the run is published; or all rows, where a
-        mart is built from nothing. By an array of dates, along the index; rows that the run replaces are not read. -#}
-    {%- if not rebuilds_dates() -%}
-        {{ whole(relation) }}
-    {%- else -%}
-        {%- set is_part = built(relation) == 'part' -%}
-        (
-            select *
-            from {{ relation if is_part else whole(relation) }} as row
-            where sale_date = any(array(
-                select day::date
-                from ({{ affected_periods('month') }}) as affected
-                cross join generate_series(month, month + interval '1 month -1 day', interval '1 day') as day
-                {%- if is_part %}
-                except
-                {{ affected_periods('sale_date') }}
-                {%- endif %}
-            ))
-            {%- if is_part %}
-            union all
-            select * from {{ next_of(relation) }}
-            {%- endif %}
-        )
-    {%- endif -%}
+{% macro incoming(relation) -%}
+    {#- The new rows of the affected dates, where a model leaves the rest of its rows; else all. -#}
+    {{ next_of(relation) if increments() else whole(relation) }}
 {%- endmacro %}
 
-{% macro incoming(relation) -%}
-    {#- The new rows of the affected dates, where a model starts from what is published; else all. -#}
-    {{ next_of(relation) if increments() else whole(relation) }}
+{% macro replaced(relation) -%}
+    {#- The published rows that a run is about to replace. -#}
+    (select * from {{ relation }} where sale_date = any({{ affected_dates() }}))
 {%- endmacro %}

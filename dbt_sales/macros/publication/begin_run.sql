@@ -44,25 +44,19 @@
             '--empty and --sample would publish a part of the sales: use them with --target dev'
         ) }}
     {%- endif -%}
-    {#- A mart of the whole history that is built from another one would say that it is of the same facts. -#}
-    {%- for mart in graph.nodes.values() if 'history' in mart.tags and mart.unique_id in selected_resources -%}
-        {%- for parent in mart.depends_on.nodes if 'history' in graph.nodes.get(parent, {}).get('tags', [])
-            and parent not in selected_resources -%}
-            {%- set name = graph.nodes[parent].name -%}
-            {{ exceptions.raise_compiler_error(
-                mart.name ~ ' cannot be published without ' ~ name ~ ', from which it is built: select ' ~ name ~ '+'
-            ) }}
-        {%- endfor -%}
-    {%- endfor -%}
-    {#- A fact without the marts on it would leave these behind it for good; those of the whole history say as of when. -#}
-    {%- for left_out in graph.nodes.values() if left_out.config.materialized == 'incremental'
-        and 'history' not in left_out.tags and left_out.unique_id not in selected_resources -%}
-        {%- for parent in left_out.depends_on.nodes if parent in selected_resources
-            and graph.nodes.get(parent, {}).get('config', {}).get('materialized') == 'incremental' -%}
-            {%- set name = graph.nodes[parent].name -%}
-            {{ exceptions.raise_compiler_error(
-                name ~ ' cannot be published without ' ~ left_out.name ~ ', which is built from it: select ' ~ name ~ '+'
-            ) }}
+    {#- A fact without the marts on it would leave these behind it for good; those of the whole history say as of when they
+        are, unless one is built from another, of whose facts it would say that it is. -#}
+    {%- for child in graph.nodes.values() if child.config.materialized == 'incremental' -%}
+        {%- for id in child.depends_on.nodes if graph.nodes.get(id, {}).get('config', {}).get('materialized') == 'incremental' -%}
+            {%- set parent = graph.nodes[id] -%}
+            {%- set published, left_out = (child, parent) if 'history' in child.tags else (parent, child) -%}
+            {%- if published.unique_id in selected_resources and left_out.unique_id not in selected_resources
+                and ('history' in published.tags) == ('history' in left_out.tags) -%}
+                {{ exceptions.raise_compiler_error(
+                    published.name ~ ' cannot be published without ' ~ left_out.name ~ ', as '
+                    ~ child.name ~ ' is built from ' ~ parent.name ~ ': select ' ~ parent.name ~ '+'
+                ) }}
+            {%- endif -%}
         {%- endfor -%}
     {%- endfor -%}
 {%- endmacro %}

@@ -1,14 +1,6 @@
-{# Members of a dimension, described as on their last day: by the line of that day that knows the most, then the latest. #}
-{% macro last_line_first(attributes) -%}
-            {%- for attribute in attributes %}
-            {{ attribute }} = 'unknown',
-            {%- endfor %}
-            sold_at desc,
-            file_id desc,
-            row_number desc
-{%- endmacro %}
-
-{% macro dimension_from_lines(key, attributes=[], values=[], days=none) -%}
+{# Members of a dimension, described as on their last day: by the line of that day that knows the most, then the latest. Only
+   lines of the first and the last day of a member are read, which `days` tells. #}
+{% macro dimension_from_lines(key, attributes=[], values=[], days=ref('fct_sales_lines')) -%}
 {%- set lines = ref('fct_sales_lines') -%}
 with
 {%- if increments() %}
@@ -18,120 +10,79 @@ members as (
 
 {# A range of one key, in the order of the index on key and date: with equality the planner may walk the index on the date
    alone, through the whole history of a member that is new or rare. -#}
-staying as (
+spans as (
     select
         members.{{ key }},
         first.sale_date as first_line_date,
         last.sale_date as last_line_date
     from members
     {%- for name, direction in [('first', 'asc'), ('last', 'desc')] %}
-    left join lateral (
+    cross join lateral (
         select day.sale_date
-        from {{ days or lines }} as day
+        from {{ days }} as day
         where
             day.{{ key }} between members.{{ key }} and members.{{ key }}
             and day.sale_date != all({{ affected_dates() }})
         order by day.{{ key }} {{ direction }}, day.sale_date {{ direction }}
         limit 1
-    ) as {{ name }} on true
+    ) as {{ name }}
     {%- endfor %}
 ),
+{%- else %}
+spans as (
+    select
+        {{ key }},
+        min(sale_date) as first_line_date,
+        max(sale_date) as last_line_date
+    from {{ whole(days) }} as day
+    group by {{ key }}
+),
+{%- endif %}
 
 lines as (
     select line.*
-    from staying
-    cross join lateral (
+    from spans
+    {%- if increments() %}
+    cross join lateral ( -- `offset 0`: the planner, which knows nothing of how many members there are, else reads all lines
         select * from {{ lines }} as kept
-        where kept.{{ key }} = staying.{{ key }} and kept.sale_date = staying.last_line_date
+        where kept.{{ key }} = spans.{{ key }} and kept.sale_date in (spans.first_line_date, spans.last_line_date)
         offset 0
     ) as line
     union all
     select * from {{ next_of(lines) }}
-),
-{%- else %}
-lines as (
-    select * from {{ whole(lines) }} as line
-),
-{%- endif %}
-
-last_lines as (
-    select distinct on ({{ key }}) *
-    from lines
-    order by
-            {{ key }},
-            sale_date desc,
-            {{- last_line_first(attributes) }}
+    {%- else %}
+    inner join {{ whole(lines) }} as line
+        on spans.{{ key }} = line.{{ key }} and line.sale_date in (spans.first_line_date, spans.last_line_date)
+    {%- endif %}
 ),
 
-first_lines as (
+described as (
     select
-        {{ key }},
-        min(sale_date) as sale_date
+        *,
+        min(sale_date) over (partition by {{ key }}) as first_line_date,
+        row_number() over (
+            partition by {{ key }}
+            order by
+                sale_date desc,
+                {%- for attribute in attributes %}
+                {{ attribute }} = 'unknown',
+                {%- endfor %}
+                sold_at desc,
+                file_id desc,
+                row_number desc
+        ) as nth
     from lines
-    group by {{ key }}
 ),
 
 final as (
     select
-        {{ key }},
-        {%- for name in attributes + values %}
-        last_lines.{{ name }},
-        {%- endfor %}
-        {{ 'least(first_lines.sale_date, staying.first_line_date)' if increments() else 'first_lines.sale_date' }}
-            as first_line_date,
-        last_lines.sale_date as last_line_date
-    from last_lines
-    inner join first_lines using ({{ key }})
-    {{ 'right join staying using (' ~ key ~ ')' if increments() }}
+        {{ ([key] + attributes + values) | join(', ') }},
+        first_line_date,
+        sale_date as last_line_date
+    from described
+    where nth = 1
 )
 
 select * from final
-{%- endmacro %}
-
-{% macro dimension_by_index(key, attributes=[]) -%}
-{#- Of a dimension with few members, as a view: from member to member along the index on key and date, without reading the
-    lines in between. PostgreSQL has no such scan of its own (https://wiki.postgresql.org/wiki/Loose_indexscan). -#}
-{%- set lines -%}(select * from {{ ref('fct_sales_lines') }}){%- endset -%}
-with recursive members as (
-    (select {{ key }} from {{ lines }} as line order by {{ key }} limit 1)
-    union all
-    select (
-        select line.{{ key }} from {{ lines }} as line
-        where line.{{ key }} > members.{{ key }}
-        order by line.{{ key }}
-        limit 1
-    )
-    from members
-    where members.{{ key }} is not null
-),
-
-final as (
-    select
-        members.{{ key }},
-        {%- for name in attributes %}
-        described.{{ name }},
-        {%- endfor %}
-        first_line.sale_date as first_line_date,
-        last_line.sale_date as last_line_date
-    from members
-    {%- for name, direction in [('first_line', 'asc'), ('last_line', 'desc')] %}
-    cross join lateral (
-        select line.sale_date
-        from {{ lines }} as line
-        where line.{{ key }} between members.{{ key }} and members.{{ key }}
-        order by line.{{ key }} {{ direction }}, line.sale_date {{ direction }}
-        limit 1
-    ) as {{ name }}
-    {%- endfor %}
-    cross join lateral (
-        select *
-        from {{ lines }} as line
-        where line.{{ key }} = members.{{ key }} and line.sale_date = last_line.sale_date
-        order by
-            {{- last_line_first(attributes) }}
-        limit 1
-    ) as described
-)
-
-select * from final
+{{ 'right join members using (' ~ key ~ ')' if increments() }}
 {%- endmacro %}

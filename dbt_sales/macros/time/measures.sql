@@ -1,24 +1,3 @@
-{# What kpi_daily_sales holds and may be summed over any of its columns but the currency. #}
-{% macro additive_measures() -%}
-    {{ return(line_sums() + ['orders', 'cancelled_orders', 'adjustment_value']) }}
-{%- endmacro %}
-
-{# Those of them that are no money, and no units, which may be fractions. #}
-{% macro counts() -%}
-    {{ return([
-        'orders', 'cancelled_orders', 'costed_lines', 'delivered_lines', 'delivered_on_time_lines', 'delivery_days',
-        'ratings_1', 'ratings_2', 'ratings_3', 'ratings_4', 'ratings_5', 'lines',
-    ]) }}
-{%- endmacro %}
-
-{# What a period is compared by, beside the rates. #}
-{% macro compared_measures() -%}
-    {{ return([
-        'gross_sales', 'discounts', 'returns', 'net_sales', 'orders', 'units_sold', 'returned_units', 'gross_margin',
-        'costed_net_sales', 'cancelled_value', 'cancelled_orders',
-    ]) }}
-{%- endmacro %}
-
 {# By name, the numerator and denominator of each rate of a period. #}
 {% macro period_rates() -%}
     {{ return({
@@ -32,11 +11,20 @@
     }) }}
 {%- endmacro %}
 
-{# sum() of whole numbers is numeric in PostgreSQL; a count stays one. #}
+{% macro rates() -%}
+    {%- for rate, parts in period_rates().items() %}
+        {{ ratio(parts[0], parts[1]) }} as {{ rate }}{{ ',' if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
+
+{# sum() of whole numbers is numeric in PostgreSQL; a count stays one. All else is money, or units, which may be fractions. #}
 {% macro totals(measures) -%}
+    {%- set counts = [
+        'orders', 'cancelled_orders', 'costed_lines', 'delivered_lines', 'delivered_on_time_lines', 'delivery_days',
+        'ratings_1', 'ratings_2', 'ratings_3', 'ratings_4', 'ratings_5', 'lines',
+    ] -%}
     {%- for measure in measures %}
-        sum({{ measure }}){{ '::bigint' if measure in counts() }} as {{ measure }}
-        {{- ',' if not loop.last }}
+        sum({{ measure }}){{ '::bigint' if measure in counts }} as {{ measure }}{{ ',' if not loop.last }}
     {%- endfor %}
 {%- endmacro %}
 
@@ -47,10 +35,4 @@
 
 {% macro change_rate(value, base) -%}
     ({{ value }} - {{ base }})::numeric / nullif(greatest({{ base }}, 0), 0)
-{%- endmacro %}
-
-{% macro rates() -%}
-    {%- for rate, parts in period_rates().items() %}
-        {{ ratio(parts[0], parts[1]) }} as {{ rate }}{{ ',' if not loop.last }}
-    {%- endfor %}
 {%- endmacro %}

@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     keep='last_line_date is not null',
-    unique_key='customer_id',
+    unique_key=['customer_id'],
     indexes=[{'columns': ['customer_id'], 'unique': true}],
 ) }}
 

@@ -3,39 +3,51 @@
     indexes=[{'columns': ['date_day'], 'unique': true}],
 ) }}
 
-with days as (
-    select generate_series(
-        '{{ var("calendar_first_date") }}'::timestamp,
-        '{{ var("calendar_last_date") }}'::timestamp,
-        interval '1 day'
-    )::date as date_day
+with calendar as (
+    {{ days_between(var('calendar_first_date'), var('calendar_last_date')) }}
+),
+
+-- 1 January 1900 was a Monday.
+counted as (
+    select
+        date_day,
+        {{ dbt.datediff("'1900-01-01'", 'date_day', 'day') }} as days_since_monday -- noqa: LT05
+    from calendar
+),
+
+days as (
+    select
+        date_day,
+        days_since_monday % 7 + 1 as iso_weekday
+    from counted
 ),
 
 fiscal_periods as (
     select * from {{ ref('fiscal_periods') }}
 ),
 
-calendar as (
-    select
-        date_day,
-        extract(isodow from date_day)::integer as iso_weekday,
-        trim(to_char(date_day, 'Day')) as weekday_name,
-        extract(isodow from date_day) > 5 as is_weekend,
-        date_trunc('week', date_day)::date as week_start,
-        date_trunc('month', date_day)::date as month_start,
-        date_trunc('quarter', date_day)::date as quarter_start,
-        date_trunc('year', date_day)::date as year_start
-    from days
-),
-
 final as (
     select
-        calendar.*,
+        days.date_day,
+        days.iso_weekday,
+        case days.iso_weekday
+            when 1 then 'Monday'
+            when 2 then 'Tuesday'
+            when 3 then 'Wednesday'
+            when 4 then 'Thursday'
+            when 5 then 'Friday'
+            when 6 then 'Saturday'
+            when 7 then 'Sunday'
+        end as weekday_name,
+        days.iso_weekday > 5 as is_weekend,
+        {% for unit in ['week', 'month', 'quarter', 'year'] %}
+            {{ dbt.date_trunc(unit, 'days.date_day') }}::date as {{ unit }}_start,
+        {% endfor %}
         fiscal_periods.fiscal_year,
         fiscal_periods.fiscal_quarter,
         fiscal_periods.fiscal_period
-    from calendar
-    left join fiscal_periods on calendar.date_day between fiscal_periods.start_date and fiscal_periods.end_date
+    from days
+    left join fiscal_periods on days.date_day between fiscal_periods.start_date and fiscal_periods.end_date
 )
 
 select * from final

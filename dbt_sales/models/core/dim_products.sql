@@ -1,7 +1,7 @@
 {{ config(
     materialized='incremental',
     keep='last_line_date is not null',
-    unique_key='product_id',
+    unique_key=['product_id'],
     indexes=[{'columns': ['product_id'], 'unique': true}],
 ) }}
 

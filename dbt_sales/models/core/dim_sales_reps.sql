@@ -1,3 +1,3 @@
 {{ config(materialized='view') }}
 
-{{ dimension_by_index('sales_representative', ['sales_region']) }}
+{{ dimension_from_lines('sales_representative', ['sales_region']) }}

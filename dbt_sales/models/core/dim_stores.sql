@@ -1,3 +1,3 @@
 {{ config(materialized='view') }}
 
-{{ dimension_by_index('store_id', ['sales_region']) }}
+{{ dimension_from_lines('store_id', ['sales_region']) }}

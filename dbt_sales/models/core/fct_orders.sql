@@ -15,12 +15,27 @@ with lines as (
 
 -- An order belongs to one place only, that of its first sale line, so that orders can be summed over places.
 -- Windows over one sort: a join of first lines with totals is planned badly, as nothing is known of either.
+whole_orders as (
+    select
+        *,
+        row_number() over (
+            partition by sale_date, feed, sale_id order by line_type = 'cancellation', file_id, row_number
+        ) as nth,
+        sum(case when line_type = 'sale' then 1 else 0 end) over whole_order as sale_lines,
+        sum(gross_amount) over whole_order as order_gross_amount,
+        sum(discount_amount) over whole_order as order_discount_amount,
+        sum(units_sold) over whole_order as order_units_sold,
+        sum(cancelled_value) over whole_order as order_cancelled_value
+    from lines
+    window whole_order as (partition by sale_date, feed, sale_id)
+),
+
 final as (
-    select distinct on (sale_date, feed, sale_id)
+    select
         feed,
         sale_id,
         sale_date,
-        case when bool_or(line_type = 'sale') over whole_order then 'completed' else 'cancelled' end as order_status,
+        case when sale_lines > 0 then 'completed' else 'cancelled' end as order_status,
         sold_at as ordered_at,
         store_id,
         sales_region,
@@ -28,14 +43,13 @@ final as (
         sales_representative,
         currency,
         customer_id,
-        count(*) filter (where line_type = 'sale') over whole_order as sale_lines,
-        sum(gross_amount) over whole_order as gross_amount,
-        sum(discount_amount) over whole_order as discount_amount,
-        sum(units_sold) over whole_order as units_sold,
-        sum(cancelled_value) over whole_order as cancelled_value
-    from lines
-    window whole_order as (partition by sale_date, feed, sale_id)
-    order by sale_date asc, feed asc, sale_id asc, line_type = 'cancellation' asc, file_id asc, row_number asc
+        sale_lines,
+        order_gross_amount as gross_amount,
+        order_discount_amount as discount_amount,
+        order_units_sold as units_sold,
+        order_cancelled_value as cancelled_value
+    from whole_orders
+    where nth = 1
 )
 
 select * from final

@@ -9,6 +9,16 @@
 
 {% set orders = ref('fct_orders') %}
 {% set days = ref('fct_customer_days') %}
+{# Of most customers no more is needed to tell first orders from later ones: where it is early enough, it counts the
+   same before and after the run. A filter of the aggregate: as a condition, PostgreSQL would ask the index of all days
+   for the orders of each date of the calendar. -#}
+{% set first_order_that_stays %}
+        cross join lateral (
+            select min(day.sale_date) filter (where day.orders > 0) as sale_date
+            from {{ days }} as day
+            where day.customer_id = member.customer_id and day.sale_date != all({{ affected_dates() }})
+        ) as stay
+{%- endset %}
 
 with
 {%- if increments() %}
@@ -38,9 +48,8 @@ changed as (
 -- The first order that a customer keeps is new, or no longer, where one before it goes or comes.
 reached as (
     select stay.sale_date
-    from ({{ first_orders_that_stay('select customer_id from changed', days) }}) as stay
-    inner join changed on stay.customer_id = changed.customer_id
-    where coalesce(changed.first_before < stay.sale_date, false) != coalesce(changed.first_after < stay.sale_date, false)
+    from changed as member {{ first_order_that_stays }}
+    where coalesce(member.first_before < stay.sale_date, false) != coalesce(member.first_after < stay.sale_date, false)
 ),
 {% endif %}
 sold as (
@@ -65,10 +74,10 @@ new as (
 first_orders as (
     {% if increments() %}
         select
-            stay.customer_id,
+            member.customer_id,
             least(stay.sale_date, new.sale_date) as sale_date
-        from ({{ first_orders_that_stay('select distinct customer_id from sold', days) }}) as stay
-        left join new on stay.customer_id = new.customer_id
+        from (select distinct customer_id from sold) as member {{ first_order_that_stays }}
+        left join new on member.customer_id = new.customer_id
     {% else %}
         select * from new
     {% endif %}

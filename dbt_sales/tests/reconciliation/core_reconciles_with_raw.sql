@@ -3,7 +3,29 @@
     here. Nothing is published before every test has passed, so the marts do not wait for this one. #}
 -- depends_on: {{ ref('kpi_daily_sales') }}
 
-with raw_days as (
+with costs as (
+    select
+        *,
+        daterange(
+            valid_from, lead(valid_from) over (partition by product_id, currency order by valid_from, unit_cost)
+        ) as valid
+    from {{ ref('product_costs') }}
+    where valid_from is not null
+),
+
+raw_lines as (
+    select
+        line.*,
+        coalesce(line.unit_cost, costs.unit_cost) as known_unit_cost
+    from {{ affected(ref('stg_raw_sales__sales_lines')) }} as line
+    left join costs
+        on
+            line.product_id = costs.product_id
+            and line.currency = costs.currency
+            and line.sale_date <@ costs.valid
+),
+
+raw_days as (
     select
         sale_date,
         currency,
@@ -21,10 +43,10 @@ with raw_days as (
         end) as discounts_given,
         sum(case when line_type = 'adjustment' then round(quantity * unit_price, 2) else 0 end) as adjusted,
         sum(case line_type
-            when 'sale' then round(quantity * unit_cost, 2)
-            when 'return' then -abs(round(quantity * unit_cost, 2))
+            when 'sale' then round(quantity * known_unit_cost, 2)
+            when 'return' then -abs(round(quantity * known_unit_cost, 2))
         end) as cost
-    from {{ in_scope(ref('stg_raw_sales__sales_lines')) }} as days
+    from raw_lines
     group by sale_date, currency
 ),
 
@@ -37,7 +59,7 @@ core_days as (
         sum(net_amount) as net,
         sum(adjustment_value) as adjusted,
         sum(cost_amount) as cost
-    from {{ in_scope(ref('fct_sales_lines')) }} as days
+    from {{ affected(ref('fct_sales_lines')) }} as days
     group by sale_date, currency
 )
 

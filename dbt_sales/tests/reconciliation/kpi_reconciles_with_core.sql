@@ -12,7 +12,7 @@ with core_days as (
         sum(cost_amount) as cost_amount,
         sum(units_sold) as units_sold,
         sum(cancelled_value) as cancelled_value
-    from {{ in_scope(ref('fct_sales_lines')) }} as days
+    from {{ affected(ref('fct_sales_lines')) }} as days
     group by sale_date, currency
 ),
 
@@ -28,7 +28,7 @@ mart_days as (
             sum(cost_amount) as cost_amount,
             sum(units_sold) as units_sold,
             sum(cancelled_value) as cancelled_value
-        from {{ in_scope(ref(mart)) }} as days
+        from {{ affected(ref(mart)) }} as days
         group by sale_date, currency
         {{ 'union all' if not loop.last }}
     {% endfor %}
@@ -46,7 +46,7 @@ order_days as (
     select
         sale_date,
         count(*) as orders
-    from {{ in_scope(ref('fct_orders')) }} as days
+    from {{ affected(ref('fct_orders')) }} as days
     group by sale_date
 ),
 
@@ -54,7 +54,7 @@ counted_days as (
     select
         sale_date,
         sum(orders + cancelled_orders) as orders
-    from {{ in_scope(ref('kpi_daily_sales')) }} as days
+    from {{ affected(ref('kpi_daily_sales')) }} as days
     group by sale_date
 ),
 

@@ -42,11 +42,13 @@ pairs as (
     from baskets
     cross join unnest(baskets.products) as one (product_id)
     cross join unnest(baskets.products) as other (product_id)
-    where one.product_id < other.product_id
+    where cardinality(baskets.products) > 1 and one.product_id < other.product_id
     group by baskets.month, one.product_id, other.product_id
     having count(*) >= {{ var('min_pair_orders') }}
 ),
 
+-- Each pair has all three. Outer joins keep their order: the planner knows nothing of how few pairs are left, and would
+-- join every product of a month with every other first.
 final as (
     select
         pairs.*,
@@ -54,9 +56,9 @@ final as (
         with_a.orders as orders_a,
         with_b.orders as orders_b
     from pairs
-    inner join month_orders on pairs.month = month_orders.month
-    inner join product_orders as with_a on pairs.month = with_a.month and pairs.product_a = with_a.product_id
-    inner join product_orders as with_b on pairs.month = with_b.month and pairs.product_b = with_b.product_id
+    left join month_orders on pairs.month = month_orders.month
+    left join product_orders as with_a on pairs.month = with_a.month and pairs.product_a = with_a.product_id
+    left join product_orders as with_b on pairs.month = with_b.month and pairs.product_b = with_b.product_id
 )
 
 select * from final

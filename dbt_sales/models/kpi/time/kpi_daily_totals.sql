@@ -4,7 +4,7 @@ with totals as (
     select
         sale_date,
         currency,
-        {{ totals(additive_measures()) }}
+        {{ totals(measures_of_lines() | list + ['orders', 'cancelled_orders', 'adjustment_value']) }}
     from {{ ref('kpi_daily_sales') }}
     group by sale_date, currency
 ),

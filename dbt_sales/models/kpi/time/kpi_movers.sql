@@ -24,12 +24,38 @@ windows as (
     where spans.first_sale_date <= spans.as_of_date - 2 * presets.days + 1
 ),
 
+sales as (
+    {% for dimension, mart, key in [
+        ('product', ref('kpi_daily_product_sales'), 'product_id'),
+        ('category', ref('kpi_daily_category_sales'), 'product_category'),
+        ('region', ref('kpi_daily_sales'), 'sales_region'),
+    ] %}
+        select
+            '{{ dimension }}' as dimension,
+            {{ key }} as member,
+            currency,
+            sale_date,
+            net_sales
+        from {{ mart }}
+        {{ 'union all' if not loop.last }}
+    {% endfor %}
+),
+
 members as (
-    {{ sales_of_two_periods('product', ref('kpi_daily_product_sales'), 'product_id') }}
-    union all
-    {{ sales_of_two_periods('category', ref('kpi_daily_category_sales'), 'product_category') }}
-    union all
-    {{ sales_of_two_periods('region', ref('kpi_daily_sales'), 'sales_region') }}
+    select
+        windows.currency,
+        windows.period,
+        windows.as_of_date,
+        sales.dimension,
+        sales.member,
+        coalesce(sum(sales.net_sales) filter (where sales.sale_date >= windows.period_start), 0) as net_sales,
+        coalesce(sum(sales.net_sales) filter (where sales.sale_date < windows.period_start), 0) as previous_net_sales
+    from windows
+    inner join sales
+        on
+            windows.currency = sales.currency
+            and sales.sale_date between windows.previous_start and windows.as_of_date
+    group by windows.currency, windows.period, windows.as_of_date, sales.dimension, sales.member
 ),
 
 changes as (

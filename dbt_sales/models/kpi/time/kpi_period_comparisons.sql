@@ -1,5 +1,10 @@
 {{ config(materialized='view') }}
 
+{% set measures = [
+    'gross_sales', 'discounts', 'returns', 'net_sales', 'orders', 'units_sold', 'returned_units', 'gross_margin',
+    'costed_net_sales', 'cancelled_value', 'cancelled_orders',
+] %}
+
 with spans as (
     select
         currency,
@@ -81,7 +86,7 @@ days as (
     select
         sale_date,
         currency,
-        {{ compared_measures() | join(', ') }}
+        {{ measures | join(', ') }}
     from {{ ref('kpi_daily_totals') }}
     where sale_date >= (select min(compared_start) from comparisons)
 ),
@@ -106,19 +111,23 @@ sums as (
         windows.currency,
         windows.first_day,
         windows.last_day,
-        {{ totals(compared_measures()) }}
+        {{ totals(measures) }}
     from windows
     left join days
         on windows.currency = days.currency and days.sale_date between windows.first_day and windows.last_day
     group by windows.currency, windows.first_day, windows.last_day
 ),
 
+-- A window without sales has sold nothing; what no cost is known of has no margin.
 counted as (
     select
         currency,
         first_day,
         last_day,
-        {{ totals_or_nothing() }}
+        {% for measure in measures if measure != 'gross_margin' %}
+            coalesce({{ measure }}, 0) as {{ measure }},
+        {% endfor %}
+        gross_margin
     from sums
 ),
 
@@ -140,8 +149,20 @@ final as (
         comparisons.compared_start,
         comparisons.compared_end,
         comparisons.compared_end - comparisons.compared_start + 1 as compared_days,
-        comparisons.is_complete,
-        {{ compared_columns('current_window', 'compared', 'comparisons.is_complete') }}
+        {% for measure in measures + period_rates() | list %}
+            current_window.{{ measure }},
+            compared.{{ measure }} as {{ measure }}_compared,
+            case
+                when comparisons.is_complete then current_window.{{ measure }} - compared.{{ measure }}
+            end as {{ measure }}_delta,
+        {% endfor %}
+        {% for measure in measures + ['average_transaction_value', 'units_per_order'] %}
+            case
+                when comparisons.is_complete
+                    then {{ change_rate('current_window.' ~ measure, 'compared.' ~ measure) }}
+            end as {{ measure }}_delta_rate,
+        {% endfor %}
+        comparisons.is_complete
     from comparisons
     inner join window_totals as current_window
         on

@@ -51,17 +51,24 @@ baselines as (
     from days
 ),
 
+-- A history that hardly varies would make an anomaly of every small change: 5 % of the mean is no news.
 scores as (
     select
         currency,
         sale_date,
         lines,
         net_sales,
-        baseline_weeks,
-        case when baseline_weeks >= 4 then {{ z_score('lines', 'mean_lines', 'stddev_lines') }} end as lines_z_score,
-        case
-            when baseline_weeks >= 4 then {{ z_score('net_sales', 'mean_net_sales', 'stddev_net_sales') }}
-        end as net_sales_z_score
+        {% for measure in ['lines', 'net_sales'] %}
+            case
+                when baseline_weeks >= 4
+                    then round(
+                        ({{ measure }} - mean_{{ measure }})
+                        / nullif(greatest(stddev_{{ measure }}, abs(mean_{{ measure }}) * 0.05), 0),
+                        4
+                    )
+            end as {{ measure }}_z_score,
+        {% endfor %}
+        baseline_weeks
     from baselines
 ),
 

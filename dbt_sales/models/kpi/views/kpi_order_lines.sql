@@ -1,7 +1,8 @@
 {{ config(
     materialized='view',
     grants={'select': ['dashboard_customers']},
-    post_hook="{{ grant_other_columns('dashboard_viewer', but=['customer_id', 'customer_name']) }}",
+    post_hook="grant select ({{ model.columns | reject('in', ['customer_id', 'customer_name']) | join(', ') }})"
+        ~ " on {{ this }} to dashboard_viewer",
 ) }}
 
 -- A view: facts and marts are published in one moment, so it is always of the version of the marts.

@@ -21,20 +21,3 @@
         select * from {{ next_of(fact) }}
     )
 {%- endmacro %}
-
-{% macro first_orders_that_stay(members, days) -%}
-    {#- Of most customers no more is needed to tell first orders from later ones: where it is early enough, it counts the
-        same before and after the run. -#}
-    select
-        member.customer_id,
-        first.sale_date
-    from ({{ members }}) as member
-    cross join lateral (
-        select min(day.sale_date) as sale_date
-        from {{ days }} as day
-        where
-            day.customer_id = member.customer_id
-            and day.orders > 0
-            and day.sale_date != all({{ affected_dates() }})
-    ) as first
-{%- endmacro %}
