@@ -6,11 +6,13 @@ The only home of prometheus_client.
 """
 
 import json
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from threading import Lock
+from threading import Lock, Thread
 from time import monotonic, perf_counter
 from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import structlog
@@ -22,9 +24,9 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
     make_wsgi_app,
-    start_http_server,
 )
 from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.registry import Collector
 
 from loader.errors import LoaderError, SettingsError, TransientError
@@ -102,14 +104,15 @@ def served(settings: Settings) -> Iterator[None]:
     with closing(Warehouse(url, patience_seconds=_PATIENCE_SECONDS)) as warehouse:
         state = State(warehouse)
         try:
-            server, thread = start_http_server(settings.metrics_port, settings.metrics_host, registry=REGISTRY)
+            server = _bound(settings.metrics_host, settings.metrics_port, _app(state))
         except OSError as error:
             where = f"METRICS_HOST={settings.metrics_host} METRICS_PORT={settings.metrics_port}"
             raise SettingsError(
                 f"settings: {where}: {error.strerror}. Each process of a machine needs a port of its own, or none"
             ) from error
-        server.set_app(_app(state))
         REGISTRY.register(state)
+        thread = Thread(target=server.serve_forever, daemon=True)
+        thread.start()
         log.info("metrics_served", host=settings.metrics_host, port=settings.metrics_port)
         try:
             yield
@@ -118,6 +121,22 @@ def served(settings: Settings) -> Iterator[None]:
             server.shutdown()
             server.server_close()
             thread.join()
+
+
+class _Silent(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the name is the library's
+        """Log no request."""
+
+
+def _bound(host: str, port: int, app: WSGIApplication) -> WSGIServer:
+    """Raises OSError where the port cannot be had.
+
+    prometheus_client starts a server of its own, but it answers for a moment before it can be told of `/healthz`: with
+    200 and the metrics, also of a process that is not well.
+    """
+    family, *_, (address, *_) = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    kind = type("Server", (ThreadingWSGIServer,), {"address_family": family})
+    return make_server(str(address), port, app, kind, _Silent)
 
 
 def _app(state: "State") -> WSGIApplication:

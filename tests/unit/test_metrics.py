@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
+from wsgiref.types import WSGIApplication
 
 import pytest
 import yaml
@@ -56,6 +57,20 @@ def get(address: str) -> tuple[int, str]:
 
 def value(name: str, **labels: str) -> float:
     return metrics.REGISTRY.get_sample_value(name, labels) or 0
+
+
+def test_nothing_is_answered_before_it_is_known_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    port, made = free_port(), metrics._app
+
+    def asked_meanwhile(state: metrics.State) -> WSGIApplication:
+        with pytest.raises(URLError, match="refused"), urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10):
+            pass
+        return made(state)
+
+    monkeypatch.setattr(metrics, "_app", asked_meanwhile)
+    with metrics.served(settings(metrics_port=str(port))):
+        _, text = get(f"http://127.0.0.1:{port}/healthz")
+    assert json.loads(text)["status"] == "unhealthy"
 
 
 def test_an_outcome_is_counted_by_feed_with_its_rows_and_bytes() -> None:
