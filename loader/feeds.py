@@ -225,6 +225,8 @@ class Feed(_Contract):
     footers: tuple[Words, ...] = ()  # a row without identifiers whose first text matches one of these is no data
     fill_down: tuple[FieldName, ...] = ()  # blank cells take that of the row above, if it is of the same sale_id
     rejects: Rejects = Rejects()
+    # Members whose identifiers mean the same in all feeds that share them; others are this feed's own.
+    shares: frozenset[Literal["customers", "products", "stores"]] = frozenset()
     reupload: Literal["supersede", "ignore", "append"] = "supersede"
     # Of a file without a good row, or that leaves a day which counted without any.
     shrink: Literal["warn", "reject"] = "warn"

@@ -66,6 +66,7 @@ FEED = {
     "feed": "bench",
     "match": "bench/*.csv",
     "format": {"encoding": "utf-8", "dates": ["%Y-%m-%d"]},
+    "shares": ["customers", "products", "stores"],
     "columns": {field: header for header, field in FIELD_OF.items()}
     | {"discount_rate": {"header": "Discount (%)", "percent": True}, "currency": {"value": "USD"}},
 }

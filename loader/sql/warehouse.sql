@@ -58,7 +58,9 @@ update raw.files set status = 'ignored', error = :error, next_attempt_at = null 
 
 -- name: start_loading
 update raw.files
-set status = 'loading', feed = :feed, attempts = attempts + 1, loading_at = clock_timestamp(), error = null, next_attempt_at = null
+set
+    status = 'loading', feed = :feed, shares = :shares, attempts = attempts + 1, loading_at = clock_timestamp(), error = null,
+    next_attempt_at = null
 where file_id = :file_id;
 
 -- name: clear_rejected_rows

@@ -36,6 +36,7 @@ columns:
 line_type:
   - {when: {sale_id: "^C"}, is: return}
   - {when: {sale_id: "^A"}, is: adjustment}
+shares: [customers, products]
 rejects: {max_ratio: 0.05}
 """
 KINDS = {"CSV/": GENERATED, "euro/": EURO_SALES, "uk-shop/": ONLINE_RETAIL}

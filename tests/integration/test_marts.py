@@ -1,11 +1,14 @@
 """From the ledger to the marts: what dbt publishes equals the accepted rows, also after corrections and failures."""
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+import yaml
 
 from scripts import demo
 from scripts.csv_generator import Summary, sheet
@@ -121,6 +124,32 @@ def test_the_marts_follow_a_correction_and_equal_a_full_refresh(world: World) ->
     done = world.dbt("build", "--full-refresh", "--exclude-resource-type", "unit_test")
     assert done.returncode == 0, done.stdout
     assert marts(world) == after_correction
+
+
+def test_a_customer_number_of_two_feeds_is_one_customer_only_where_both_share_it(world: World, tmp_path: Path) -> None:
+    columns = {"sale_id": "id", "sold_at": "day", "product_id": "product", "quantity": "n", "unit_price": "price"}
+    columns |= {"customer_id": "customer", "store_id": "store"}
+    here = replace(world, env=world.env | {"FEEDS_DIR": str(tmp_path)})
+
+    def share(*members: str) -> None:
+        for name in ("web", "till"):
+            feed = {"feed": name, "match": f"{name}/*", "columns": columns, "shares": [*members]}
+            (tmp_path / f"{name}.yml").write_text(yaml.safe_dump(feed))
+
+    share()
+    for name in ("web", "till"):
+        load(here, f"{name}/1.csv", b"id,day,product,n,price,customer,store\nS1,2026-03-02,P,1,10,17,1\n")
+    here.transform()
+    customers = "select customer_id, orders from kpi.kpi_customers order by customer_id"
+    products = "select product_id from core.dim_products order by product_id"
+    assert world.rows(customers) == [{"customer_id": "till:17", "orders": 1}, {"customer_id": "web:17", "orders": 1}]
+    share("customers", "stores")
+    replayed = here.loader("replay", "--since", "1d")
+    assert replayed.returncode == 0, replayed.stdout + replayed.stderr
+    here.transform()
+    assert world.rows(customers) == [{"customer_id": "17", "orders": 2}]
+    assert world.rows("select distinct store_id from kpi.kpi_daily_sales") == [{"store_id": "1"}]
+    assert world.rows(products) == [{"product_id": "till:P"}, {"product_id": "web:P"}]
 
 
 def test_a_worker_that_starts_again_before_anything_arrives_is_ready_again(world: World) -> None:

@@ -24,6 +24,21 @@ files as (
     select * from {{ ref('stg_raw_sales__files') }}
 ),
 
+-- The same identifier in two sheets is the same member only where the feeds of both share it.
+named as (
+    select
+        lines.*,
+        files.feed,
+        {% for members, key in [('customers', 'customer_id'), ('products', 'product_id'), ('stores', 'store_id')] %}
+            case
+                when lines.{{ key }} = 'unknown' or files.shares_{{ members }} then lines.{{ key }}
+                else files.feed || ':' || lines.{{ key }}
+            end as own_{{ key }}{{ ',' if not loop.last }}
+        {% endfor %}
+    from lines
+    inner join files on lines.file_id = files.file_id
+),
+
 costs as (
     select
         *,
@@ -34,24 +49,22 @@ costs as (
 -- Money is rounded once, here at the line; from here on it is only summed, so that totals agree to the cent.
 valued as (
     select
-        lines.*,
-        files.feed,
-        round(lines.quantity * lines.unit_price, 2) as list_amount,
+        named.*,
+        round(named.quantity * named.unit_price, 2) as list_amount,
         coalesce(
-            round(lines.discount_amount, 2),
-            round(lines.quantity * lines.unit_price * lines.discount_rate, 2),
+            round(named.discount_amount, 2),
+            round(named.quantity * named.unit_price * named.discount_rate, 2),
             0
         ) as stated_discount,
-        coalesce(lines.unit_cost, costs.unit_cost) as known_unit_cost,
-        round(lines.quantity * coalesce(lines.unit_cost, costs.unit_cost), 2) as list_cost
-    from lines
-    inner join files on lines.file_id = files.file_id
+        coalesce(named.unit_cost, costs.unit_cost) as known_unit_cost,
+        round(named.quantity * coalesce(named.unit_cost, costs.unit_cost), 2) as list_cost
+    from named
     left join costs
         on
-            lines.product_id = costs.product_id
-            and lines.currency = costs.currency
-            and lines.sale_date >= costs.valid_from
-            and (lines.sale_date < costs.next_valid_from or costs.next_valid_from is null)
+            named.own_product_id = costs.product_id
+            and named.currency = costs.currency
+            and named.sale_date >= costs.valid_from
+            and (named.sale_date < costs.next_valid_from or costs.next_valid_from is null)
 ),
 
 -- Sheets write returns with either sign, hence abs(); a sale keeps its sign.
@@ -80,14 +93,14 @@ final as (
         line_type,
         sold_at,
         sale_date,
-        store_id,
+        own_store_id as store_id,
         sales_region,
         sales_channel,
         sales_representative,
         currency,
-        customer_id,
+        own_customer_id as customer_id,
         customer_name,
-        product_id,
+        own_product_id as product_id,
         product_name,
         product_category,
         quantity,

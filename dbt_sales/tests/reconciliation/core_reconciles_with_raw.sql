@@ -18,9 +18,10 @@ raw_lines as (
         line.*,
         coalesce(line.unit_cost, costs.unit_cost) as known_unit_cost
     from {{ affected(ref('stg_raw_sales__sales_lines')) }} as line
+    inner join {{ ref('stg_raw_sales__files') }} as files on line.file_id = files.file_id
     left join costs
         on
-            line.product_id = costs.product_id
+            costs.product_id = concat(case when not files.shares_products then files.feed || ':' end, line.product_id)
             and line.currency = costs.currency
             and line.sale_date <@ costs.valid
 ),
