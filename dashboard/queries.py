@@ -26,6 +26,7 @@ from sqlalchemy import (
     Engine,
     Executable,
     Select,
+    String,
     TextClause,
     and_,
     column,
@@ -264,7 +265,8 @@ def _whole_months(start: date, end: date) -> tuple[date, date]:
 class Lines:
     """Which order lines: those of the dates in scope that `search` finds, in which order; `customers`: with who bought.
 
-    `search` is an order, a product or a customer by its whole identifier, or the beginning of a product's name.
+    `search` is an order, a product or a customer by its whole identifier, with the name of its feed or without, or the
+    beginning of a product's name.
     """
 
     scope: Scope
@@ -418,11 +420,13 @@ def _shown(customers: bool) -> list[ColumnClause[Any]]:
 def _lines(lines: Lines) -> Select[Any]:
     conditions = [column("sale_date").between(lines.start, lines.end), *_in_scope(lines.scope)]
     if lines.search:
-        identifiers = ["sale_id", "product_id", *(["customer_id"] if lines.customers else [])]
+        members = ["product_id", *(["customer_id"] if lines.customers else [])]
+        own = column("feed", String) + ":" + lines.search  # as the sheet has it, where its feed shares it with no other
         name: ColumnClause[str] = column("product_name")
         conditions.append(
             or_(
-                *(column(each) == lines.search for each in identifiers),
+                column("sale_id") == lines.search,
+                *(or_(column(each) == lines.search, column(each) == own) for each in members),
                 func.lower(name).startswith(lines.search.lower(), autoescape=True),
             )
         )

@@ -418,6 +418,9 @@ def _written(head: dict[str, str], guess: Guess, sheet: Sheet, exceeded: str | N
     if guess.line_type:
         lines.append(line("line_type", "line_type:"))
         lines += [f"  - {_flow(rule)}" for rule in guess.line_type]
+    keys = {"customers": "customer_id", "products": "product_id", "stores": "store_id"}
+    own = ", ".join(members for members, key in keys.items() if key in guess.columns)
+    lines.append(f"# shares: [{own}] # if the same identifier means the same in other feeds")
     if exceeded:
         lines.append(f"# review: {exceeded}")
         lines.append("rejects: {max_ratio: 0.05}")

@@ -226,7 +226,7 @@ class Feed(_Contract):
     fill_down: tuple[FieldName, ...] = ()  # blank cells take that of the row above, if it is of the same sale_id
     rejects: Rejects = Rejects()
     # Members whose identifiers mean the same in all feeds that share them; others are this feed's own.
-    shares: frozenset[Literal["customers", "products", "stores"]] = frozenset()
+    shares: tuple[Literal["customers", "products", "stores"], ...] = ()
     reupload: Literal["supersede", "ignore", "append"] = "supersede"
     # Of a file without a good row, or that leaves a day which counted without any.
     shrink: Literal["warn", "reject"] = "warn"

@@ -262,7 +262,7 @@ def _by_grain(rows: list[dict[str, Any]], grain: Sequence[str]) -> dict[tuple[An
 
 def _agree(wanted: Any, there: Any, tolerance: float) -> bool:
     if isinstance(wanted, float) and isinstance(there, float | Decimal | int):
-        return abs(wanted - float(there)) <= max(tolerance, 1e-9 * max(1, abs(wanted)))
+        return abs(wanted - float(there)) <= tolerance + 1e-9 * max(1, abs(wanted))
     return bool(wanted == there)
 
 

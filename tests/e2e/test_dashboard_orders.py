@@ -111,6 +111,18 @@ def test_search_finds_by_number_and_by_the_beginning_of_a_name(app: AppTest, war
     assert all(str(row[column]).upper().startswith(search.upper()) for row in _table(app))
 
 
+def test_search_finds_a_product_of_one_feed_by_what_its_sheet_calls_it(app: AppTest, warehouse: Warehouse) -> None:
+    [(wanted,)] = warehouse.sql(f"select min(product_id) from ({WEEK}) as lines")
+    renamed = "update core.fct_sales_lines set product_id = %s where product_id = %s"
+    [(feed, lines)] = warehouse.sql(f"select min(feed), count(*) from ({WEEK}) as lines where product_id = %s", wanted)
+    warehouse.sql(renamed, f"{feed}:{wanted}", wanted)
+    try:
+        _open(app, period="7D", search=str(wanted))
+        assert f"{lines:,} lines" in _captions(app)
+    finally:
+        warehouse.sql(renamed, wanted, f"{feed}:{wanted}")
+
+
 @pytest.mark.parametrize("search", HOSTILE)
 def test_search_takes_any_text_for_just_that(app: AppTest, warehouse: Warehouse, search: str) -> None:
     _open(app, period="7D")

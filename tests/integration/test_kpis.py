@@ -2,12 +2,18 @@
 
 import csv
 import io
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
 
+import duckdb
 import numpy as np
 import psycopg
+import pyarrow as pa
 import pytest
 import yaml
 
@@ -115,6 +121,44 @@ class Shop:
     def take_back(self, key: str) -> None:
         done = self.world.loader("forget", str(self.uploads.take_back(key)), "--reason", "a test takes it back")
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+class OtherEngine:
+    """DuckDB, with tables under the names that they have in the world's database."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._database = duckdb.connect()
+        self._database.execute(f"attach ':memory:' as {world.env['PGDATABASE']}")
+        self._database.execute(f"use {world.env['PGDATABASE']}")
+
+    def copy(self, relation: str) -> None:
+        """A table with its rows; numbers without a scale have room for four decimals."""
+        columns = self._world.rows(
+            """select attname as name, format_type(atttypid, null) as kind from pg_attribute
+               where attrelid = %s::regclass and attnum > 0 and not attisdropped order by attnum""",
+            relation,
+        )
+        names = {"numeric": "decimal(18, 4)", "jsonb": "json"}
+        kinds = {each["name"]: names.get(each["kind"], each["kind"]) for each in columns}
+        self._create(relation, f"({', '.join(' '.join(each) for each in kinds.items())})")
+        asked = ", ".join(f"{name}::text" if kind == "json" else name for name, kind in kinds.items())
+        rows = self._world.rows(f"select {asked} from {relation}")
+        self._database.register("rows", pa.table({name: [row[name] for row in rows] for name in kinds}))
+        self._database.execute(f"insert into {relation} from rows")
+
+    def build(self, relation: str, query: str) -> None:
+        """A table of what the query gives."""
+        self._create(relation, f"as {query}")
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        found = self._database.execute(query)
+        names = [column[0] for column in found.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+    def _create(self, relation: str, definition: str) -> None:
+        self._database.execute(f"create schema if not exists {relation.partition('.')[0]}")
+        self._database.execute(f"create table {relation} {definition}")
 
 
 def days(first: date, last: date) -> list[date]:
@@ -262,6 +306,31 @@ def test_every_figure_of_a_mart_is_that_of_the_sheets(shop: Shop, oracle: Oracle
     if expected and found:
         assert found[0].keys() - expected[0].keys() <= mart.aside, "columns that the oracle does not know"
     faults = differences(expected, found, mart.grain, mart.to_the_cent)
+    assert not faults, f"{len(faults)} differences:\n" + "\n".join(faults[:20])
+
+
+def test_the_models_give_the_same_figures_on_another_engine(shop: Shop) -> None:
+    """As dbt compiles them for a full refresh, from raw tables and seeds to the marts, in DuckDB."""
+    done = shop.world.dbt("compile", "--full-refresh")
+    assert done.returncode == 0, done.stdout
+    manifest = json.loads((Path(shop.world.env["DBT_TARGET_PATH"]) / "manifest.json").read_text())
+    nodes = manifest["nodes"] | manifest["sources"]
+    marts = [name for name in MARTS if name.startswith("kpi_") and (shop.history, name) not in REFUSALS]
+    wanted = [f"model.dbt_sales.{name}" for name in marts]
+    for each in wanted:
+        wanted += [parent for parent in manifest["parent_map"][each] if parent not in wanted]
+    engine = OtherEngine(shop.world)
+    for each in TopologicalSorter({each: manifest["parent_map"][each] for each in wanted}).static_order():
+        relation = f"{nodes[each]['schema']}.{nodes[each].get('identifier') or nodes[each]['name']}"
+        if nodes[each]["resource_type"] == "model":
+            engine.build(relation, nodes[each]["compiled_code"])
+        else:
+            engine.copy(relation)
+    faults = []
+    for name in marts:
+        query = f"select * from kpi.{name}"
+        found, mart = shop.world.rows(query), MARTS[name]
+        faults += [f"{name} {each}" for each in differences(engine.rows(query), found, mart.grain, mart.to_the_cent)]
     assert not faults, f"{len(faults)} differences:\n" + "\n".join(faults[:20])
 
 

@@ -28,11 +28,11 @@
     {%- endfor %}
 {%- endmacro %}
 
-{# Σ/Σ, exact, and null where there is nothing to divide by. #}
+{# Σ/Σ, and null where there is nothing to divide by. `1.0 *`: whole numbers would give a whole number. #}
 {% macro ratio(numerator, denominator) -%}
-    {{ numerator }}::numeric / nullif({{ denominator }}, 0)
+    1.0 * {{ numerator }} / nullif({{ denominator }}, 0)
 {%- endmacro %}
 
 {% macro change_rate(value, base) -%}
-    ({{ value }} - {{ base }})::numeric / nullif(greatest({{ base }}, 0), 0)
+    1.0 * ({{ value }} - {{ base }}) / nullif(greatest({{ base }}, 0), 0)
 {%- endmacro %}

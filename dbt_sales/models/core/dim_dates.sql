@@ -3,14 +3,17 @@
     indexes=[{'columns': ['date_day'], 'unique': true}],
 ) }}
 
+{% set first_date = "'" ~ var('calendar_first_date') ~ "'::date" %}
+{% set day_after = dbt.dateadd('day', 1, "'" ~ var('calendar_last_date') ~ "'::date") %}
+
 with calendar as (
-    {{ days_between(var('calendar_first_date'), var('calendar_last_date')) }}
+    {{ dbt.date_spine('day', first_date, day_after) | trim }}
 ),
 
 -- 1 January 1900 was a Monday.
 counted as (
     select
-        date_day,
+        date_day::date as date_day,
         {{ dbt.datediff("'1900-01-01'", 'date_day', 'day') }} as days_since_monday -- noqa: LT05
     from calendar
 ),

@@ -29,12 +29,18 @@ named as (
     select
         lines.*,
         files.feed,
-        {% for members, key in [('customers', 'customer_id'), ('products', 'product_id'), ('stores', 'store_id')] %}
-            case
-                when lines.{{ key }} = 'unknown' or files.shares_{{ members }} then lines.{{ key }}
-                else files.feed || ':' || lines.{{ key }}
-            end as own_{{ key }}{{ ',' if not loop.last }}
-        {% endfor %}
+        case
+            when files.shares_customers or lines.customer_id = 'unknown' then lines.customer_id
+            else files.feed || ':' || lines.customer_id
+        end as own_customer_id,
+        case
+            when files.shares_products or lines.product_id = 'unknown' then lines.product_id
+            else files.feed || ':' || lines.product_id
+        end as own_product_id,
+        case
+            when files.shares_stores or lines.store_id = 'unknown' then lines.store_id
+            else files.feed || ':' || lines.store_id
+        end as own_store_id
     from lines
     inner join files on lines.file_id = files.file_id
 ),

@@ -38,7 +38,8 @@ history as (
     select
         spans.currency,
         spans.month,
-        greatest(spans.month - 56, min(days.sale_date)) as first_day
+        greatest(spans.month - 56, min(days.sale_date)) as first_day,
+        spans.month - interval '1 day' as last_day
     from spans
     inner join days on spans.currency = days.currency and days.sale_date < spans.month
     group by spans.currency, spans.month
@@ -52,7 +53,7 @@ history_weights as (
         extract(isodow from day)::integer as weekday,
         greatest(sum(coalesce(days.net_sales, 0)) / count(*), 0) as weight
     from history
-    cross join lateral generate_series(history.first_day::timestamp, history.month - interval '1 day', '1 day') as day
+    cross join lateral generate_series(history.first_day::timestamp, history.last_day, interval '1 day') as day
     left join days on history.currency = days.currency and days.sale_date = day::date
     where history.month - history.first_day >= 7
     group by history.currency, history.month, extract(isodow from day)::integer
@@ -73,7 +74,7 @@ month_days as (
         coalesce(days.net_sales, 0) as net_sales,
         case when usable_weights.total_weight > 0 then usable_weights.weight else 1 end as weight
     from spans
-    cross join lateral generate_series(spans.month::timestamp, spans.month_end::timestamp, '1 day') as day
+    cross join lateral generate_series(spans.month::timestamp, spans.month_end::timestamp, interval '1 day') as day
     left join days on spans.currency = days.currency and day::date = days.sale_date
     left join usable_weights
         on
@@ -122,7 +123,7 @@ backtest as (
         on
             earlier.currency = course.currency
             and earlier.month = course.month
-            and course.day = earlier.month + (current_state.elapsed_until - current_state.month)
+            and course.day = earlier.month + (current_state.elapsed_until - current_state.month)::integer
     where
         current_state.is_open
         and course.day < earlier.month_end

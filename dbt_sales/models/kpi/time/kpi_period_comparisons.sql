@@ -43,7 +43,7 @@ starts as (
 periods as (
     select
         *,
-        as_of_date - period_start + 1 as period_days,
+        (as_of_date - period_start)::integer + 1 as period_days,
         (period_start - unit_length)::date as previous_unit_start
     from starts
 ),

@@ -13,15 +13,24 @@ with sold as (
     from {{ ref('kpi_daily_category_sales') }}
 ),
 
+spans as (
+    select
+        currency,
+        min(sale_date)::timestamp as first_date,
+        max(sale_date)::timestamp as last_date
+    from sold
+    group by currency
+),
+
 -- A day without a sheet is the anomaly to be found most, so it counts as one of no lines.
 calendar as (
     select
-        currency,
-        generate_series(min(sale_date)::timestamp, max(sale_date)::timestamp, interval '1 day')::date as sale_date,
+        spans.currency,
+        day::date as sale_date,
         0 as lines,
         0 as net_sales
-    from sold
-    group by currency
+    from spans
+    cross join lateral generate_series(spans.first_date, spans.last_date, interval '1 day') as day
 ),
 
 sold_or_not as (

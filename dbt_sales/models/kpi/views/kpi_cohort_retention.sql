@@ -33,7 +33,7 @@ grid as (
         sizes.currency,
         sizes.cohort_size,
         months_since,
-        (sizes.cohort_month + make_interval(months => months_since))::date as month
+        (sizes.cohort_month + months_since * interval '1 month')::date as month
     from sizes
     cross join last_month
     cross join lateral generate_series(
@@ -55,7 +55,7 @@ final as (
         coalesce(cohort_months.active_customers, 0) as active_customers,
         coalesce(cohort_months.orders, 0) as orders,
         coalesce(cohort_months.net_sales, 0) as net_sales,
-        coalesce(cohort_months.active_customers, 0) / grid.cohort_size::numeric as retention_rate,
+        {{ ratio('coalesce(cohort_months.active_customers, 0)', 'grid.cohort_size') }} as retention_rate,
         coalesce(cohort_months.net_sales, 0) / grid.cohort_size as net_sales_per_member,
         sum(coalesce(cohort_months.net_sales, 0)) over (
             partition by grid.cohort_month, grid.currency order by grid.months_since

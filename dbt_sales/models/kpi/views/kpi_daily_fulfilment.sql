@@ -21,8 +21,8 @@ totals as (
 final as (
     select
         *,
-        delivered_on_time_lines / nullif(delivered_lines, 0)::numeric as on_time_rate,
-        delivery_days / nullif(delivered_lines, 0)::numeric as days_to_deliver
+        {{ ratio('delivered_on_time_lines', 'delivered_lines') }} as on_time_rate,
+        {{ ratio('delivery_days', 'delivered_lines') }} as days_to_deliver
     from totals
 )
 

@@ -29,8 +29,8 @@ totals as (
 final as (
     select
         totals.*,
-        totals.repeat_customers / nullif(totals.customers, 0)::numeric as repeat_rate,
-        totals.orders / nullif(totals.customers, 0)::numeric as orders_per_customer,
+        {{ ratio('totals.repeat_customers', 'totals.customers') }} as repeat_rate,
+        {{ ratio('totals.orders', 'totals.customers') }} as orders_per_customer,
         totals.month <= spans.first_sale_date as is_first_month,
         (totals.month + interval '1 month')::date - 1 <= spans.as_of_date as is_month_complete
     from totals

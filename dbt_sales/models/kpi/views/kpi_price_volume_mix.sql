@@ -44,7 +44,7 @@ compared as (
         least(month_end, as_of_date) as last_day,
         case
             when month_end <= as_of_date then base_month_end
-            else least(base_month + (as_of_date - month), base_month_end)
+            else least(base_month + (as_of_date - month)::integer, base_month_end)
         end as base_last_day
     from months
     where base_month >= first_sale_date
