@@ -28,6 +28,15 @@ ROW_PIXELS = 34
 SPARK_PIXELS = 56
 FEW = 6  # columns, each of which has room for its name
 NEARLY_ALL = 95  # percent: from there on an axis ends at 100
+IN_PROGRESS = "In progress"
+_RING: Spec = {
+    "type": "scatter",
+    "name": IN_PROGRESS,
+    "encode": {"x": "Day", "y": IN_PROGRESS},
+    "symbol": "emptyCircle",
+    "symbolSize": 9,
+    "color": ACCENT,
+}
 MOVER_BASE = Decimal("0.01")  # share of all sales below which a change is noise
 
 
@@ -41,8 +50,11 @@ def trend(
     measure: Measure = NET_SALES,
     grain: str = "Day",
     cumulative: bool = False,
+    in_progress: bool = False,
 ) -> Spec:
     """A measure over time; what lies as far into the comparison is dashed beneath.
+
+    A last day that is `in_progress` stands apart as a ring: the line would fall towards it.
 
     `daily` and `past` have sale_date and the columns of the measure; a date without a row sold nothing. A `grain` of
     Week or Month adds the days up to the next Monday or first of a month, the comparison's to the same lengths; a ratio
@@ -51,7 +63,7 @@ def trend(
     days = [span.start + timedelta(days=offset) for offset in range(span.days)]
     cuts = _cuts(days, grain)
     frame = pd.DataFrame({"Day": [_day(days[cut], days, grain) for cut in cuts]})
-    frame[measure.label] = _figures(measure, daily, days, cuts, cumulative)
+    frame[measure.label] = figures = _figures(measure, daily, days, cuts, cumulative)
     columns = [(measure.label, ACCENT, "solid", 2.5, 0.10)]
     if past is not None and past_span is not None:
         shifted = [past_span.start + timedelta(days=offset) for offset in range(span.days)]
@@ -61,13 +73,21 @@ def trend(
             value if shifted[cut] <= past_span.end else None for cut, value in zip(cuts, values, strict=True)
         ]
         columns.append(("Comparison", MUTED, "dashed", 1.5, 0))
+    names = [name for name, *_ in columns]
+    if in_progress:
+        whole = len(cuts) - 1
+        frame[measure.label] = [*figures[:whole], None]
+        frame[IN_PROGRESS] = [*[None] * whole, figures[whole]]
+        names.append(IN_PROGRESS)
     # A rate moves too little to be seen from zero on.
     rate = measure.denominator is not None
-    ends = _to_the_whole(frame[[name for name, *_ in columns]]) if measure.kind is Kind.SHARE else {}
+    ends = _to_the_whole(frame[names]) if measure.kind is Kind.SHARE else {}
     return {
         "dataset": {"source": frame},
         "grid": {"left": 4, "right": 42, "top": 34, "bottom": 4, "containLabel": True},
-        "legend": {"top": 0, "left": 0, "itemStyle": {"opacity": 0}, "itemWidth": 22},
+        "legend": {"top": 0, "left": 0, "itemStyle": {"opacity": 0}, "itemWidth": 22,
+                   "data": [name if name != IN_PROGRESS else {"name": name, "itemStyle": {"opacity": 1}}
+                            for name in names]},
         "tooltip": {"trigger": "axis", "valueFormatter": tooltip_format(writer, measure.kind)},
         "xAxis": {
             "type": "category",
@@ -92,8 +112,9 @@ def trend(
                 "areaStyle": {"opacity": 0 if rate else shade},
             }
             for name, color, dash, width, shade in columns
-        ],
-    }
+        ]
+        + ([_RING] if in_progress else []),
+    }  # fmt: skip
 
 
 def leaderboard(

@@ -39,6 +39,10 @@ class Span:
         """The span of equal length that much earlier."""
         return Span(self.start - by, self.end - by)
 
+    def until(self, last: date) -> "Span":
+        """The part of the span up to that day."""
+        return Span(self.start, min(self.end, last))
+
     def widened(self, days: int) -> "Span":
         """The span that ends on the same day and has at least that many days."""
         return Span(min(self.start, self.end - timedelta(days=days - 1)), self.end)
@@ -59,7 +63,8 @@ class Span:
 class View:
     """One state of the filters.
 
-    `since` is the first date with sales, before which no comparison is fair, and `last` the last.
+    `since` is the first date with sales, before which no comparison is fair, and `last` the last; up to `complete` all
+    days are over.
     """
 
     period: str
@@ -69,12 +74,23 @@ class View:
     scope: Scope
     since: date
     last: date
+    complete: date
     version: int
 
     @property
+    def day_in_progress(self) -> date | None:
+        """The newest day, until its usual share of sales has arrived or a later day has sales."""
+        return self.last if self.complete < self.last else None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the period reaches into the day in progress."""
+        return self.span.end > self.complete
+
+    @property
     def comparable(self) -> Span | None:
-        """The dates to compare with, where that is wanted and fair."""
-        return self.past if self.past and self.past.start >= self.since else None
+        """The dates to compare with, where that is wanted and fair: complete days with complete days that are known."""
+        return self.past if self.past and self.past.start >= self.since and not self.is_running else None
 
     @property
     def filtered(self) -> bool:
@@ -90,21 +106,21 @@ class View:
         return queries.sales(self.version, self.scope, span.start, span.end, ())
 
 
-def period_span(period: str, last: date, custom: Span) -> Span:
-    """The dates of a preset that ends on the last date with sales."""
+def period_span(period: str, last: date, complete: date, custom: Span) -> Span:
+    """The dates of a preset: the last date with sales, or what ends on the last one that is complete."""
     match period:
         case "Today":
             return Span(last, last)
         case "MTD":
-            return Span(last.replace(day=1), last)
+            return Span(complete.replace(day=1), complete)
         case "QTD":
-            return Span(date(last.year, 3 * ((last.month - 1) // 3) + 1, 1), last)
+            return Span(date(complete.year, 3 * ((complete.month - 1) // 3) + 1, 1), complete)
         case "YTD":
-            return Span(date(last.year, 1, 1), last)
+            return Span(date(complete.year, 1, 1), complete)
         case "Custom":
             return custom
         case _:
-            return Span(last - timedelta(days=int(period.removesuffix("D")) - 1), last)
+            return Span(complete - timedelta(days=int(period.removesuffix("D")) - 1), complete)
 
 
 def comparison(period: str, span: Span, basis: str) -> Span | None:
@@ -130,7 +146,7 @@ def comparison(period: str, span: Span, basis: str) -> Span | None:
 def choose(version: int, currencies: pd.DataFrame) -> View:
     """Draw the filter row and return what it says; a value in the URL that cannot be is named and ignored."""
     offered = list(currencies["currency"])
-    limits = {row["currency"]: Span(row["first_date"], row["last_date"]) for row in currencies.to_dict("records")}
+    known = {row["currency"]: row for row in currencies.to_dict("records")}
     asked = {name: st.query_params.get_all(name) for name in ("period", "compare", "grain", "currency", *LABELS)}
     asked_dates = st.query_params.get_all("dates") if "Custom" in asked["period"] else []
 
@@ -142,7 +158,8 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
         currency = offered[0]
         if len(offered) > 1:
             currency = st.selectbox("Currency", offered, key="currency", bind="query-params", width=100)
-        limit = limits[currency]
+        newest = known[currency]
+        limit, complete = Span(newest["first_date"], newest["last_date"]), newest["complete_until"]
         choices = queries.members(version, currency) | {"product": tuple(queries.product_names(version))}
         kept = {}
         for name in SEVERAL:
@@ -157,8 +174,8 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
                     one = st.selectbox(label, choices[name], index=None, key=name, bind="query-params",
                                        placeholder="All")  # fmt: skip
                     kept[name] = [one] if one is not None else []
-        latest = Span(limit.end, limit.end).widened(TREND_DAYS)
-        custom = Span(max(latest.start, limit.start), limit.end)
+        latest = Span(complete, complete).widened(TREND_DAYS)
+        custom = Span(max(latest.start, limit.start), complete)
         if period == "Custom":
             picked = st.date_input(
                 "Dates",
@@ -179,7 +196,7 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
         names = " and a ".join(wrong)
         st.warning(f"The link names a {names} that is not here: shown without it.", icon=":material/link_off:")
 
-    span = period_span(period, limit.end, custom)
+    span = period_span(period, limit.end, complete, custom)
     view = View(
         period=period,
         span=span,
@@ -188,10 +205,22 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
         scope=Scope(currency, tuple((name, tuple(sorted(values))) for name, values in sorted(kept.items()) if values)),
         since=limit.start,
         last=limit.end,
+        complete=complete,
         version=version,
     )
+    if view.day_in_progress:
+        st.caption(_so_far(view, newest["lines"], newest["usual_lines"]))
     st.session_state["view"] = view
     return view
+
+
+def _so_far(view: View, lines: int, usual: int) -> str:
+    """What the day in progress has by now, and what that means for the figures."""
+    day = f"{view.last:%a} {view.last.day} {view.last:%b}"
+    share = f"{lines:,} of the {usual:,} sales lines that a {view.last:%A} usually has have arrived"
+    if view.is_running:
+        return f"**{day} is in progress**: {share}. Until it is complete, nothing is compared with whole days."
+    return f"**{day} is in progress**: {share}. Figures are of complete days, to {Span(view.complete, view.complete)}."
 
 
 def chosen() -> View:

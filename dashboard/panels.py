@@ -15,6 +15,7 @@ from dashboard.filters import LABELS, Span, View
 from dashboard.measures import Kind, Measure, Writer
 
 DAY = timedelta(days=1)
+ALONE = "no comparison"
 
 
 def figure(view: View, measure: Measure, writer: Writer, **looks: Any) -> None:
@@ -27,6 +28,7 @@ def figure(view: View, measure: Measure, writer: Writer, **looks: Any) -> None:
         measure.kind,
         writer,
         falls=measure.falls,
+        alone=alone(view),
         help=_with_comparison(queries.descriptions(view.version).get(measure.described_by, ""), view),
         **looks,
     )
@@ -39,11 +41,12 @@ def compared(
     writer: Writer,
     *,
     falls: bool = False,
+    alone: str = ALONE,
     course: Sequence[Decimal] = (),
     bars: bool = False,
     **looks: Any,
 ) -> None:
-    """A metric of a figure now and before; `falls`: less of it is better.
+    """A metric of a figure now and before; `falls`: less of it is better; `alone`: what is said without a comparison.
 
     `course`: what the figure was, in order of time, drawn beneath as a line, or as `bars`.
     """
@@ -52,7 +55,7 @@ def compared(
     st.metric(
         label,
         writer.write(now, kind),
-        change or "no comparison",
+        change or alone,
         delta_color=("inverse" if falls else "normal") if change else "off",
         delta_arrow="auto" if change else "off",
         delta_description=f"vs {writer.brief(before, kind)}" if change else None,
@@ -79,7 +82,36 @@ def _with_comparison(description: str, view: View) -> str:
         return description
     if view.comparable:
         return f"{description} Compared with {view.past}."
-    return f"{description} Not compared with {view.past}: sales are known from {Span(view.since, view.since)} on."
+    return f"{description} {why_alone(view)}"
+
+
+def alone(view: View) -> str:
+    """What is said of a figure that has no comparison."""
+    return "so far" if view.is_running else ALONE
+
+
+def why_alone(view: View) -> str:
+    """Why the period has no fair comparison, where one is wanted."""
+    if view.is_running:
+        return f"Not compared with {view.past}: {Span(view.last, view.last)} is in progress."
+    return f"Not compared with {view.past}: sales are known from {Span(view.since, view.since)} on."
+
+
+def trend(
+    view: View, measure: Measure, writer: Writer, span: Span, past_span: Span | None, *, cumulative: bool = False
+) -> charts.Spec:
+    """The measure over these dates beside those of the comparison; the day in progress follows, drawn apart."""
+    grain = "Day" if cumulative else view.grain
+    apart = view.day_in_progress if span.end >= view.complete else None
+    if apart:
+        # A week or a month is drawn of its complete days, unless the day is all that there is.
+        apart = apart if grain == "Day" or span.start == apart else None
+        span = Span(span.start, apart or view.complete)
+    past = view.sales(past_span) if past_span else None
+    return charts.trend(
+        view.sales(span), past, span, past_span, writer, measure=measure, grain=grain, cumulative=cumulative,
+        in_progress=apart is not None,
+    )  # fmt: skip
 
 
 def leaderboard(

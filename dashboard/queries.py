@@ -146,7 +146,10 @@ def descriptions(version: int) -> dict[str, str]:
 
 @st.cache_data(max_entries=4, show_spinner=False)
 def currencies(version: int) -> pd.DataFrame:
-    """currency, first_date, last_date, net_sales: the currency that sold most first."""
+    """first_date, last_date, net_sales of each currency, that which sold most first; how far its newest day is.
+
+    complete_until: its last complete day; lines: of the newest day so far; usual_lines: what that weekday usually has.
+    """
     return _frame("currencies")
 
 

@@ -508,21 +508,51 @@ cross join (select unnest([1, 2, 3, 4, 5, 6, 7]) as weekday)
 left join averages using (month, currency, weekday)
 left join usable using (month, currency);
 
--- name: shares
--- How much of a month has passed in each currency, and what it sold so far.
-create table shares as
-with monthly as (
+-- name: newest_days
+-- A newest day is in progress while it has less than 80 % of the lines of the middle one, or the lower of the two in the
+-- middle, of the same weekdays of the four weeks before.
+create table newest_days as
+with usual as (
     select
-        cast(date_trunc('month', sale_date) as date) as month, currency,
-        sum(net_sales) as net_sales, max(sale_date) as last_sale_date
-    from totals
+        newest.currency, newest.sale_date, newest.lines, count(earlier.lines) as usual_weeks,
+        quantile_disc(earlier.lines, 0.5) as usual_lines
+    from (select * from totals qualify sale_date = max(sale_date) over (partition by currency)) as newest
+    left join totals as earlier
+        on
+            earlier.currency = newest.currency
+            and newest.sale_date - earlier.sale_date between 1 and 28
+            and isodow(earlier.sale_date) = isodow(newest.sale_date)
     group by all
 )
 select
-    month, currency, net_sales, last_sale_date,
+    *,
+    coalesce(lines * 10 < usual_lines * 8, false) as is_in_progress,
+    case when lines * 10 < usual_lines * 8 then sale_date - 1 else sale_date end as complete_until
+from usual;
+
+-- name: kpi_newest_days
+select * from newest_days;
+
+-- name: shares
+-- How much of a month has passed in each currency, what it sold so far, and what on the days that have passed.
+create table shares as
+with monthly as (
+    select
+        cast(date_trunc('month', totals.sale_date) as date) as month, currency,
+        sum(net_sales) as net_sales, max(totals.sale_date) as last_sale_date,
+        sum(net_sales) filter (where totals.sale_date <= complete_until) as elapsed_net_sales,
+        max(complete_until) as complete_until
+    from totals
+    inner join newest_days using (currency)
+    group by all
+)
+select
+    month, currency, net_sales, last_sale_date, elapsed_net_sales,
+    case when month < max(month) over (partition by currency) then last_day(month) else complete_until end
+        as elapsed_until,
     case
         when month < max(month) over (partition by currency) then 1
-        else sum(weight) filter (where day <= last_sale_date) / sum(weight)
+        else coalesce(sum(weight) filter (where day <= complete_until), 0) / sum(weight)
     end as share_elapsed
 from monthly
 cross join lateral (
@@ -530,14 +560,14 @@ cross join lateral (
 )
 inner join weekday_weights using (month, currency)
 where weekday = isodow(day)
-group by month, currency, net_sales, last_sale_date;
+group by month, currency, net_sales, last_sale_date, elapsed_net_sales, complete_until;
 
 -- name: backtests
 -- What each month came to, as a multiple of its own run rate after as many days as the running month has. Months that
 -- were not over then, and that lie wholly after the first sale.
 create table backtests as
 with running as (
-    select month, currency, day(last_sale_date) as days
+    select month, currency, elapsed_until - month + 1 as days
     from shares
     qualify row_number() over (partition by currency order by month desc) = 1
 ), earlier as (
@@ -578,8 +608,8 @@ with told as (
     group by all
 ), rated as (
     select
-        shares.month, shares.currency, shares.net_sales, shares.last_sale_date, shares.share_elapsed,
-        cast(shares.net_sales as double) / nullif(shares.share_elapsed, 0) as run_rate,
+        shares.month, shares.currency, shares.net_sales, shares.last_sale_date, shares.elapsed_until,
+        shares.share_elapsed, cast(shares.elapsed_net_sales as double) / nullif(shares.share_elapsed, 0) as run_rate,
         previous.net_sales as previous_month_net_sales
     from shares
     left join shares as previous
@@ -710,10 +740,13 @@ group by all
 having sum(m_pending_payment_value) <> 0;
 
 -- name: periods
--- The spans up to the latest sale date of a currency.
+-- The spans up to the latest complete day of a currency.
 create table periods as
 with latest_of_currency as (
-    select currency, max(sale_date) as as_of_date, min(sale_date) as first_date from totals group by currency
+    select currency, max(complete_until) as as_of_date, min(totals.sale_date) as first_date
+    from totals
+    inner join newest_days using (currency)
+    group by currency
 )
 select
     currency, period, as_of_date, first_date, months,
@@ -836,14 +869,18 @@ from whole
 where net_sales >= 100 or previous_net_sales >= 100;
 
 -- name: kpi_target_attainment
--- A month without any sale is over.
-with places as (
+-- A month without any sale is over. What a day in progress sold does not count yet.
+with elapsed as (
+    select measured.* from measured
+    inner join newest_days using (currency)
+    where measured.sale_date <= complete_until
+), places as (
     select month, currency, 'sales_region' as place_type, sales_region as place, sum(m_net_sales) as net_sales
-    from measured
+    from elapsed
     group by all
     union all
     select month, currency, 'store_id', store_id, sum(m_net_sales)
-    from measured
+    from elapsed
     group by all
 ), bounds as (
     select currency, cast(date_trunc('month', min(sale_date)) as date) as first_month from totals group by currency

@@ -21,8 +21,8 @@ preferred as (
 )
 
 select
-    latest.month, net_sales, share_elapsed, run_rate, run_rate_low, run_rate_high, previous_month_net_sales, target_of,
-    target_net_sales
+    latest.month, net_sales, elapsed_until, share_elapsed, run_rate, run_rate_low, run_rate_high, previous_month_net_sales,
+    target_of, target_net_sales
 from (
     select *
     from kpi.kpi_monthly_run_rate

@@ -67,6 +67,7 @@ def _cards(view: View, months: pd.DataFrame, meaning: dict[str, str], writer: Wr
     orders, sold_value = described("kpi_daily_customers.orders", ""), described("kpi_daily_customers.sold_value", "")
     kind_of = described("kpi_daily_customers.customer_type", "")
     against = f" Compared with {view.past}." if view.comparable else ""
+    alone = panels.alone(view)
     # Each with how it follows from the sums of one statement.
     cards = (
         ("New customers", Kind.COUNT, f"Customers whose first completed order lies in the period. {kind_of}",
@@ -92,7 +93,7 @@ def _cards(view: View, months: pd.DataFrame, meaning: dict[str, str], writer: Wr
     with st.grid(6, min_column_width=150, key="cards"):
         for label, kind, told, _ in cards:
             with st.container(border=True, height="stretch", gap="xsmall"):
-                panels.compared(label, (now[label], past.get(label)), kind, writer, help=told + against)
+                panels.compared(label, (now[label], past.get(label)), kind, writer, alone=alone, help=told + against)
                 explain.button(_key(label), label)
         # A month that still runs has had less time to see a customer twice.
         whole = months[months["is_month_complete"]] if len(months) > 1 else months

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import charts, explain, export, filters, panels
+from dashboard import explain, export, filters, panels
 from dashboard.filters import LABELS, View
 from dashboard.measures import MEASURES, Measure, Writer
 from dashboard.settings import settings
@@ -48,10 +48,7 @@ def page() -> None:
 def _over_time(view: View, measure: Measure, writer: Writer) -> None:
     panels.figure(view, measure, writer)
     explain.button(measure.name, measure.label)
-    past = view.sales(view.comparable) if view.comparable else None
-    spec = charts.trend(
-        view.sales(view.span), past, view.span, view.comparable, writer, measure=measure, grain=view.grain
-    )
+    spec = panels.trend(view, measure, writer, view.span, view.comparable)
     alt = f"{measure.label} per {view.grain.lower()}"
     st.echarts_chart(spec, height=240, key=f"over-time-{measure.name}", alt=alt)
 

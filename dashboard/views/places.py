@@ -197,11 +197,7 @@ def _delivery(view: View, writer: Writer) -> None:
         with place:
             panels.figure(view, MEASURES[name], writer)
             explain.button(name, MEASURES[name].label)
-    past = view.sales(view.comparable) if view.comparable else None
-    on_time = MEASURES["on_time_rate"]
-    spec = charts.trend(
-        view.sales(view.span), past, view.span, view.comparable, writer, measure=on_time, grain=view.grain
-    )
+    spec = panels.trend(view, MEASURES["on_time_rate"], writer, view.span, view.comparable)
     st.echarts_chart(spec, height=240, key="on-time", alt=f"Share delivered on time per {view.grain.lower()}")
     export.offer(
         "delivery-by-day",

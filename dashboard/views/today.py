@@ -38,7 +38,7 @@ def page() -> None:
 
 
 def _cards(view: View, writer: Writer) -> None:
-    daily = view.sales(view.span.widened(TREND_DAYS))
+    daily = view.sales(view.span.widened(TREND_DAYS).until(view.complete))
     with st.grid(6, min_column_width=150, key="cards"):
         for measure in CARDS:
             with st.container(border=True, height="stretch", gap="xsmall"):
@@ -55,7 +55,7 @@ def _run_rate(view: View, writer: Writer) -> None:
     run_rate, target = this_month["run_rate"], this_month["target_net_sales"]
     aim = target if target is not None else this_month["previous_month_net_sales"]
     against = "target" if target is not None else "the whole month before"
-    band = ""
+    band, elapsed = "", Span(this_month["elapsed_until"], this_month["elapsed_until"])
     if this_month["run_rate_low"] is not None:
         low, high = (writer.brief(this_month[name], Kind.MONEY) for name in ("run_rate_low", "run_rate_high"))
         band = f" By how wrong it was in earlier months: {filters.escape(f'{low} to {high}')}."
@@ -64,8 +64,9 @@ def _run_rate(view: View, writer: Writer) -> None:
         (run_rate, aim),
         Kind.MONEY,
         writer,
+        alone=panels.ALONE if run_rate is not None else "no complete day yet",
         help=queries.descriptions(view.version).get("kpi_monthly_run_rate.run_rate", "")
-        + f"{band} Compared with {against}; always of all sales in this currency.",
+        + f"{band} Of complete days, to {elapsed}. Compared with {against}; always of all sales in this currency.",
         course=[*months["net_sales"][:-1], run_rate or Decimal(0)],
         bars=True,
     )
@@ -81,6 +82,7 @@ def _explain_run_rate(view: View) -> explain.Source:
         "kpi_monthly_run_rate.run_rate",
         "The figure is `run_rate` of the last row that this statement returns.",
         "run_rate",
+        day=view.complete,
         currency=view.scope.currency,
     )
 
@@ -99,9 +101,7 @@ def _trend(view: View, writer: Writer) -> None:
         f"Net sales {'since the first day' if cumulative else f'per {view.grain.lower()}'}"
         f"{f', dashed: {past_span}' if past_span else ''}"
     )
-    past = view.sales(past_span) if past_span else None
-    grain = "Day" if cumulative else view.grain
-    spec = charts.trend(view.sales(span), past, span, past_span, writer, grain=grain, cumulative=cumulative)
+    spec = panels.trend(view, charts.NET_SALES, writer, span, past_span, cumulative=cumulative)
     st.echarts_chart(spec, height=300, key="trend", alt="Net sales over time")
 
 
@@ -140,7 +140,7 @@ def _movers(view: View, names: dict[str, str], writer: Writer) -> None:
         st.caption("No comparison is chosen.")
         return
     if view.comparable is None:
-        st.caption(f"Nothing to compare with: {view.past} lies before the first sales.")
+        st.caption(panels.why_alone(view))
         return
     now, before = (
         view.sales(span, "product", shown=queries.OF_PRODUCTS).set_index("product_id")["net_sales"]

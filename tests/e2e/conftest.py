@@ -10,10 +10,12 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import psycopg
 import pytest
 import streamlit as st
 from playwright.sync_api import Browser, Page, expect
+from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.testing.v1 import AppTest
 
 from dashboard.settings import settings
@@ -111,6 +113,14 @@ def forget() -> None:
     settings.cache_clear()
     st.cache_data.clear()
     st.cache_resource.clear()
+
+
+def chart(app: AppTest, alt: str) -> pd.DataFrame:
+    """What the chart of this description draws."""
+    assert not app.exception
+    protos = [element.proto for element in app.get("echarts_chart")]
+    [proto] = [proto for proto in protos if proto.alt == alt]
+    return convert_arrow_bytes_to_pandas_df(proto.datasets[0].data.data)
 
 
 def download(page: Page, name: str, folder: Path) -> tuple[str, list[dict[str, str]]]:

@@ -9,12 +9,11 @@ import pandas as pd
 import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.testing.v1 import AppTest
 
 from dashboard import explain, queries
 from dashboard.measures import CARDS, MEASURES, Measure, Writer
-from tests.e2e.conftest import DEADLINE, READY, Warehouse
+from tests.e2e.conftest import DEADLINE, READY, Warehouse, chart
 
 NUMBER = re.compile(r"[^0-9.-]")
 
@@ -70,13 +69,13 @@ def test_statement_of_pending_payments_gives_their_card(app: AppTest, warehouse:
 
 def test_statements_of_products_give_what_is_drawn(app: AppTest, warehouse: Warehouse) -> None:
     sold = _rows(warehouse, _explained(app, "products", "units_sold"))["units_sold"]
-    drawn = _chart(app, "Units sold by product")
+    drawn = chart(app, "Units sold by product")
     assert list(drawn["Value"]) == sorted(map(float, sold), reverse=True)[:10]
     classes = _rows(warehouse, _explained(app, "products", "classes"))
     shown = {card.label: card.value for card in app.metric}
     assert shown == {f"{row.abc_class} products": f"{row.products}" for row in classes.itertuples()}
     change = _rows(warehouse, _explained(app, "products", "change")).iloc[0]
-    steps = _chart(app, "Net sales from month to month")
+    steps = chart(app, "Net sales from month to month")
     assert list(steps["Text"]) == [
         Writer("1,234.56", "USD").money(change[f"total_{name}"], cents=True, signed=name.endswith("effect"))
         for name in ("base_net_sales", "volume_effect", "price_effect", "mix_effect", "net_sales")
@@ -102,14 +101,14 @@ def test_statements_of_tables_and_maps_give_what_they_show(app: AppTest, warehou
     assert list(table["orders"]) == list(pairs["orders"])
     assert list(table["lift"]) == [float(lift) for lift in pairs["lift"]]
     rated = _rows(warehouse, _explained(app, "products", "ratings"))
-    assert list(_chart(app, "Customer ratings by product")["Text"]) == [f"{mean:.2f}" for mean in rated["mean_rating"]]
+    assert list(chart(app, "Customer ratings by product")["Text"]) == [f"{mean:.2f}" for mean in rated["mean_rating"]]
     rated = _rows(warehouse, _explained(app, "places", "ratings"))
-    drawn = _chart(app, "Shares of one to five stars by representative")["Text"]
+    drawn = chart(app, "Shares of one to five stars by representative")["Text"]
     assert list(drawn) == [f"{mean:.2f}" for mean in rated["mean_rating"]][: len(drawn)]
     days = _rows(warehouse, _explained(app, "places", "weekdays"))
-    assert sorted(_chart(app, "Net sales by weekday and week")["Value"]) == sorted(map(float, days["net_sales"]))
+    assert sorted(chart(app, "Net sales by weekday and week")["Value"]) == sorted(map(float, days["net_sales"]))
     cells = _rows(warehouse, _explained(app, "customers", "cohorts"))
-    cohorts = _chart(app, "Retention by cohort and months since the first order")
+    cohorts = chart(app, "Retention by cohort and months since the first order")
     assert list(cohorts["Value"]) == [float(rate) for rate in cells["retention_rate"][cells["months_since"] > 0]]
     segments = _rows(warehouse, _explained(app, "customers", "segments"))
     table = next(each.value for each in app.dataframe if "segment" in each.value)
@@ -211,13 +210,6 @@ def _explained(app: AppTest, page_name: str, name: str) -> str:
     app.button(key=f"explain-{name}").click().run()
     assert not app.exception
     return app.code[0].value
-
-
-def _chart(app: AppTest, alt: str) -> pd.DataFrame:
-    """What the chart of this description draws."""
-    protos = [element.proto for element in app.get("echarts_chart")]
-    [proto] = [proto for proto in protos if proto.alt == alt]
-    return convert_arrow_bytes_to_pandas_df(proto.datasets[0].data.data)
 
 
 def _rows(warehouse: Warehouse, statement: str) -> pd.DataFrame:

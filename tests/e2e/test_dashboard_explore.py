@@ -4,16 +4,14 @@ import re
 from decimal import Decimal
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
-from streamlit import dataframe_util
 from streamlit.testing.v1 import AppTest
 
 from dashboard.filters import LABELS
 from dashboard.measures import MEASURES, Kind, Writer
-from tests.e2e.conftest import READY, Warehouse, download
+from tests.e2e.conftest import READY, Warehouse, chart, download
 
 DOLLARS = Writer("1,234.56", "USD")
 MAIN = """
@@ -64,7 +62,7 @@ def test_leaders_have_value_share_and_change(
         )
         for _, now, before in rows[:10]
     ]
-    drawn = _chart(_open(app), f"Total sales by {dimension}")
+    drawn = chart(_open(app), f"Total sales by {dimension}")
     assert list(drawn["Text"]) == expected
     if len(rows) > 10:
         assert f"The first 10 of {len(rows)}." in [caption.value for caption in app.caption]
@@ -76,7 +74,7 @@ def test_months_add_days_up(app: AppTest, warehouse: Warehouse) -> None:
         "where sale_date >= date_trunc('year', last_date) group by date_trunc('month', sale_date) "
         "order by date_trunc('month', sale_date)"
     )
-    drawn = _chart(_open(app, period="YTD", grain="Month"), "Orders per month")
+    drawn = chart(_open(app, period="YTD", grain="Month"), "Orders per month")
     shown = [value for value in drawn["Orders"] if value]
     assert shown == [float(orders) for (orders,) in rows]
 
@@ -199,13 +197,6 @@ def _open(app: AppTest, **parameters: str) -> AppTest:
     app.switch_page("views/explore.py").run()
     assert not app.exception
     return app
-
-
-def _chart(app: AppTest, alt: str) -> pd.DataFrame:
-    """What the chart of this description draws."""
-    protos = [element.proto for element in app.get("echarts_chart")]
-    [proto] = [proto for proto in protos if proto.alt == alt]
-    return dataframe_util.convert_arrow_bytes_to_pandas_df(proto.datasets[0].data.data)
 
 
 def _visit(page: Page, address: str) -> None:

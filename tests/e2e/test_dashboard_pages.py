@@ -7,13 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
-from streamlit import dataframe_util
 from streamlit.testing.v1 import AppTest
 
 from dashboard import queries
 from dashboard.measures import Writer
 from scripts.bench_dashboard import PUBLISH
-from tests.e2e.conftest import READY, Warehouse, download
+from tests.e2e.conftest import READY, Warehouse, chart, download
 
 DOLLARS = Writer("1,234.56", "USD")
 # The last 28 days of the currency that sold most, as the pages show them unless asked otherwise.
@@ -45,7 +44,7 @@ def test_explore_figures_equal_the_marts(app: AppTest, warehouse: Warehouse) -> 
 
 def test_explore_draws_a_rate_of_sums_per_week(app: AppTest, warehouse: Warehouse) -> None:
     app.query_params["grain"] = "Week"
-    drawn = _chart(_open(app, "explore"), "Margin per week")
+    drawn = chart(_open(app, "explore"), "Margin per week")
     rates = warehouse.sql(
         SOLD + "select 100 * sum(gross_margin) / sum(costed_net_sales) from sold "
         "group by date_trunc('week', sale_date) order by date_trunc('week', sale_date)"
@@ -66,7 +65,7 @@ def test_explore_draws_a_rate_of_sums_per_week(app: AppTest, warehouse: Warehous
 def test_leaderboard_equals_the_marts(
     app: AppTest, warehouse: Warehouse, dimension: str, column: str, mart: str
 ) -> None:
-    drawn = _chart(_open(app, "explore"), f"Total sales by {dimension}")
+    drawn = chart(_open(app, "explore"), f"Total sales by {dimension}")
     rows = warehouse.sql(
         SOLD.replace("select * from kpi.kpi_daily_sales", f"select * from kpi.{mart}")
         + f"select {column}, sum(net_sales), to_char(100 * sum(net_sales) / sum(sum(net_sales)) over (), 'FM990.0') "
@@ -81,8 +80,8 @@ def test_orders_of_categories_are_not_shares_of_a_whole(app: AppTest) -> None:
     app.query_params["measures"] = "Orders"
     app.query_params["compare"] = "None"
     _open(app, "explore")
-    assert not _chart(app, "Orders by category")["Text"].str.contains("%").any()
-    assert _chart(app, "Orders by region")["Text"].str.contains("%").all()
+    assert not chart(app, "Orders by category")["Text"].str.contains("%").any()
+    assert chart(app, "Orders by region")["Text"].str.contains("%").all()
 
 
 def test_explore_without_a_measure_asks_for_one(app: AppTest) -> None:
@@ -96,7 +95,7 @@ def test_explore_says_where_nothing_is_compared(app: AppTest) -> None:
     app.query_params["compare"] = "None"
     _open(app, "explore")
     assert {card.delta for card in app.metric} == {"no comparison"}
-    assert "Comparison" not in _chart(app, "Total sales per day")
+    assert "Comparison" not in chart(app, "Total sales per day")
 
 
 def test_explore_leads_to_the_lines(app: AppTest) -> None:
@@ -111,7 +110,7 @@ def test_products_that_sell_most_equal_the_marts(app: AppTest, warehouse: Wareho
             SOLD.replace("select * from kpi.kpi_daily_sales", "select * from kpi.kpi_daily_product_sales")
             + f"select sum({column}) from sold group by product_id having sum({column}) > 0 order by 1 desc limit 10"
         )
-        assert list(_chart(app, alt)["Value"]) == pytest.approx([float(str(value)) for (value,) in rows])
+        assert list(chart(app, alt)["Value"]) == pytest.approx([float(str(value)) for (value,) in rows])
 
 
 def test_classes_equal_the_mart(app: AppTest, warehouse: Warehouse) -> None:
@@ -121,7 +120,7 @@ def test_classes_equal_the_mart(app: AppTest, warehouse: Warehouse) -> None:
         f"where currency = {MAIN} group by abc_class"
     )
     assert cards == {f"{name} products": (count, f"{share}% of sales") for name, count, share in rows}
-    drawn = _chart(app, "Net sales by product and their cumulative share")
+    drawn = chart(app, "Net sales by product and their cumulative share")
     [(products,)] = warehouse.sql(f"select count(*) from kpi.kpi_product_abc where currency = {MAIN}")
     assert len(drawn) == products
     assert drawn["Cumulative share"].is_monotonic_increasing
@@ -138,7 +137,7 @@ def test_bridge_explains_the_difference_to_the_cent(app: AppTest, warehouse: War
     )
     values = [Decimal(str(value)) for value in (before, volume, price, mix, now)]
     assert sum(values[:-1]) == values[-1]
-    drawn = _chart(app, "Net sales from month to month")
+    drawn = chart(app, "Net sales from month to month")
     whole = (True, False, False, False, True)
     assert list(drawn["Text"]) == [
         DOLLARS.money(value, cents=True, signed=not each) for value, each in zip(values, whole, strict=True)
@@ -175,7 +174,7 @@ def test_pairs_equal_the_mart(app: AppTest, warehouse: Warehouse) -> None:
 
 def test_product_ratings_equal_the_mart(app: AppTest, warehouse: Warehouse) -> None:
     app.query_params["rated"] = "Highest"
-    drawn = _chart(_open(app, "products"), "Customer ratings by product")
+    drawn = chart(_open(app, "products"), "Customer ratings by product")
     rows = warehouse.sql(
         SOLD + "select to_char(sum(mean_rating * rated_lines) / sum(rated_lines), 'FM0.00'), sum(rated_lines)::text "
         "from kpi.kpi_product_ratings where month between (select date_trunc('month', min(sale_date)) from sold) "
@@ -217,7 +216,7 @@ def test_attainment_equals_the_mart(app: AppTest, warehouse: Warehouse) -> None:
         f"to_char(abs(round(sum(gap))), 'FM999,999,999') {of_month}"
     )
     assert (card.value, card.delta) == (f"{rate}%", f"-${gap}")
-    drawn = _chart(app, "Net sales against target").set_index("Name")
+    drawn = chart(app, "Net sales against target").set_index("Name")
     rows = warehouse.sql(f"select place, net_sales, target_net_sales, target_to_date {of_month}")
     for place, *values in rows:
         assert list(drawn.loc[place, ["Net sales", "Target", "By now"]]) == [float(str(value)) for value in values]
@@ -232,7 +231,7 @@ def test_attainment_of_a_kept_region_is_its_own(app: AppTest, warehouse: Warehou
     app.query_params["region"] = place
     app.query_params["target-month"] = "March 2026"
     assert _open(app, "places").metric[0].value == f"{rate}%"
-    assert list(_chart(app, "Net sales against target")["Name"]) == [place]
+    assert list(chart(app, "Net sales against target")["Name"]) == [place]
 
 
 def test_a_place_without_a_target_is_shown_without_one(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +249,7 @@ def test_a_place_without_a_target_is_shown_without_one(app: AppTest, monkeypatch
     before = _open(app, "places").metric[0].value
     monkeypatch.setattr(queries, "targets", with_another)
     assert app.run().metric[0].value == before
-    drawn = _chart(app, "Net sales against target").set_index("Name")
+    drawn = chart(app, "Net sales against target").set_index("Name")
     assert drawn.loc["Antarctica", "Text"] == "no target"
 
 
@@ -262,7 +261,7 @@ def test_places_without_targets_say_how_to_set_them(app: AppTest, monkeypatch: p
 
 def test_weekdays_equal_the_marts(app: AppTest, warehouse: Warehouse) -> None:
     _open(app, "places")
-    cells = _chart(app, "Net sales by weekday and week")
+    cells = chart(app, "Net sales by weekday and week")
     rows = warehouse.sql(
         SOLD + "select to_char(date_trunc('week', sale_date), 'FMDD Mon'), to_char(sale_date, 'Dy'), sum(net_sales) "
         "from sold group by sale_date order by sale_date"
@@ -273,7 +272,7 @@ def test_weekdays_equal_the_marts(app: AppTest, warehouse: Warehouse) -> None:
 @pytest.mark.parametrize(("by", "divisor"), [("Region average", 4), ("Region total", 1)])
 def test_weekdays_of_regions_equal_the_marts(app: AppTest, warehouse: Warehouse, by: str, divisor: int) -> None:
     app.query_params["weekdays"] = by
-    cells = _chart(_open(app, "places"), "Net sales by weekday and region")
+    cells = chart(_open(app, "places"), "Net sales by weekday and region")
     rows = warehouse.sql(
         SOLD + "select sales_region, to_char(sale_date, 'Dy'), sum(net_sales) / %s from sold group by 1, 2", divisor
     )
@@ -283,7 +282,7 @@ def test_weekdays_of_regions_equal_the_marts(app: AppTest, warehouse: Warehouse,
 
 def test_leaders_are_ranked_by_what_is_chosen(app: AppTest, warehouse: Warehouse) -> None:
     app.query_params["rank"] = "Margin"
-    drawn = _chart(_open(app, "places"), "Margin by representative")
+    drawn = chart(_open(app, "places"), "Margin by representative")
     rows = warehouse.sql(
         SOLD + "select sales_representative from sold group by 1 "
         "order by sum(gross_margin) / sum(costed_net_sales) desc limit 10"
@@ -302,7 +301,7 @@ def test_delivery_equals_the_mart(app: AppTest, warehouse: Warehouse) -> None:
 
 
 def test_representatives_ratings_equal_the_mart(app: AppTest, warehouse: Warehouse) -> None:
-    drawn = _chart(_open(app, "places"), "Shares of one to five stars by representative")
+    drawn = chart(_open(app, "places"), "Shares of one to five stars by representative")
     rows = warehouse.sql(
         SOLD + "select sales_representative, to_char(sum(mean_rating * rated_lines) / sum(rated_lines), 'FM0.00') "
         "from kpi.kpi_rep_ratings where month between (select date_trunc('month', min(sale_date)) from sold) "
@@ -325,7 +324,7 @@ def test_pending_payments_by_age_equal_the_mart(app: AppTest, warehouse: Warehou
         "from kpi.kpi_order_lines where line_type = 'sale' and lower(payment_status) = 'pending') as pending"
     )
     assert (card.value, card.delta) == (f"${total}", f"{old}% older than 30 days")
-    drawn = _chart(app, "Pending payments by the age of the sale")
+    drawn = chart(app, "Pending payments by the age of the sale")
     assert len(rows) > 1
     assert list(zip(drawn["Name"], drawn["Value"], strict=True)) == [(age, float(str(value))) for age, value in rows]
 
@@ -469,14 +468,6 @@ def _cards(app: AppTest) -> dict[str, str]:
 
 def _captions(app: AppTest) -> str:
     return "\n".join(caption.value for caption in app.caption)
-
-
-def _chart(app: AppTest, alt: str) -> pd.DataFrame:
-    """What the chart of this description draws."""
-    assert not app.exception
-    protos = [element.proto for element in app.get("echarts_chart")]
-    [proto] = [proto for proto in protos if proto.alt == alt]
-    return dataframe_util.convert_arrow_bytes_to_pandas_df(proto.datasets[0].data.data)
 
 
 def _table(app: AppTest, column: str) -> pd.DataFrame:

@@ -96,6 +96,7 @@ MARTS = {
     "kpi_cohort_retention": Mart(("cohort_month", "months_since", "currency")),
     "ops_revenue_at_risk": Mart(("file_id",), frozenset({"file_status"})),
     "kpi_daily_totals": Mart(("sale_date", "currency")),
+    "kpi_newest_days": Mart(("currency",)),
     "kpi_period_comparisons": Mart(("currency", "period", "comparison")),
     "kpi_target_attainment": Mart(("month", "place_type", "place", "currency")),
     "kpi_movers": Mart(("currency", "period", "dimension", "member"), frozenset({"member_name"})),
@@ -241,6 +242,7 @@ def two_currencies(shop: Shop) -> None:
     shop.world.transform()
     shop.put("euro/202601.csv", sheet_of(month(2026, 1)[10:], rows=14, change=in_currencies))
     shop.put("euro/202511.csv", sheet_of(month(2025, 11), rows=6, change=in_currencies))
+    shop.put("CSV/sales_data_20260221.csv", sheet_of([date(2026, 2, 21)], rows=2))
 
 
 HISTORIES = {

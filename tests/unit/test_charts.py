@@ -35,9 +35,25 @@ def _span(start: str, end: str) -> Span:
 def test_period_is_compared_fairly(
     period: str, last: str, basis: str, now: tuple[str, str], before: tuple[str, str]
 ) -> None:
-    span = period_span(period, date.fromisoformat(last), _span("2026-04-02", "2026-04-11"))
+    day = date.fromisoformat(last)
+    span = period_span(period, day, day, _span("2026-04-02", "2026-04-11"))
     assert span == _span(*now)
     assert comparison(period, span, basis) == _span(*before)
+
+
+@pytest.mark.parametrize(
+    ("period", "now"),
+    [
+        ("Today", ("2026-12-01", "2026-12-01")),
+        ("7D", ("2026-11-24", "2026-11-30")),
+        ("MTD", ("2026-11-01", "2026-11-30")),
+        ("QTD", ("2026-10-01", "2026-11-30")),
+        ("YTD", ("2026-01-01", "2026-11-30")),
+    ],
+)
+def test_periods_end_on_the_last_complete_day(period: str, now: tuple[str, str]) -> None:
+    newest, complete = date(2026, 12, 1), date(2026, 11, 30)
+    assert period_span(period, newest, complete, _span("2026-04-02", "2026-04-11")) == _span(*now)
 
 
 def test_last_year_meets_the_same_weekday() -> None:
@@ -99,6 +115,17 @@ def test_trend_fills_days_without_sales_and_aligns_the_comparison() -> None:
     frame = spec["dataset"]["source"]
     assert list(frame["Total sales"]) == [5, 0, 7]
     assert list(frame["Comparison"].dropna()) == [0, 9]
+
+
+def test_trend_draws_a_day_in_progress_apart() -> None:
+    sales = pd.DataFrame({"sale_date": [date(2026, 3, 1), date(2026, 3, 3)], "net_sales": [Decimal(5), Decimal(1)]})
+    span = _span("2026-03-01", "2026-03-03")
+    for cumulative, whole, so_far in ((False, [5, 0], 1), (True, [5, 5], 6)):
+        spec = charts.trend(sales, None, span, None, DOLLARS, cumulative=cumulative, in_progress=True)
+        frame = spec["dataset"]["source"]
+        assert list(frame["Total sales"].dropna()) == whole
+        assert frame["In progress"].dropna().to_dict() == {2: so_far}
+        assert [series["name"] for series in spec["series"]] == ["Total sales", "In progress"]
 
 
 def test_trend_of_a_rate_divides_sums_and_is_drawn_in_percent() -> None:

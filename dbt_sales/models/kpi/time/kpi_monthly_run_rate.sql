@@ -21,16 +21,22 @@ months as (
     group by currency, date_trunc('month', sale_date::timestamp)::date
 ),
 
--- A month with a later month of sales is over, also when its last days sold nothing.
+newest_days as (
+    select * from {{ ref('kpi_newest_days') }}
+),
+
+-- A month with a later month of sales is over, also when its last days sold nothing. A day in progress has not passed.
 spans as (
     select
-        *,
-        (month + interval '1 month')::date - 1 as month_end,
+        months.*,
+        (months.month + interval '1 month')::date - 1 as month_end,
         case
-            when lead(month) over (partition by currency order by month) is null then last_sale_date
-            else (month + interval '1 month')::date - 1
+            when lead(months.month) over (partition by months.currency order by months.month) is null
+                then newest_days.complete_until
+            else (months.month + interval '1 month')::date - 1
         end as elapsed_until
     from months
+    inner join newest_days on months.currency = newest_days.currency
 ),
 
 -- Only calendar days since the first sale of all count, so that a young history does not look like closed days.
@@ -95,14 +101,15 @@ course as (
     from month_days
 ),
 
+-- Of a month whose first day is in progress, no day has passed.
 current_state as (
     select
         spans.*,
-        course.share_elapsed,
-        round(spans.net_sales / nullif(course.share_elapsed, 0), 2) as run_rate,
+        coalesce(course.share_elapsed, 0) as share_elapsed,
+        round(course.net_sales / nullif(course.share_elapsed, 0), 2) as run_rate,
         spans.elapsed_until < spans.month_end as is_open
     from spans
-    inner join course
+    left join course
         on
             spans.currency = course.currency
             and spans.month = course.month
@@ -154,6 +161,7 @@ final as (
         current_state.currency,
         current_state.net_sales,
         current_state.last_sale_date,
+        current_state.elapsed_until,
         current_state.share_elapsed,
         current_state.run_rate,
         case

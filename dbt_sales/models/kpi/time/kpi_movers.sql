@@ -2,13 +2,25 @@
 
 {% set minimum = var('mover_minimum_net_sales') %}
 
-with spans as (
+with first_days as (
     select
         currency,
-        min(sale_date) as first_sale_date,
-        max(sale_date) as as_of_date
-    from {{ ref('kpi_daily_category_sales') }}
+        min(sale_date) as first_sale_date
+    from {{ ref('kpi_daily_category_sales') }} -- the mart that has the fewest rows
     group by currency
+),
+
+newest_days as (
+    select * from {{ ref('kpi_newest_days') }}
+),
+
+spans as (
+    select
+        first_days.currency,
+        first_days.first_sale_date,
+        newest_days.complete_until as as_of_date
+    from first_days
+    inner join newest_days on first_days.currency = newest_days.currency
 ),
 
 -- Without a whole previous period there is nothing to move from.

@@ -5,13 +5,25 @@
     'costed_net_sales', 'cancelled_value', 'cancelled_orders',
 ] %}
 
-with spans as (
+with first_days as (
     select
         currency,
-        min(sale_date) as first_sale_date,
-        max(sale_date) as as_of_date
+        min(sale_date) as first_sale_date
     from {{ ref('kpi_daily_category_sales') }} -- the mart that has the fewest rows
     group by currency
+),
+
+newest_days as (
+    select * from {{ ref('kpi_newest_days') }}
+),
+
+spans as (
+    select
+        first_days.currency,
+        first_days.first_sale_date,
+        newest_days.complete_until as as_of_date
+    from first_days
+    inner join newest_days on first_days.currency = newest_days.currency
 ),
 
 presets as (

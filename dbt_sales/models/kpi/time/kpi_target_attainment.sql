@@ -8,6 +8,7 @@ months as (
     select
         month,
         currency,
+        elapsed_until,
         share_elapsed
     from {{ ref('kpi_monthly_run_rate') }}
 ),
@@ -29,16 +30,29 @@ due as (
         on targets.currency = spans.currency and targets.month between spans.first_month and spans.last_month
 ),
 
-monthly as (
+daily as (
     select
-        date_trunc('month', sale_date::timestamp)::date as month,
-        sales_region,
-        store_id,
-        currency,
-        sum(net_sales) as net_sales
+        *,
+        date_trunc('month', sale_date::timestamp)::date as month
     from {{ ref('kpi_daily_sales') }}
     where sale_date >= (select min(month) from due)
-    group by date_trunc('month', sale_date::timestamp)::date, sales_region, store_id, currency
+),
+
+-- A day in progress is not due yet, so its sales would come on top.
+monthly as (
+    select
+        daily.month,
+        daily.sales_region,
+        daily.store_id,
+        daily.currency,
+        sum(daily.net_sales) as net_sales
+    from daily
+    inner join months
+        on
+            daily.month = months.month
+            and daily.currency = months.currency
+            and daily.sale_date <= months.elapsed_until
+    group by daily.month, daily.sales_region, daily.store_id, daily.currency
 ),
 
 actuals as (

@@ -1,0 +1,105 @@
+"""What is compared with what: a day in progress stands apart, and what cannot be judged fairly is not judged."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Metric
+
+from tests.e2e.conftest import LAST_DAY, Warehouse, chart, forget
+
+SOLD = "kpi.kpi_daily_sales where currency = 'USD' and sale_date"
+
+
+@pytest.fixture
+def day_in_progress(warehouse: Warehouse) -> Iterator[None]:
+    """Of the last day a sales line of each category is there so far; the days before stay whole."""
+    warehouse.sql("create table public.kept as select * from kpi.kpi_daily_category_sales")
+    warehouse.sql(f"update kpi.kpi_daily_category_sales set lines = 1 where sale_date = '{LAST_DAY}'")
+    forget()
+    yield
+    warehouse.sql("truncate kpi.kpi_daily_category_sales")
+    warehouse.sql("insert into kpi.kpi_daily_category_sales select * from public.kept")
+    warehouse.sql("drop table public.kept")
+
+
+@pytest.mark.usefixtures("day_in_progress")
+def test_cards_compare_complete_days_and_say_so(app: AppTest, warehouse: Warehouse) -> None:
+    card = _card(app.run(), "Total sales")
+    [(now, change)] = warehouse.sql(
+        "select to_char(round(now), 'FM$999,999,999'), to_char(100 * (now / past - 1), 'SFM990.0%') from (select "
+        f"(select sum(net_sales) from {SOLD} between '2026-03-03' and '2026-03-30') as now, "
+        f"(select sum(net_sales) from {SOLD} between '2026-02-03' and '2026-03-02') as past) as sold"
+    )
+    assert (card.value, card.delta) == (now, change)
+    [(lines, usual)] = warehouse.sql("select lines, usual_lines from kpi.kpi_newest_days where currency = 'USD'")
+    assert f"**Tue 31 Mar is in progress**: {lines} of the {usual} sales lines that a Tuesday usually" in _said(app)
+    assert "Figures are of complete days, to 30 Mar 2026." in _said(app)
+
+
+@pytest.mark.usefixtures("day_in_progress")
+def test_trend_draws_the_day_in_progress_apart(app: AppTest, warehouse: Warehouse) -> None:
+    drawn = chart(app.run(), "Net sales over time")
+    [(before, so_far)] = warehouse.sql(
+        f"select sum(net_sales) filter (where sale_date = '2026-03-30'), "
+        f"sum(net_sales) filter (where sale_date = '2026-03-31') from {SOLD} >= '2026-03-30'"
+    )
+    assert list(drawn["Day"].iloc[-2:]) == ["Mon 30 Mar", "Tue 31 Mar"]
+    assert drawn["Total sales"].iloc[-2] == float(before)
+    assert pd.isna(drawn["Total sales"].iloc[-1])
+    assert drawn["In progress"].dropna().to_dict() == {len(drawn) - 1: float(so_far)}
+
+
+@pytest.mark.usefixtures("day_in_progress")
+def test_weeks_are_drawn_of_complete_days(app: AppTest, warehouse: Warehouse) -> None:
+    app.query_params["grain"] = "Week"
+    drawn = chart(app.run(), "Net sales over time")
+    [(sold,)] = warehouse.sql(f"select sum(net_sales) from {SOLD} = '2026-03-30'")
+    assert drawn["Total sales"].iloc[-1] == float(sold)
+    assert "In progress" not in drawn
+
+
+@pytest.mark.parametrize("period", ["Today", "Custom"])
+@pytest.mark.usefixtures("day_in_progress")
+def test_a_period_with_the_day_in_progress_has_no_arrow(app: AppTest, warehouse: Warehouse, period: str) -> None:
+    app.query_params["period"] = period
+    app.query_params["dates"] = ["2026-03-31", "2026-03-31"]
+    app.run()
+    [(sold,)] = warehouse.sql(f"select to_char(round(sum(net_sales)), 'FM$999,999,999') from {SOLD} = '2026-03-31'")
+    assert _card(app, "Total sales").value == sold
+    assert {card.delta for card in app.metric if "run rate" not in card.label} == {"so far"}
+    assert "Until it is complete, nothing is compared with whole days." in _said(app)
+    past = "24 Mar 2026" if period == "Today" else "30 Mar 2026"
+    assert f"Not compared with {past}: 31 Mar 2026 is in progress." in _said(app)
+    alts = [element.proto.alt for element in app.get("echarts_chart")]
+    assert "Products whose net sales changed most" not in alts
+
+
+@pytest.mark.usefixtures("day_in_progress")
+def test_run_rate_counts_complete_days(app: AppTest, warehouse: Warehouse) -> None:
+    """A Tuesday weighs what Tuesdays had on average in the 56 days before March: all of the history there is."""
+    [(expected,)] = warehouse.sql(
+        "with days as ("
+        f"select sale_date, sum(net_sales) as net_sales from {SOLD} < '2026-03-01' group by sale_date"
+        "), weights as ("
+        "select extract(isodow from sale_date) as weekday, avg(net_sales) as weight from days group by 1"
+        "), march as ("
+        "select day::date as day, weight from generate_series('2026-03-01'::timestamp, '2026-03-31', '1 day') as day "
+        "inner join weights on weekday = extract(isodow from day)"
+        f") select to_char(round((select sum(net_sales) from {SOLD} between '2026-03-01' and '2026-03-30') "
+        "* sum(weight) / sum(weight) filter (where day <= '2026-03-30')), 'FM$999,999,999') from march"
+    )
+    card = _card(app.run(), "March run rate")
+    assert card.value == expected
+    assert "Of complete days, to 30 Mar 2026." in card.help
+
+
+def _card(app: AppTest, label: str) -> Metric:
+    assert not app.exception
+    [card] = [card for card in app.metric if card.label == label]
+    return card
+
+
+def _said(app: AppTest) -> str:
+    return "\n".join(caption.value for caption in app.caption)
