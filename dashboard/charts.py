@@ -517,8 +517,8 @@ def cohorts(cells: pd.DataFrame, column: str, kind: Kind, money: Writer, *, dark
 def sparkline(values: Sequence[float], color: str, alt: str, *, bars: bool = False) -> str:
     """HTML of a picture as wide as its place: a line from its lowest to its highest value, or bars from zero.
 
-    The values are in order of time. Not `chart_data` of `st.metric`, for which a browser loads a second chart engine: a
-    fifth of a page's time.
+    The values are in order of time; the colour, a judgement, is of the last bar alone. Not `chart_data` of `st.metric`,
+    for which a browser loads a second chart engine: a fifth of a page's time.
     """
     low, high = min(values), max(values)
     if bars:
@@ -530,7 +530,8 @@ def sparkline(values: Sequence[float], color: str, alt: str, *, bars: bool = Fal
         zero, room = SPARK_PIXELS * high / (high - low), 100 / len(tops)
         marks = "".join(
             f'<rect x="{(place + 0.1) * room:.2f}" width="{0.8 * room:.2f}"'
-            f' y="{min(top, zero):.2f}" height="{abs(top - zero):.2f}"/>'
+            f' y="{min(top, zero):.2f}" height="{abs(top - zero):.2f}"'
+            f' fill="{color if place == len(tops) - 1 else MUTED}"/>'
             for place, top in enumerate(tops)
         )
     else:

@@ -40,6 +40,8 @@ def compared(
     kind: Kind,
     writer: Writer,
     *,
+    shown: Decimal | None = None,
+    benchmark: str = "",
     falls: bool = False,
     alone: str = ALONE,
     course: Sequence[Decimal] = (),
@@ -48,17 +50,18 @@ def compared(
 ) -> None:
     """A metric of a figure now and before; `falls`: less of it is better; `alone`: what is said without a comparison.
 
-    `course`: what the figure was, in order of time, drawn beneath as a line, or as `bars`.
+    `shown`: the figure of which only a part, `now`, is compared; `benchmark`: what it is compared with, in a word
+    in the place of the figure. `course`: what the figure was, in order of time, drawn beneath as a line, or as `bars`.
     """
     now, before = now_and_before
     change = writer.change(now, before, kind)
     st.metric(
         label,
-        writer.write(now, kind),
+        writer.write(now if shown is None else shown, kind),
         change or alone,
         delta_color=("inverse" if falls else "normal") if change else "off",
         delta_arrow="auto" if change else "off",
-        delta_description=f"vs {writer.brief(before, kind)}" if change else None,
+        delta_description=f"vs {benchmark or writer.brief(before, kind)}" if change else None,
         **looks,
     )
     if course:

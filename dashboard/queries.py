@@ -449,7 +449,8 @@ def _lines(lines: Lines) -> Select[Any]:
 def run_rate(version: int, currency: str) -> pd.DataFrame:
     """The last twelve months, oldest first: month, net_sales, run_rate, previous_month_net_sales, target_net_sales.
 
-    The target is None where there is none of the whole; `target_of` is then what some have one, if any.
+    The target is the sum of those that there are, `target_of` regions or stores: None where there are none. It is that
+    of `planned_places` of the `places` that sold something; `planned_run_rate` is their run rate alone.
     """
     return _frame("run_rate", currency=currency)
 

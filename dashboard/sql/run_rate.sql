@@ -1,28 +1,28 @@
--- The target of a month is that of all regions, or else of all stores, if each that sold something has one; where only
--- some have, target_of says what there are targets of and there is no sum of them.
-with targets as (
+-- What has a target is compared with it, whatever else sold something: where regions and stores have targets, by those
+-- whose targets make up more.
+with planned as (
     select
         month,
-        place_type,
-        case when bool_and(target_net_sales is not null or net_sales = 0) then sum(target_net_sales) end
-            as target_net_sales
+        place_type as target_of,
+        sum(target_net_sales) as target_net_sales,
+        sum(net_sales) filter (where target_net_sales is not null) as planned_net_sales,
+        count(target_net_sales) as planned_places,
+        count(*) filter (where target_net_sales is not null or net_sales <> 0) as places
     from kpi.kpi_target_attainment
     where currency = :currency
     group by month, place_type
 ),
 
 preferred as (
-    select distinct on (month)
-        month,
-        place_type as target_of,
-        target_net_sales
-    from targets
-    order by month, target_net_sales is null, place_type
+    select distinct on (month) *
+    from planned
+    order by month, target_net_sales desc, target_of
 )
 
 select
-    latest.month, net_sales, elapsed_until, share_elapsed, run_rate, run_rate_low, run_rate_high, previous_month_net_sales,
-    target_of, target_net_sales
+    latest.month, net_sales, elapsed_until, share_elapsed, run_rate, run_rate_low, run_rate_high,
+    previous_month_net_sales, target_of, target_net_sales,
+    round(planned_net_sales / nullif(share_elapsed, 0), 2) as planned_run_rate, planned_places, places
 from (
     select *
     from kpi.kpi_monthly_run_rate

@@ -58,8 +58,8 @@ def _targets(view: View, writer: Writer) -> None:
     if targets.empty:
         st.info(
             f"There are no targets in {view.scope.currency}. List them by month and region or store in "
-            "`dbt_sales/seeds/sales_targets.csv`, then run `dbt build`: they are shown here, and on Today where every "
-            "region, or every store, that sells has one.",
+            "`dbt_sales/seeds/sales_targets.csv`, then run `dbt build`: they are shown here, and the run rate is "
+            "compared with them.",
             icon=":material/flag:",
         )
         return

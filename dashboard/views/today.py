@@ -1,5 +1,6 @@
 """Today: how sales are doing against a fair comparison, what sells, what moved, and what has just arrived."""
 
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 
@@ -14,6 +15,7 @@ from dashboard.settings import settings
 LEADERS = 8
 RECENT_FILES = 5
 RUN_RATE = "run_rate"
+DAY = timedelta(days=1)
 
 
 def page() -> None:
@@ -53,26 +55,39 @@ def _run_rate(view: View, writer: Writer) -> None:
     months = queries.run_rate(view.version, view.scope.currency)
     this_month = months.iloc[-1]
     run_rate, target = this_month["run_rate"], this_month["target_net_sales"]
-    aim = target if target is not None else this_month["previous_month_net_sales"]
-    against = "target" if target is not None else "the whole month before"
+    compared, benchmark = (run_rate, this_month["previous_month_net_sales"]), f"{this_month['month'] - DAY:%B}"
+    if target is not None:
+        compared, benchmark = (this_month["planned_run_rate"], target), "target"
     band, elapsed = "", Span(this_month["elapsed_until"], this_month["elapsed_until"])
     if this_month["run_rate_low"] is not None:
         low, high = (writer.brief(this_month[name], Kind.MONEY) for name in ("run_rate_low", "run_rate_high"))
         band = f" By how wrong it was in earlier months: {filters.escape(f'{low} to {high}')}."
     panels.compared(
         "Run rate, all sales" if view.filtered else f"{this_month['month']:%B} run rate",
-        (run_rate, aim),
+        compared,
         Kind.MONEY,
         writer,
+        shown=run_rate,
+        benchmark=benchmark,
         alone=panels.ALONE if run_rate is not None else "no complete day yet",
         help=queries.descriptions(view.version).get("kpi_monthly_run_rate.run_rate", "")
-        + f"{band} Of complete days, to {elapsed}. Compared with {against}; always of all sales in this currency.",
+        + f"{band} Of complete days, to {elapsed}; always of all sales in this currency.",
         course=[*months["net_sales"][:-1], run_rate or Decimal(0)],
         bars=True,
     )
-    if target is None and this_month["target_of"] is not None:
-        places = "regions" if this_month["target_of"] == "sales_region" else "stores"
-        st.caption(f"Targets of some {places} only: compared with the month before.")
+    st.caption(filters.escape(_benchmark(this_month, compared, benchmark, writer)))
+
+
+def _benchmark(
+    month: pd.Series, compared: tuple[Decimal | None, Decimal | None], benchmark: str, writer: Writer
+) -> str:
+    """What the run rate is compared with: `Target $1.10M`, and whose that is where others sell too."""
+    come_to, against = (writer.brief(value, Kind.MONEY) for value in compared)
+    text = f"{benchmark.capitalize()} {against}"
+    if month["target_net_sales"] is None or month["planned_places"] == month["places"]:
+        return text
+    places = "regions" if month["target_of"] == "sales_region" else "stores"
+    return f"{text} of {month['planned_places']} of {month['places']} {places}, which come to {come_to}"
 
 
 def _explain_run_rate(view: View) -> explain.Source:

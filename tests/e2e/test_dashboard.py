@@ -75,41 +75,6 @@ def test_region_filter_equals_the_marts(app: AppTest, warehouse: Warehouse) -> N
     assert cards["Orders"] == orders
 
 
-@pytest.mark.parametrize(
-    ("seed", "against", "said"),
-    [
-        ("", "(select sum(target_net_sales) from core.sales_targets where month = rate.month)", ""),
-        (
-            "delete from core.sales_targets where place = 'Oceania'",
-            "previous_month_net_sales",
-            "Targets of some regions only: compared with the month before.",
-        ),
-        ("update core.sales_targets set place_type = 'store_id', place = 'unknown' where place = 'Europe'",
-         "(select target_net_sales from core.sales_targets where month = rate.month and place_type = 'store_id')", ""),
-        ("delete from core.sales_targets", "previous_month_net_sales", ""),
-    ],
-    ids=["regions", "some regions", "stores", "none"],
-)  # fmt: skip
-def test_run_rate_is_compared_with_the_target_of_the_whole(
-    app: AppTest, warehouse: Warehouse, seed: str, against: str, said: str
-) -> None:
-    warehouse.sql("create table public.kept as select * from core.sales_targets")
-    try:
-        if seed:
-            warehouse.sql(seed)
-        card = _run_rate(app.run())
-        [(change,)] = warehouse.sql(
-            f"select to_char(100 * (run_rate / {against} - 1), 'SFM990.0') from kpi.kpi_monthly_run_rate as rate "
-            "where currency = 'USD' order by month desc limit 1"
-        )
-        assert card.delta == f"{change}%"
-        assert [caption.value for caption in app.caption if "Targets" in caption.value] == ([said] if said else [])
-    finally:
-        warehouse.sql("truncate core.sales_targets")
-        warehouse.sql("insert into core.sales_targets select * from public.kept")
-        warehouse.sql("drop table public.kept")
-
-
 def test_run_rate_beside_filtered_figures_says_that_it_is_of_all_sales(app: AppTest) -> None:
     app.run()
     rate = _run_rate(app)

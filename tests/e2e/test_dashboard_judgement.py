@@ -7,9 +7,15 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Metric
 
+from dashboard.measures import Kind, Writer
 from tests.e2e.conftest import LAST_DAY, Warehouse, chart, forget
 
+DOLLARS = Writer("1,234.56", "USD")
 SOLD = "kpi.kpi_daily_sales where currency = 'USD' and sale_date"
+STORES_ONLY = """
+    with less as (delete from core.sales_targets where place <> 'Europe')
+    update core.sales_targets set place_type = 'store_id', place = 'unknown' where place = 'Europe'
+"""
 
 
 @pytest.fixture
@@ -28,11 +34,11 @@ def day_in_progress(warehouse: Warehouse) -> Iterator[None]:
 def test_cards_compare_complete_days_and_say_so(app: AppTest, warehouse: Warehouse) -> None:
     card = _card(app.run(), "Total sales")
     [(now, change)] = warehouse.sql(
-        "select to_char(round(now), 'FM$999,999,999'), to_char(100 * (now / past - 1), 'SFM990.0%') from (select "
+        "select to_char(round(now), 'FM$999,999,999'), to_char(100 * (now / past - 1), 'SFM990.0') from (select "
         f"(select sum(net_sales) from {SOLD} between '2026-03-03' and '2026-03-30') as now, "
         f"(select sum(net_sales) from {SOLD} between '2026-02-03' and '2026-03-02') as past) as sold"
     )
-    assert (card.value, card.delta) == (now, change)
+    assert (card.value, card.delta) == (now, f"{change}%")
     [(lines, usual)] = warehouse.sql("select lines, usual_lines from kpi.kpi_newest_days where currency = 'USD'")
     assert f"**Tue 31 Mar is in progress**: {lines} of the {usual} sales lines that a Tuesday usually" in _said(app)
     assert "Figures are of complete days, to 30 Mar 2026." in _said(app)
@@ -95,6 +101,71 @@ def test_run_rate_counts_complete_days(app: AppTest, warehouse: Warehouse) -> No
     assert "Of complete days, to 30 Mar 2026." in card.help
 
 
+@pytest.fixture
+def targets(warehouse: Warehouse) -> Iterator[None]:
+    """Targets that a test may change."""
+    warehouse.sql("create table public.kept_targets as select * from core.sales_targets")
+    yield
+    warehouse.sql("truncate core.sales_targets")
+    warehouse.sql("insert into core.sales_targets select * from public.kept_targets")
+    warehouse.sql("drop table public.kept_targets")
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        ("select", ""),
+        ("delete from core.sales_targets where place = 'Oceania'", " of 3 of 4 regions, which come to"),
+        (STORES_ONLY, ""),
+    ],
+    ids=["every region", "some regions", "stores"],
+)
+@pytest.mark.usefixtures("targets")
+def test_run_rate_compares_what_has_a_target_with_it(app: AppTest, warehouse: Warehouse, edit: str, said: str) -> None:
+    warehouse.sql(edit)
+    card = _card(app.run(), "March run rate")
+    of_march = "core.sales_targets where currency = 'USD' and month = '2026-03-01'"
+    [(change, target)] = warehouse.sql(
+        f"select to_char(100 * (sum(net_sales) / (select sum(target_net_sales) from {of_march}) - 1), 'SFM990.0'), "
+        f"(select sum(target_net_sales) from {of_march}) "
+        "from kpi.kpi_daily_sales where currency = 'USD' and sale_date between '2026-03-01' and '2026-03-31' "
+        f"and (sales_region in (select place from {of_march}) or store_id in (select place from {of_march}))"
+    )
+    assert (card.delta, card.proto.delta_description) == (f"{change}%", "vs target")
+    assert f"Target {DOLLARS.brief(target, Kind.MONEY)}{said}" in _said(app)
+
+
+@pytest.mark.usefixtures("targets")
+def test_sales_without_a_target_do_not_change_what_the_run_rate_is_compared_with(
+    app: AppTest, warehouse: Warehouse
+) -> None:
+    before = _card(app.run(), "March run rate")
+    try:
+        warehouse.sql(
+            'insert into kpi.kpi_daily_sales select (jsonb_populate_record(sold, \'{"sales_region": "Stray"}\')).* '
+            f"from {SOLD.replace('kpi_daily_sales', 'kpi_daily_sales as sold')} = '{LAST_DAY}' limit 1"
+        )
+        forget()
+        card = _card(app.run(), "March run rate")
+    finally:
+        warehouse.sql("delete from kpi.kpi_daily_sales where sales_region = 'Stray'")
+    assert (card.value, card.delta) == (before.value, before.delta)
+    assert card.proto.delta_description == before.proto.delta_description == "vs target"
+    assert " of 4 of 5 regions, which come to" in _said(app)
+
+
+@pytest.mark.usefixtures("targets")
+def test_run_rate_without_targets_names_the_month_that_it_is_compared_with(app: AppTest, warehouse: Warehouse) -> None:
+    warehouse.sql("delete from core.sales_targets")
+    card = _card(app.run(), "March run rate")
+    [(change, february)] = warehouse.sql(
+        "select to_char(100 * (run_rate / previous_month_net_sales - 1), 'SFM990.0'), previous_month_net_sales "
+        "from kpi.kpi_monthly_run_rate where currency = 'USD' and month = '2026-03-01'"
+    )
+    assert (card.delta, card.proto.delta_description) == (f"{change}%", "vs February")
+    assert f"February {DOLLARS.brief(february, Kind.MONEY)}" in _said(app)
+
+
 def _card(app: AppTest, label: str) -> Metric:
     assert not app.exception
     [card] = [card for card in app.metric if card.label == label]
@@ -102,4 +173,4 @@ def _card(app: AppTest, label: str) -> Metric:
 
 
 def _said(app: AppTest) -> str:
-    return "\n".join(caption.value for caption in app.caption)
+    return "\n".join(caption.value for caption in app.caption).replace("\\", "")

@@ -286,7 +286,8 @@ def test_sparkline_reaches_from_its_lowest_to_its_highest_value() -> None:
 
 
 def test_sparkline_of_bars_stands_on_zero() -> None:
-    bars = _drawn(charts.sparkline([30, -10, 0], charts.MUTED, "", bars=True), "rect")
+    bars = _drawn(charts.sparkline([30, -10, 0], charts.UP, "", bars=True), "rect")
+    assert [bar.get("fill") for bar in bars] == [charts.MUTED, charts.MUTED, charts.UP]
     assert [(bar.get("y"), bar.get("height")) for bar in bars] == [
         ("0.00", "42.00"),
         ("42.00", "14.00"),
