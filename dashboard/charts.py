@@ -130,7 +130,7 @@ def leaderboard(
 
 
 def movers(products: pd.DataFrame, rows: int, money: Writer) -> Spec | None:
-    """The products whose net sales changed most, gains and losses on either side of zero; None when none qualifies.
+    """The products whose net sales rose most and fell most, up to half of the `rows` each; None when none qualifies.
 
     `products` has product_name, net_sales and net_sales_before. A product counts when it made at least one percent of
     all sales in either period, so that small numbers do not lead with large percentages.
@@ -139,8 +139,8 @@ def movers(products: pd.DataFrame, rows: int, money: Writer) -> Spec | None:
     large = products[(products["net_sales"] >= base) & (products["net_sales_before"] >= 0)
                      | (products["net_sales_before"] >= base)]  # fmt: skip
     change = large["net_sales"] - large["net_sales_before"]
-    order = change.abs().sort_values(ascending=False).index[:rows]
-    large, change = large.loc[order], change.loc[order].sort_values(ascending=False)
+    change = change.sort_values(ascending=False, kind="stable")
+    change = pd.concat([change[change > 0].head(rows // 2), change[change < 0].tail(rows // 2)])
     if change.empty:
         return None
     large = large.loc[change.index]

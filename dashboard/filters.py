@@ -90,7 +90,11 @@ class View:
     @property
     def comparable(self) -> Span | None:
         """The dates to compare with, where that is wanted and fair: complete days with complete days that are known."""
-        return self.past if self.past and self.past.start >= self.since and not self.is_running else None
+        return self.past if self.past and self.knows(self.past.start) and not self.is_running else None
+
+    def knows(self, day: date) -> bool:
+        """Whether the history reaches back to that day; what began before it would only show how young it is."""
+        return day >= self.since
 
     @property
     def filtered(self) -> bool:

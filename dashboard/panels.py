@@ -16,6 +16,7 @@ from dashboard.measures import Kind, Measure, Writer
 
 DAY = timedelta(days=1)
 ALONE = "no comparison"
+ENOUGH_RATINGS = 5  # fewer say more about who rated than about who or what was rated
 
 
 def figure(view: View, measure: Measure, writer: Writer, **looks: Any) -> None:

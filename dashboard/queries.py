@@ -570,9 +570,12 @@ def targets(version: int, currency: str) -> pd.DataFrame:
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
-def rep_ratings(version: int, first: date, last: date) -> pd.DataFrame:
-    """Ratings of representatives over the months that begin from `first` to `last`, best mean first."""
-    return _frame("rep_ratings", first=first, last=last)
+def rep_ratings(version: int, first: date, last: date, at_least: int) -> pd.DataFrame:
+    """Ratings of representatives over the months that begin from `first` to `last`, best mean first.
+
+    Of those with `at_least` so many rated lines.
+    """
+    return _frame("rep_ratings", first=first, last=last, at_least=at_least)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

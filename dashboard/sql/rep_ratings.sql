@@ -10,5 +10,5 @@ select
 from kpi.kpi_rep_ratings
 where month between :first and :last
 group by sales_representative
-having sum(rated_lines) > 0
+having sum(rated_lines) >= greatest(:at_least, 1)
 order by mean_rating desc, rated_lines desc, sales_representative

@@ -98,7 +98,7 @@ def _cards(view: View, months: pd.DataFrame, meaning: dict[str, str], writer: Wr
         # A month that still runs has had less time to see a customer twice.
         whole = months[months["is_month_complete"]] if len(months) > 1 else months
         latest = whole.iloc[-1]
-        before = whole.iloc[-2]["repeat_rate"] if len(whole) > 1 else None
+        before = whole.iloc[-2]["repeat_rate"] if len(whole) > 1 and view.knows(whole.iloc[-2]["month"]) else None
         with st.container(border=True, height="stretch", gap="xsmall"):
             panels.compared(
                 f"{latest['month']:%B} repeat rate",

@@ -249,14 +249,17 @@ def _explain_pending(view: View) -> explain.Source:
 def _ratings(view: View, writer: Writer) -> None:
     st.subheader("How customers rate representatives", anchor=False)
     first, last = view.span.start.replace(day=1), view.span.end.replace(day=1)
-    rated = queries.rep_ratings(view.version, first, last)
+    rated = queries.rep_ratings(view.version, first, last, panels.ENOUGH_RATINGS)
     if kept := dict(view.scope.kept).get("rep"):
         rated = rated[rated["sales_representative"].isin(kept)]
     if rated.empty:
-        st.caption("Nobody was rated in these months.")
+        st.caption(f"Nobody was rated {panels.ENOUGH_RATINGS} times in these months.")
         return
     months = f"{first:%B %Y}" if first == last else f"{first:%B %Y} to {last:%B %Y}"
-    st.caption(f"Mean and number of one to five stars, whole months: {months}, whatever currency and other filters")
+    st.caption(
+        f"Mean and number of one to five stars, of who was rated {panels.ENOUGH_RATINGS} times or more, whole months: "
+        f"{months}, whatever currency and other filters"
+    )
     shown = rated.head(LEADERS)
     labels = pd.Series([name or "(none)" for name in shown["sales_representative"]])
     spec = charts.ratings(shown.assign(product_name=labels.to_list()), writer)
@@ -287,6 +290,7 @@ def _explain_ratings(view: View, first: date, last: date) -> explain.Source:
         day=panels.last_day(view, last),
         first=first,
         last=last,
+        at_least=panels.ENOUGH_RATINGS,
     )
 
 

@@ -17,7 +17,6 @@ PARETO_PRODUCTS = 100  # bars, which are thinner than a pixel beyond
 DRIVERS = 10
 PAIRS = 15
 RATED = 10
-ENOUGH_RATINGS = 5  # fewer say more about who rated than about the product
 COMPARISONS = {"previous_month": "Month before", "last_year": "Year before"}
 
 
@@ -267,13 +266,13 @@ def _ratings(view: View, names: dict[str, str], meaning: dict[str, str], writer:
     first, last = view.span.start.replace(day=1), view.span.end.replace(day=1)
     when = f"{last:%B %Y}" if first == last else f"{first:%B %Y} to {last:%B %Y}"
     best = order == "Highest"
-    frame = queries.product_ratings(view.version, (first, last), at_least=ENOUGH_RATINGS, best=best, limit=RATED)
+    frame = queries.product_ratings(view.version, (first, last), at_least=panels.ENOUGH_RATINGS, best=best, limit=RATED)
     if frame.empty:
-        st.caption(f"No product was rated {ENOUGH_RATINGS} times in {when}.")
+        st.caption(f"No product was rated {panels.ENOUGH_RATINGS} times in {when}.")
         return
     st.caption(
-        f"Mean and distribution, {when}, of products rated {ENOUGH_RATINGS} times or more. Whole months, every place "
-        "and currency: the filters do not apply here."
+        f"Mean and distribution, {when}, of products rated {panels.ENOUGH_RATINGS} times or more. Whole months, every "
+        "place and currency: the filters do not apply here."
     )
     spec = charts.ratings(frame.assign(product_name=_named(frame["product_id"], names)), writer)
     st.echarts_chart(spec, height=charts.height(spec) + 30, key="ratings", alt="Customer ratings by product")
@@ -292,7 +291,7 @@ def _explain_ratings(view: View, first: date, last: date, best: bool) -> explain
         day=panels.last_day(view, last),
         first_month=first,
         last_month=last,
-        at_least=ENOUGH_RATINGS,
+        at_least=panels.ENOUGH_RATINGS,
         best_first=best,
         limit=RATED,
     )

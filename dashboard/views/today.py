@@ -36,7 +36,7 @@ def page() -> None:
         _products(view, names, writer)
     with right.container(border=True, height="stretch"):
         _movers(view, names, writer)
-    _recent_files()
+    _recent_files(view)
 
 
 def _cards(view: View, writer: Writer) -> None:
@@ -55,7 +55,9 @@ def _run_rate(view: View, writer: Writer) -> None:
     months = queries.run_rate(view.version, view.scope.currency)
     this_month = months.iloc[-1]
     run_rate, target = this_month["run_rate"], this_month["target_net_sales"]
-    compared, benchmark = (run_rate, this_month["previous_month_net_sales"]), f"{this_month['month'] - DAY:%B}"
+    last_month = this_month["month"] - DAY
+    before = this_month["previous_month_net_sales"] if view.knows(last_month.replace(day=1)) else None
+    compared, benchmark = (run_rate, before), f"{last_month:%B}"
     if target is not None:
         compared, benchmark = (this_month["planned_run_rate"], target), "target"
     band, elapsed = "", Span(this_month["elapsed_until"], this_month["elapsed_until"])
@@ -75,7 +77,8 @@ def _run_rate(view: View, writer: Writer) -> None:
         course=[*months["net_sales"][:-1], run_rate or Decimal(0)],
         bars=True,
     )
-    st.caption(filters.escape(_benchmark(this_month, compared, benchmark, writer)))
+    if compared[1] is not None:
+        st.caption(filters.escape(_benchmark(this_month, compared, benchmark, writer)))
 
 
 def _benchmark(
@@ -167,16 +170,18 @@ def _movers(view: View, names: dict[str, str], writer: Writer) -> None:
     both["product_name"] = [names.get(product) or product for product in both.index]
     spec = charts.movers(both, LEADERS, writer)
     if spec is None:
-        st.caption("No product makes as much as one percent of sales.")
+        st.caption("No product that makes as much as one percent of sales has changed.")
         return
-    st.caption(f"Change of net sales against {view.past}, of products with at least 1% of sales")
+    st.caption(f"Largest gains and losses of net sales against {view.past}, of products with at least 1% of sales")
     st.echarts_chart(spec, height=charts.height(spec), key="movers", alt="Products whose net sales changed most")
 
 
-def _recent_files() -> None:
+def _recent_files(view: View) -> None:
     frame = queries.files(queries.freshness(), (), RECENT_FILES)
     with st.container(border=True):
         st.subheader("Last files", anchor=False)
+        if view.filtered:
+            st.caption("Of every sheet: the filters do not apply here.")
         st.dataframe(
             frame,
             hide_index=True,

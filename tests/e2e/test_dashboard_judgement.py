@@ -19,15 +19,20 @@ STORES_ONLY = """
 
 
 @pytest.fixture
-def day_in_progress(warehouse: Warehouse) -> Iterator[None]:
-    """Of the last day a sales line of each category is there so far; the days before stay whole."""
+def days(warehouse: Warehouse) -> Iterator[None]:
+    """Days of categories that a test may change."""
     warehouse.sql("create table public.kept as select * from kpi.kpi_daily_category_sales")
-    warehouse.sql(f"update kpi.kpi_daily_category_sales set lines = 1 where sale_date = '{LAST_DAY}'")
-    forget()
     yield
     warehouse.sql("truncate kpi.kpi_daily_category_sales")
     warehouse.sql("insert into kpi.kpi_daily_category_sales select * from public.kept")
     warehouse.sql("drop table public.kept")
+
+
+@pytest.fixture
+def day_in_progress(warehouse: Warehouse, days: None) -> None:  # puts the day back
+    """Of the last day a sales line of each category is there so far; the days before stay whole."""
+    warehouse.sql(f"update kpi.kpi_daily_category_sales set lines = 1 where sale_date = '{LAST_DAY}'")
+    forget()
 
 
 @pytest.mark.usefixtures("day_in_progress")
@@ -164,6 +169,70 @@ def test_run_rate_without_targets_names_the_month_that_it_is_compared_with(app: 
     )
     assert (card.delta, card.proto.delta_description) == (f"{change}%", "vs February")
     assert f"February {DOLLARS.brief(february, Kind.MONEY)}" in _said(app)
+
+
+@pytest.mark.usefixtures("days", "targets")
+def test_a_month_that_began_before_the_history_is_no_benchmark(app: AppTest, warehouse: Warehouse) -> None:
+    warehouse.sql("delete from core.sales_targets")
+    warehouse.sql("delete from kpi.kpi_daily_category_sales where sale_date < '2026-02-02'")
+    forget()
+    card = _card(app.run(), "March run rate")
+    assert (card.delta, card.proto.delta_description) == ("no comparison", "")
+    assert "February" not in _said(app)
+    app.switch_page("views/customers.py").run()
+    assert _card(app, "March repeat rate").delta == "no comparison"
+
+
+def test_movers_are_the_largest_gains_and_losses(app: AppTest, warehouse: Warehouse) -> None:
+    drawn = chart(app.run(), "Products whose net sales changed most")
+    changes = warehouse.sql(
+        "with sold as (select product_id, coalesce(sum(net_sales) filter (where sale_date > '2026-03-03'), 0) as now, "
+        "coalesce(sum(net_sales) filter (where sale_date <= '2026-03-03'), 0) as before "
+        "from kpi.kpi_daily_product_sales where currency = 'USD' and sale_date > '2026-02-03' group by product_id), "
+        "large as (select now - before as change from sold where greatest(now, before) >= "
+        "0.01 * (select greatest(sum(now), sum(before)) from sold)) "
+        "(select change from large where change > 0 order by change desc limit 4) union all "
+        "(select change from (select change from large where change < 0 order by change limit 4) as losses "
+        "order by change desc)"
+    )
+    assert len(changes) == 8
+    assert list(drawn["Up"].dropna()) + list(drawn["Down"].dropna()) == [float(change) for (change,) in changes]
+
+
+def test_who_was_rated_a_few_times_is_not_ranked(app: AppTest, warehouse: Warehouse) -> None:
+    warehouse.sql("create table public.kept_sales as select * from kpi.kpi_daily_sales")
+    try:
+        [(rep,)] = warehouse.sql("select min(sales_representative) from kpi.kpi_daily_sales where ratings_1 > 0")
+        stars = ", ".join(f"ratings_{number} = 0" for number in range(1, 5))
+        warehouse.sql(f"update kpi.kpi_daily_sales set {stars}, ratings_5 = 0 where sales_representative = %s", rep)
+        warehouse.sql(
+            "update kpi.kpi_daily_sales set ratings_5 = 4 where ctid = (select max(ctid) from kpi.kpi_daily_sales "
+            "where sales_representative = %s and sale_date >= '2026-03-04')",
+            rep,
+        )
+        forget()
+        app.run()
+        app.switch_page("views/places.py").run()
+        drawn = chart(app, "Shares of one to five stars by representative")
+        expected = warehouse.sql(
+            "select sales_representative from kpi.kpi_rep_ratings where month = '2026-03-01' and rated_lines >= 5 "
+            "order by mean_rating desc, rated_lines desc, 1 limit 10"
+        )
+        assert rep not in list(drawn["Name"])
+        assert list(drawn["Name"]) == [name for (name,) in expected]
+        assert "of who was rated 5 times or more" in _said(app)
+    finally:
+        warehouse.sql("truncate kpi.kpi_daily_sales")
+        warehouse.sql("insert into kpi.kpi_daily_sales select * from public.kept_sales")
+        warehouse.sql("drop table public.kept_sales")
+
+
+def test_what_no_filter_narrows_says_so_on_the_overview(app: AppTest) -> None:
+    app.run()
+    assert "the filters do not apply here" not in _said(app)
+    app.multiselect(key="region").set_value(app.multiselect(key="region").options[:1]).run()
+    assert "Of every sheet: the filters do not apply here." in _said(app)
+    assert _card(app, "Run rate, all sales")
 
 
 def _card(app: AppTest, label: str) -> Metric:

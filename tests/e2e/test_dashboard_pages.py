@@ -305,7 +305,7 @@ def test_representatives_ratings_equal_the_mart(app: AppTest, warehouse: Warehou
     rows = warehouse.sql(
         SOLD + "select sales_representative, to_char(sum(mean_rating * rated_lines) / sum(rated_lines), 'FM0.00') "
         "from kpi.kpi_rep_ratings where month between (select date_trunc('month', min(sale_date)) from sold) "
-        "and (select max(sale_date) from sold) group by 1 having sum(rated_lines) > 0 "
+        "and (select max(sale_date) from sold) group by 1 having sum(rated_lines) >= 5 "
         "order by sum(mean_rating * rated_lines) / sum(rated_lines) desc limit 10"
     )
     assert list(zip(drawn["Name"], drawn["Text"], strict=True)) == rows
@@ -381,7 +381,7 @@ def test_files_of_places_hold_what_is_shown_and_say_what_it_is(
     assert [Decimal(row["rated_lines"]) for row in rows] == [
         lines for (lines,) in warehouse.sql(
             f"select sum(rated_lines) from kpi.kpi_rep_ratings where month = {MONTH} group by sales_representative "
-            "having sum(rated_lines) > 0 order by sum(mean_rating * rated_lines) / sum(rated_lines) desc, 1 desc"
+            "having sum(rated_lines) >= 5 order by sum(mean_rating * rated_lines) / sum(rated_lines) desc, 1 desc"
         )
     ]  # fmt: skip
     name, rows = download(page, "pending-payments", tmp_path)

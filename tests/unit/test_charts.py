@@ -207,6 +207,17 @@ def test_movers_need_a_minimum_of_sales() -> None:
     assert list(spec["dataset"]["source"]["Text"]) == ["+$100", "−$200"]
 
 
+def test_movers_show_gains_and_losses_however_large_the_others_are() -> None:
+    products = pd.DataFrame({
+        "product_name": ["a", "b", "c", "d", "e", "same"],
+        "net_sales": [Decimal(value) for value in (900, 800, 700, 600, 90, 100)],
+        "net_sales_before": [Decimal(100)] * 6,
+    })  # fmt: skip
+    spec = charts.movers(products, 4, DOLLARS)
+    assert spec is not None
+    assert list(spec["dataset"]["source"]["Name"]) == ["a", "b", "e"]
+
+
 def test_tooltip_format_follows_the_currency() -> None:
     assert charts.tooltip_format(DOLLARS) == "$%,.2f"
     assert charts.tooltip_format(Writer("1,234.56", "CHF")) == "CHF %,.2f"
