@@ -58,7 +58,7 @@ DARK_STYLE = "<style>@media print {.stApp {background: #000 !important; filter: 
 
 
 FILTERED = (  # drawn under the filter row
-    ("views/today.py", "Today", ":material/today:"),
+    ("views/overview.py", "Overview", ":material/dashboard:"),
     ("views/explore.py", "Explore", ":material/query_stats:"),
     ("views/products.py", "Products", ":material/inventory_2:"),
     ("views/places.py", "Regions & reps", ":material/storefront:"),
@@ -76,7 +76,7 @@ def main() -> None:
     st.set_page_config("Sales dashboard", "📈", layout="wide", initial_sidebar_state="collapsed")
     st.html(STYLE + (DARK_STYLE if st.context.theme.type == "dark" else ""))
     # Not `pages/`: Streamlit serves files of a folder of that name without this shell until it has run once.
-    pages = [st.Page(path, title=title, icon=icon, default=title == "Today") for path, title, icon in FILTERED]
+    pages = [st.Page(path, title=title, icon=icon, default=title == "Overview") for path, title, icon in FILTERED]
     others = [st.Page(path, title=title, icon=icon) for path, title, icon in UNFILTERED]
     try:
         settings()
@@ -105,7 +105,7 @@ def main() -> None:
 
 def _tools(page: "StreamlitPage") -> None:
     """What the bar offers: to print the page that is laid out for paper, to keep this view, and to sign out."""
-    if page.title == "Today":
+    if page.title == "Overview":
         printing.button()
     if page.url_path in saved.PAGES and access.may("editor"):
         with st.popover("Save view", icon=":material/bookmark_add:", type="tertiary", key="save-view"):

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import streamlit as st
@@ -111,7 +112,7 @@ class View:
 
 
 def period_span(period: str, last: date, complete: date, custom: Span) -> Span:
-    """The dates of a preset: the last date with sales, or what ends on the last one that is complete."""
+    """The dates of a preset: for Today the last date with sales, else what ends on the last one that is complete."""
     match period:
         case "Today":
             return Span(last, last)
@@ -214,8 +215,19 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
     )
     if view.day_in_progress:
         st.caption(_so_far(view, newest["lines"], newest["usual_lines"]))
+    if view.last > (today := viewers_today()):
+        st.info(
+            f"The latest sales are of {Span(view.last, view.last)}, a day that has not begun by your clock "
+            f"({Span(today, today)}): a sheet has a wrong date, or comes from where it is later. *Today* is that day.",
+            icon=":material/event_upcoming:",
+        )
     st.session_state["view"] = view
     return view
+
+
+def viewers_today() -> date:
+    """The date by the viewer's clock."""
+    return datetime.now(ZoneInfo(st.context.timezone or "UTC")).date()
 
 
 def _so_far(view: View, lines: int, usual: int) -> str:

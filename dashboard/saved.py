@@ -8,7 +8,7 @@ from dashboard import queries
 
 # By the path in the URL, the script that draws it. A view of any other page is not saved, and not opened.
 PAGES = {
-    "": "views/today.py",
+    "": "views/overview.py",
     "explore": "views/explore.py",
     "products": "views/products.py",
     "places": "views/places.py",

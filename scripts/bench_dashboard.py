@@ -72,8 +72,8 @@ def measure(dashboard_url: str, admin_url: str, folder: Path, rounds: int = 5) -
                     page.goto(address)
                     times.append(page.evaluate(DRAWN, [SETTLED]))
                     page.close()
-        lines.append(("Today, cold browser, median", f"{median(colds):.2f} s", "2.5 s"))
-        lines.append(("Today, warm browser, median", f"{median(warms):.2f} s", "1.2 s"))
+        lines.append(("Overview, cold browser, median", f"{median(colds):.2f} s", "2.5 s"))
+        lines.append(("Overview, warm browser, median", f"{median(warms):.2f} s", "1.2 s"))
 
         page = browser.new_page(viewport=VIEWPORT)
         page.goto(address)
@@ -181,7 +181,7 @@ def slowest_statements(dashboard_url: str) -> dict[str, tuple[float, str]]:
             # A statement that is stopped at its time limit leaves an error on the page, and no time.
             assert not app.exception, app.exception
             assert not app.error, app.error
-            found.append((max(taken, default=0.0), page or "today"))
+            found.append((max(taken, default=0.0), page or "overview"))
         slowest[period] = max(found)
     return slowest
 

@@ -7,9 +7,9 @@ from scripts.browser import chromium
 from scripts.stack import REPOSITORY, STACK
 
 SHOTS: dict[str, tuple[str, int, int, Literal["light", "dark"]]] = {  # file: path, width, height, colour scheme
-    "today.png": ("/", 1360, 1180, "light"),
-    "today-dark.png": ("/", 1360, 1180, "dark"),
-    "today-phone.png": ("/", 390, 1400, "light"),
+    "overview.png": ("/", 1360, 1180, "light"),
+    "overview-dark.png": ("/", 1360, 1180, "dark"),
+    "overview-phone.png": ("/", 390, 1400, "light"),
     "explore.png": ("/explore", 1360, 1500, "light"),
     "products.png": ("/products", 1360, 1900, "light"),
     "places.png": ("/places", 1360, 1700, "light"),

@@ -134,7 +134,7 @@ def download(page: Page, name: str, folder: Path) -> tuple[str, list[dict[str, s
 
 
 def week_of_one_region(page: Page, warehouse: Warehouse) -> tuple[str, str]:
-    """Choose seven days and one region on Today; the heading and the card of sales that the page then comes to show."""
+    """Choose seven days and one region on the Overview; the heading and the card of sales that it comes to show."""
     page.get_by_role("radio", name="7D", exact=True).click()
     page.get_by_role("combobox", name=re.compile("Region")).click()
     option = page.get_by_role("option").nth(1)

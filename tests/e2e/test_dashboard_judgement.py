@@ -1,12 +1,14 @@
 """What is compared with what: a day in progress stands apart, and what cannot be judged fairly is not judged."""
 
 from collections.abc import Iterator
+from datetime import date
 
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Metric
 
+from dashboard import filters
 from dashboard.measures import Kind, Writer
 from tests.e2e.conftest import LAST_DAY, Warehouse, chart, forget
 
@@ -103,7 +105,7 @@ def test_run_rate_counts_complete_days(app: AppTest, warehouse: Warehouse) -> No
     )
     card = _card(app.run(), "March run rate")
     assert card.value == expected
-    assert "Of complete days, to 30 Mar 2026." in card.help
+    assert "Of complete days, to 30 Mar 2026;" in card.help
 
 
 @pytest.fixture
@@ -233,6 +235,40 @@ def test_what_no_filter_narrows_says_so_on_the_overview(app: AppTest) -> None:
     app.multiselect(key="region").set_value(app.multiselect(key="region").options[:1]).run()
     assert "Of every sheet: the filters do not apply here." in _said(app)
     assert _card(app, "Run rate, all sales")
+
+
+def test_the_landing_page_begins_with_the_latest_day(app: AppTest, warehouse: Warehouse) -> None:
+    assert app.run().title[0].value == "Overview · 4 to 31 Mar 2026"
+    [(sold, orders, average, change)] = warehouse.sql(
+        "select to_char(sum(net_sales) filter (where is_latest), 'FM$999,999'), sum(orders) filter (where is_latest), "
+        "to_char(sum(net_sales) filter (where is_latest) / sum(orders) filter (where is_latest), 'FM$990.00'), "
+        "to_char(100 * (sum(net_sales) filter (where is_latest) / sum(net_sales) filter (where not is_latest) - 1), "
+        "'SFM990.0') from (select *, sale_date = '2026-03-31' as is_latest "
+        f"from {SOLD} in ('2026-03-31', '2026-03-24')) as days"
+    )
+    assert app.markdown[0].value.replace("\\", "") == (
+        f":material/today: **Tue 31 Mar 2026**: {sold} in {orders} orders, {average} each, "
+        f"{change}% against 24 Mar 2026."
+    )
+
+
+@pytest.mark.usefixtures("day_in_progress")
+def test_the_landing_page_begins_with_the_day_so_far(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filters, "viewers_today", lambda: LAST_DAY)
+    line = app.run().markdown[0].value
+    assert line.startswith(":material/today: **Tue 31 Mar 2026, today**: ")
+    assert line.endswith(" each so far.")
+    assert not app.info
+
+
+def test_sales_of_a_day_that_has_not_begun_are_explained(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filters, "viewers_today", lambda: date(2026, 3, 30))
+    app.query_params["period"] = "Today"
+    assert app.run().title[0].value == "Overview · 31 Mar 2026"
+    assert app.info[0].value == (
+        "The latest sales are of 31 Mar 2026, a day that has not begun by your clock (30 Mar 2026): a sheet has a "
+        "wrong date, or comes from where it is later. *Today* is that day."
+    )
 
 
 def _card(app: AppTest, label: str) -> Metric:

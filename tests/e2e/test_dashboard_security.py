@@ -192,7 +192,7 @@ def test_dates_that_cannot_be_are_named_and_the_usual_ones_shown(app: AppTest, d
     app.run()
     assert not app.exception
     assert [each.value for each in app.warning] == ["The link names a date that is not here: shown without it."]
-    assert app.title[0].value == "Today · 4 to 31 Mar 2026"
+    assert app.title[0].value == "Overview · 4 to 31 Mar 2026"
 
 
 def test_hostile_links_run_nothing_in_a_browser(page: Page, dashboard: str) -> None:

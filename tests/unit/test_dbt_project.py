@@ -38,7 +38,7 @@ INTRICATE = re.compile(r"\bcase\b|\bover\s*(?:\(|[a-z_])|/", re.IGNORECASE)
 MONEY = re.compile(r"(^|_)(sales|discounts|returns|amount|margin|value|cost|price|revenue|monetary|target|run_rate)$")
 SCHEMA = re.compile(r"\b(?:from|join)\s+\"?(?:raw|staging|core|kpi\w*|next|ops|snapshots|seeds)\"?\.", re.IGNORECASE)
 PAGES = {
-    "Today",
+    "Overview",
     "Explore",
     "Products",
     "Regions & reps",
@@ -218,7 +218,7 @@ def test_every_page_of_the_dashboard_is_an_exposure(project: Project) -> None:
     assert not [each["name"] for each in exposures if not project.parents(each)]
     addresses = {urlsplit(each["url"] or "").path.removeprefix("/") for each in exposures}
     views = {file.stem for file in (REPOSITORY / "dashboard/views").glob("*.py")}
-    assert addresses == views - {"today"} | {""}, "the page that is shown at first has no path"
+    assert addresses == views - {"overview"} | {""}, "the page that is shown at first has no path"
 
 
 def test_what_the_dashboard_reads_is_in_an_exposure(project: Project) -> None:

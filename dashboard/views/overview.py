@@ -1,5 +1,6 @@
-"""Today: how sales are doing against a fair comparison, what sells, what moved, and what has just arrived."""
+"""Overview: how the latest day stands, how sales do against a fair comparison, what moved, what has just arrived."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
@@ -9,13 +10,15 @@ import streamlit as st
 
 from dashboard import charts, explain, filters, panels, printing, queries
 from dashboard.filters import TREND_DAYS, Span, View
-from dashboard.measures import CARDS, MISSING, Kind, Writer
+from dashboard.measures import CARDS, MEASURES, MISSING, Kind, Writer
 from dashboard.settings import settings
 
 LEADERS = 8
 RECENT_FILES = 5
 RUN_RATE = "run_rate"
 DAY = timedelta(days=1)
+WEEK = timedelta(days=7)
+NET_SALES = MEASURES["net_sales"]
 
 
 def page() -> None:
@@ -24,6 +27,7 @@ def page() -> None:
     writer = Writer(settings().number_style, view.scope.currency)
     printing.heading(view)
     explain.panel(view, explain.measures(view, CARDS) | {RUN_RATE: partial(_explain_run_rate, view)})
+    _latest_day(view, writer)
     _cards(view, writer)
     left, right = st.columns([2, 1])
     with left.container(border=True, height="stretch"):
@@ -37,6 +41,28 @@ def page() -> None:
     with right.container(border=True, height="stretch"):
         _movers(view, names, writer)
     _recent_files(view)
+
+
+def _latest_day(view: View, writer: Writer) -> None:
+    """The state of the latest day with sales, in a sentence: so far, or against the same weekday a week before."""
+    day = Span(view.last, view.last)
+    latest = replace(view, period="Today", span=day, past=day.back(WEEK))
+    now = latest.total(day)
+    name = f"{view.last:%a} {day}{', today' if view.last == filters.viewers_today() else ''}"
+    if now.empty:
+        st.markdown(f":material/today: **{name}**: no sales for this choice yet.")
+        return
+    sold, orders, average = (
+        writer.write(MEASURES[measure].over(now), MEASURES[measure].kind) for measure in ("net_sales", "orders", "aov")
+    )
+    text = f"{sold} in {orders} orders, {average} each"
+    if latest.is_running:
+        text += " so far"
+    elif latest.comparable:
+        before = NET_SALES.over(latest.total(latest.comparable))
+        if change := writer.change(NET_SALES.over(now), before, Kind.MONEY):
+            text += f", {change} against {latest.comparable}"
+    st.markdown(f":material/today: **{name}**: {filters.escape(text)}.")
 
 
 def _cards(view: View, writer: Writer) -> None:
@@ -119,7 +145,7 @@ def _trend(view: View, writer: Writer) -> None:
         f"Net sales {'since the first day' if cumulative else f'per {view.grain.lower()}'}"
         f"{f', dashed: {past_span}' if past_span else ''}"
     )
-    spec = panels.trend(view, charts.NET_SALES, writer, span, past_span, cumulative=cumulative)
+    spec = panels.trend(view, NET_SALES, writer, span, past_span, cumulative=cumulative)
     st.echarts_chart(spec, height=300, key="trend", alt="Net sales over time")
 
 
