@@ -122,7 +122,11 @@ MEASURES = (
     "gross_margin", "costed_net_sales", "cancelled_value", "pending_payment_value", "delivered_lines",
     "delivered_on_time_lines", "delivery_days", "lines",
 )  # fmt: skip
-OF_PRODUCTS = ("net_sales", "units_sold")  # what most panels show of products: one statement for all of these
+OF_PRODUCTS = (
+    "net_sales",
+    "units_sold",
+    "returned_units",
+)  # what most panels show of products: one statement for all of these
 CUSTOMER = (
     "customer_id", "net_sales", "orders", "first_order_date", "last_order_date", "window_net_sales", "window_orders",
 )  # fmt: skip

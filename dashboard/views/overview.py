@@ -8,7 +8,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, explain, filters, panels, printing, queries
+from dashboard import charts, explain, filters, headline, panels, printing, queries
 from dashboard.filters import TREND_DAYS, Span, View
 from dashboard.measures import CARDS, MEASURES, MISSING, Kind, Writer
 from dashboard.settings import settings
@@ -28,6 +28,7 @@ def page() -> None:
     printing.heading(view)
     explain.panel(view, explain.measures(view, CARDS) | {RUN_RATE: partial(_explain_run_rate, view)})
     _latest_day(view, writer)
+    st.markdown(" ".join(headline.sentences(view, writer)))
     _cards(view, writer)
     left, right = st.columns([2, 1])
     with left.container(border=True, height="stretch"):

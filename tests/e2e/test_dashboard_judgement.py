@@ -1,5 +1,6 @@
 """What is compared with what: a day in progress stands apart, and what cannot be judged fairly is not judged."""
 
+import re
 from collections.abc import Iterator
 from datetime import date
 
@@ -269,6 +270,78 @@ def test_sales_of_a_day_that_has_not_begun_are_explained(app: AppTest, monkeypat
         "The latest sales are of 31 Mar 2026, a day that has not begun by your clock (30 Mar 2026): a sheet has a "
         "wrong date, or comes from where it is later. *Today* is that day."
     )
+
+
+def test_the_headline_says_what_happened_and_what_drove_it(app: AppTest, warehouse: Warehouse) -> None:
+    app.query_params["period"] = "MTD"
+    said = _headline(app.run())
+    now, before = (
+        warehouse.sql(f"select sum(net_sales) from {SOLD} between '{first}' and '{last}'")[0][0]
+        for first, last in (("2026-03-01", "2026-03-31"), ("2026-02-01", "2026-02-28"))
+    )
+    by = f"{DOLLARS.brief(abs(now - before), Kind.MONEY)} {'more' if now > before else 'less'}"
+    change = DOLLARS.change(now, before, Kind.MONEY)
+    assert f"Net sales were {DOLLARS.money(now)} in 1 to 31 Mar 2026, {by} ({change}) than in 1 to 28 Feb" in said
+    [effects] = warehouse.sql(
+        "select sum(volume_effect), sum(price_effect), sum(mix_effect) from kpi.kpi_price_volume_mix "
+        "where currency = 'USD' and month = '2026-03-01' and comparison = 'previous_month'"
+    )
+    for name, effect in zip(("volume", "price", "mix"), effects, strict=True):
+        assert re.search(rf"{name}( made)? \+?{re.escape(DOLLARS.brief(effect, Kind.MONEY))}", said, re.IGNORECASE)
+    changes = {
+        dimension: dict(
+            warehouse.sql(
+                f"select {column}, sum(case when sale_date >= '2026-03-01' then net_sales else -net_sales end) "
+                f"from kpi.{mart} where currency = 'USD' and sale_date >= '2026-02-01' group by 1"
+            )
+        )
+        for dimension, column, mart in (
+            ("product", "product_name", "kpi_daily_product_sales"),
+            ("category", "product_category", "kpi_daily_category_sales"),
+            ("region", "sales_region", "kpi_daily_sales"),
+            ("channel", "sales_channel", "kpi_daily_sales"),
+        )
+    }
+    found = re.search(r"(product|category|region|channel) ([^:]*?)(: | alone made )([^ ]*)\.( |$)", said, re.IGNORECASE)
+    assert found, said
+    named = changes[found[1].lower()][found[2]]
+    assert found[4] == f"{'+' if named > 0 else ''}{DOLLARS.brief(named, Kind.MONEY)}"
+    assert named * (now - before) > 0
+    assert abs(named) == max(abs(part) for part in changes[found[1].lower()].values() if part * (now - before) > 0)
+
+
+def test_each_figure_of_the_headline_opens_what_it_is_of(app: AppTest) -> None:
+    app.query_params["period"] = "MTD"
+    links = re.findall(r"\]\(([^)]*)\)", _headline_as_written(app.run()))
+    assert "explore?period=MTD&measures=net_sales" in links
+    assert links.count("products?period=MTD") == 3
+    assert re.fullmatch(r"explore\?period=MTD&measures=net_sales&(product|category|region|channel)=\S+", links[4])
+
+
+def test_a_day_unlike_its_weekday_is_told(app: AppTest, warehouse: Warehouse, days: None) -> None:
+    assert "Odd in the data" not in _headline(app.run())
+    warehouse.sql("update kpi.kpi_daily_category_sales set lines = 50 * lines where sale_date = '2026-03-30'")
+    forget()
+    [(lines,)] = warehouse.sql("select lines from kpi.kpi_volume_anomalies where is_anomaly and currency = 'USD'")
+    odd = f"Odd in the data: Monday 30 Mar 2026 had {lines:,} lines, far above what its weekday usually has."
+    assert odd in _headline(app.run())
+
+
+def test_a_young_history_has_a_headline_without_a_comparison(app: AppTest) -> None:
+    app.query_params["compare"] = "Last year"
+    said = _headline(app.run())
+    assert "Not compared with" in said
+    assert " than in " not in said
+
+
+def _headline(app: AppTest) -> str:
+    return re.sub(r"\]\([^)]*\)|[\\*\[]", "", _headline_as_written(app))
+
+
+def _headline_as_written(app: AppTest) -> str:
+    assert not app.exception
+    [text] = [each.value for each in app.markdown if each.value.startswith("Net sales were")]
+    return str(text)
 
 
 def _card(app: AppTest, label: str) -> Metric:
