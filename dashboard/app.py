@@ -6,7 +6,7 @@ import streamlit as st
 from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 
-from dashboard import access, filters, live, printing, queries, saved
+from dashboard import access, filters, links, live, printing, queries, saved
 from dashboard.queries import Freshness, Problem, Unavailable
 from dashboard.settings import settings
 
@@ -95,10 +95,13 @@ def main() -> None:
     if isinstance(state, Problem):
         _explain(state)
         return
+    links.begin()
+    place = st.empty()
     try:
-        if page not in others and not _choose(page.title, state):
-            return
-        page.run()
+        whole = page in others or _choose(page.title, state)
+        if whole:
+            page.run()
+        links.end(page.url_path, place, whole=whole)
     except Unavailable as error:
         _explain(error.problem)
 

@@ -8,12 +8,11 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from dashboard import live, queries
+from dashboard import links, live, queries
 from dashboard.filters import View
 from dashboard.measures import MISSING, Measure
 from dashboard.queries import Unavailable
 
-PARAMETER = "explain"  # in the URL, so that a link can show where a figure comes from
 MOST_FILES = 20
 OF_EVERY_CURRENCY = "It is of every currency; the files below are those of the chosen one."
 
@@ -47,7 +46,8 @@ def button(name: str, label: str) -> None:
 
 def panel(view: View, sources: Mapping[str, Callable[[], Source]]) -> None:
     """The panel that the link asks for, if it is of one of these, by the names of their buttons."""
-    if make := sources.get(st.query_params.get(PARAMETER, "")):
+    if make := sources.get(st.query_params.get(links.EXPLAIN, "")):
+        links.check(links.EXPLAIN, fits=True)
         source = make()
         live.dialog(source.title, _close, _draw, view, source)
 
@@ -179,8 +179,8 @@ def _files(view: View, source: Source) -> None:
 
 
 def _ask(name: str) -> None:
-    st.query_params[PARAMETER] = name
+    st.query_params[links.EXPLAIN] = name
 
 
 def _close() -> None:
-    st.query_params.pop(PARAMETER, None)
+    st.query_params.pop(links.EXPLAIN, None)

@@ -14,7 +14,7 @@ import pandas as pd
 import streamlit as st
 import xlsxwriter
 
-from dashboard import queries
+from dashboard import links, queries
 from dashboard.filters import LABELS, Span, View
 from dashboard.queries import CUSTOMER_COLUMNS, LINE_COLUMNS, Lines
 from loader.spreadsheet import guarded
@@ -61,7 +61,7 @@ def link(span: Span | None, **chosen: str) -> str:
     fixed = [(name.replace("_", "-"), value) for name, value in chosen.items()]
     if span:
         fixed += [("period", "Custom"), ("dates", str(span.start)), ("dates", str(span.end))]
-    passing = {"order", *(name for name, _ in fixed)}
+    passing = {links.ORDER, *(name for name, _ in fixed)}
     kept = [(name, value) for name in st.query_params if name not in passing for value in st.query_params.get_all(name)]
     return f"{st.context.url or ''}?{urlencode(kept + fixed)}"
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import streamlit as st
 
-from dashboard import queries
+from dashboard import links, queries
 from dashboard.queries import Scope
 
 PERIODS = ("Today", "7D", "28D", "MTD", "QTD", "YTD", "Custom")
@@ -149,57 +149,51 @@ def comparison(period: str, span: Span, basis: str) -> Span | None:
 
 
 def choose(version: int, currencies: pd.DataFrame) -> View:
-    """Draw the filter row and return what it says; a value in the URL that cannot be is named and ignored."""
+    """Draw the filter row and return what it says; each is in the URL."""
     offered = list(currencies["currency"])
     known = {row["currency"]: row for row in currencies.to_dict("records")}
-    asked = {name: st.query_params.get_all(name) for name in ("period", "compare", "grain", "currency", *LABELS)}
-    asked_dates = st.query_params.get_all("dates") if "Custom" in asked["period"] else []
 
     with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
-        period = st.segmented_control(
-            "Period", PERIODS, default=PERIOD, required=True, key="period", bind="query-params", wrap=True
+        period = links.choose(
+            st.segmented_control, "Period", PERIODS, default=PERIOD, required=True, key="period", wrap=True
         )
-        basis = st.selectbox("Compare with", BASES, key="compare", bind="query-params", width=160)
+        basis = links.choose(st.selectbox, "Compare with", BASES, key="compare", width=160)
         currency = offered[0]
         if len(offered) > 1:
-            currency = st.selectbox("Currency", offered, key="currency", bind="query-params", width=100)
+            currency = links.choose(st.selectbox, "Currency", offered, key="currency", width=100)
+        else:
+            links.check("currency", set(links.asked("currency")) <= {currency})
         newest = known[currency]
         limit, complete = Span(newest["first_date"], newest["last_date"]), newest["complete_until"]
         choices = queries.members(version, currency) | {"product": tuple(queries.product_names(version))}
         kept = {}
         for name in SEVERAL:
-            kept[name] = st.multiselect(
-                LABELS[name], choices[name], key=name, bind="query-params", placeholder=f"All {name}s", width=170
+            kept[name] = links.choose(
+                st.multiselect, LABELS[name], choices[name], most=None, key=name, placeholder=f"All {name}s", width=170
             )
         with st.popover("More", icon=":material/tune:", help="Granularity of the charts, and more filters"):
-            grain = st.segmented_control("Granularity", GRAINS, default="Day", required=True, key="grain",
-                                         bind="query-params")  # fmt: skip
+            grain = links.choose(st.segmented_control, "Granularity", GRAINS, default="Day", required=True, key="grain")
             for name, label in LABELS.items():
                 if name not in SEVERAL:
-                    one = st.selectbox(label, choices[name], index=None, key=name, bind="query-params",
-                                       placeholder="All")  # fmt: skip
+                    one = links.choose(st.selectbox, label, choices[name], index=None, key=name, placeholder="All")
                     kept[name] = [one] if one is not None else []
         latest = Span(complete, complete).widened(TREND_DAYS)
         custom = Span(max(latest.start, limit.start), complete)
         if period == "Custom":
-            picked = st.date_input(
+            picked = links.enter(
+                st.date_input,
                 "Dates",
-                value=(custom.start, custom.end),
+                (custom.start, custom.end),
                 min_value=limit.start,
                 max_value=limit.end,
                 key="dates",
-                bind="query-params",
+                fits=possible_dates(links.asked("dates"), limit),
                 width=230,
             )
             # While the second date has not been picked yet, the first stands alone.
             if isinstance(picked, tuple) and picked and picked[0] <= picked[-1]:
                 custom = Span(picked[0], picked[-1])
     _chips(kept, queries.product_names(version))
-
-    allowed = {"period": PERIODS, "compare": BASES, "grain": GRAINS, "currency": offered, **choices}
-    if wrong := impossible(asked, allowed) + impossible_dates(asked_dates, limit):
-        names = " and a ".join(wrong)
-        st.warning(f"The link names a {names} that is not here: shown without it.", icon=":material/link_off:")
 
     span = period_span(period, limit.end, complete, custom)
     view = View(
@@ -276,15 +270,10 @@ def escape(words: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()#+\-.!<>|~$:&])", r"\\\1", words)
 
 
-def impossible(asked: Mapping[str, Sequence[str]], allowed: Mapping[str, Sequence[str]]) -> list[str]:
-    """The names of the parameters that ask for a value that is not offered."""
-    return [name for name, values in asked.items() if not set(values) <= set(allowed[name]) | {""}]
-
-
-def impossible_dates(asked: Sequence[str], limit: Span) -> list[str]:
-    """`["date"]` where a date in the URL is none, lies outside the sales or before the one it follows, else nothing."""
+def possible_dates(asked: Sequence[str], limit: Span) -> bool:
+    """Whether each date in the URL is one, lies within the sales, and not before the one it follows."""
     try:
         days = [date.fromisoformat(value) for value in asked]
     except ValueError:
-        return ["date"]
-    return [] if days == sorted(days) and all(limit.start <= day <= limit.end for day in days) else ["date"]
+        return False
+    return len(days) <= 2 and days == sorted(days) and all(limit.start <= day <= limit.end for day in days)

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, filters, live, queries
+from dashboard import charts, filters, links, live, queries
 from dashboard.filters import LABELS, Span, View
 from dashboard.measures import Kind, Measure, Writer
 
@@ -205,13 +205,13 @@ def _keep(key: str, dimension: str, members: list[str]) -> None:
 
 def choice(label: str, options: Sequence[str], key: str) -> str:
     """A small switch in the URL, the first option unless another is chosen; the label is for screen readers."""
-    chosen: str = st.segmented_control(
+    chosen: str = links.choose(
+        st.segmented_control,
         label,
         options,
         default=options[0],
         required=True,
         key=key,
-        bind="query-params",
         label_visibility="collapsed",
         wrap=True,
     )

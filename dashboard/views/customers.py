@@ -8,7 +8,7 @@ from math import ceil
 import pandas as pd
 import streamlit as st
 
-from dashboard import access, charts, explain, export, filters, panels, queries
+from dashboard import access, charts, explain, export, filters, links, panels, queries
 from dashboard.filters import TREND_DAYS, Span, View
 from dashboard.measures import MISSING, Kind, Writer
 from dashboard.settings import settings
@@ -186,9 +186,9 @@ def _new_and_returning(view: View, months: pd.DataFrame, meaning: dict[str, str]
             width="content",
             help=meaning.get("kpi_daily_customers.customer_type"),
         )
-        by = st.segmented_control(
-            "Count", (ORDERS, SOLD_VALUE, CUSTOMERS), default=ORDERS, required=True, key="customers-by",
-            bind="query-params", label_visibility="collapsed",
+        by = links.choose(
+            st.segmented_control, "Count", (ORDERS, SOLD_VALUE, CUSTOMERS), default=ORDERS, required=True,
+            key="customers-by", label_visibility="collapsed",
         )  # fmt: skip
     span = view.span.widened(TREND_DAYS)
     span = Span(max(span.start, view.since), span.end)
@@ -228,9 +228,9 @@ def _cohorts(view: View, meaning: dict[str, str], writer: Writer) -> None:
     cells = queries.cohorts(view.version, view.scope.currency)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.subheader("Cohorts", anchor=False, width="content", help=meaning.get("kpi_cohort_retention.cohort_month"))
-        by = st.segmented_control(
-            "Show in each cell", (RETENTION, VALUE), default=RETENTION, required=True, key="cohorts-by",
-            bind="query-params", label_visibility="collapsed",
+        by = links.choose(
+            st.segmented_control, "Show in each cell", (RETENTION, VALUE), default=RETENTION, required=True,
+            key="cohorts-by", label_visibility="collapsed",
         )  # fmt: skip
     column, kind = "cumulative_net_sales_per_member", Kind.MONEY
     if by == RETENTION:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import explain, export, filters, panels
+from dashboard import explain, export, filters, links, panels
 from dashboard.filters import LABELS, View
 from dashboard.measures import MEASURES, Measure, Writer
 from dashboard.settings import settings
@@ -15,14 +15,15 @@ def page() -> None:
     """Draw the page for the view that the filters describe."""
     view = filters.chosen()
     writer = Writer(settings().number_style, view.scope.currency)
-    names = st.multiselect(
+    names = links.choose(
+        st.multiselect,
         "Measures",
-        list(MEASURES),
-        ["net_sales", "orders", "margin_rate"],
+        MEASURES,
+        default=["net_sales", "orders", "margin_rate"],
         format_func=lambda name: MEASURES[name].label,
+        most=MEASURES_SHOWN,
         max_selections=MEASURES_SHOWN,
         key="measures",
-        bind="query-params",
     )
     if not names:
         st.info("Choose a measure to draw.", icon=":material/query_stats:")

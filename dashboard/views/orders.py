@@ -1,5 +1,6 @@
 """Orders: the lines behind every figure, a page at a time, one order in a dialog, and all of them as a file."""
 
+import re
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -10,13 +11,14 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from dashboard import access, export, filters, live, queries
+from dashboard import access, export, filters, links, live, queries
 from dashboard.filters import View
 from dashboard.measures import MISSING, Kind, Writer
 from dashboard.queries import Lines, Order
 from dashboard.settings import settings
 
 ROWS = 50
+SEARCH_CHARS = 200
 ORDERS = {
     "Newest": ("sale_date", True),
     "Oldest": ("sale_date", False),
@@ -33,21 +35,22 @@ def page() -> None:
     customers = access.may("customers")
     reader = access.reader() if customers else access.VIEWER
     # First, so that a link to an order opens it whatever is searched for below.
-    if asked := st.query_params.get("order"):
-        _open(asked, view, reader, customers)
+    if asked := links.asked(links.ORDER):
+        _open(asked[0], view, reader, customers)
     with st.container(horizontal=True, vertical_alignment="bottom", key="find"):
         found = "an order, product or customer number" if customers else "an order or product number"
-        search = st.text_input(
+        search = links.enter(
+            st.text_input,
             "Search",
             key="search",
-            bind="query-params",
-            max_chars=200,
+            fits=all(len(text) <= SEARCH_CHARS for text in links.asked("search")),
+            max_chars=SEARCH_CHARS,
             placeholder="Number, or how a product's name begins",
             icon=":material/search:",
             help=f"Finds {found}, written as in the sheet, and products by the beginning of their name, within the "
             "period and the filters.",
         )
-        by = st.selectbox("Sort by", list(ORDERS), key="sort", bind="query-params", width=170)
+        by = links.choose(st.selectbox, "Sort by", ORDERS, key="sort", width=170)
         download = st.container(width="content")
     # PostgreSQL has no text with a zero byte, so nothing can be found by one.
     lines = Lines(view.scope, view.span.start, view.span.end, search.replace("\x00", "").strip(), customers=customers)
@@ -87,11 +90,25 @@ def _page(lines: Lines, pages: int, many: str) -> int:
     st.session_state["lines-shown"] = lines
     with st.container(horizontal=True, vertical_alignment="bottom"):
         # As decimals: of whole numbers, Streamlit does not survive an infinite one in the link.
-        number = st.number_input(
-            f"Page of {pages:,}", 1.0, float(pages), step=1.0, format="%.0f", key="page", bind="query-params", width=150
+        number = links.enter(
+            st.number_input,
+            f"Page of {pages:,}",
+            1.0,
+            float(pages),
+            step=1.0,
+            format="%.0f",
+            key="page",
+            # While other lines are asked for, the link still has the page of those before.
+            fits=before != lines or all(is_page(text, pages) for text in links.asked("page")),
+            width=150,
         )
         st.caption(f"{many}. Select a row to see its order whole.", width="content")
     return int(number)
+
+
+def is_page(text: str, pages: int) -> bool:
+    """Whether this is the number of a page; the browser writes `7` and Streamlit `7.0`."""
+    return bool(re.fullmatch(r"[0-9]{1,9}(\.0)?", text)) and 1 <= float(text) <= pages
 
 
 def _table(frame: pd.DataFrame, key: str) -> None:
@@ -132,7 +149,7 @@ def _select(frame: pd.DataFrame, key: str) -> None:
     rows = st.session_state[key]["selection"]["rows"]
     if rows:
         line = frame.iloc[rows[0]]
-        st.query_params["order"] = f"{line['sale_date']}/{line['feed']}/{line['sale_id']}"
+        st.query_params[links.ORDER] = f"{line['sale_date']}/{line['feed']}/{line['sale_id']}"
 
 
 def _open(asked: str, view: View, reader: str, customers: bool) -> None:
@@ -145,7 +162,7 @@ def _open(asked: str, view: View, reader: str, customers: bool) -> None:
     else:
         lines = queries.order(reader, view.version, wanted, customers)
     if lines.empty:
-        st.warning("The link names an order that is not here.", icon=":material/link_off:")
+        links.check(links.ORDER, fits=False)
         return
     # Not the currency of the filters: a link opens any order.
     writer = Writer(settings().number_style, lines["currency"].iloc[0])
@@ -153,7 +170,7 @@ def _open(asked: str, view: View, reader: str, customers: bool) -> None:
 
 
 def _close() -> None:
-    st.query_params.pop("order", None)
+    st.query_params.pop(links.ORDER, None)
     st.session_state["orders-closed"] = st.session_state.get("orders-closed", 0) + 1
 
 

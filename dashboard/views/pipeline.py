@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from dashboard import access, export, queries
+from dashboard import access, export, links, queries
 from dashboard.measures import MISSING, Kind, Writer
 from dashboard.queries import Freshness
 from dashboard.settings import settings
@@ -86,12 +86,13 @@ def _files(state: Freshness, zone: str) -> None:
     if not counts:
         st.info("No file has arrived yet. `make demo` brings the first ones.", icon=":material/inbox:")
         return
-    statuses = st.pills(
+    statuses = links.choose(
+        st.pills,
         "Status",
-        list(counts),
+        counts,
+        most=None,
         selection_mode="multi",
         key="status",
-        bind="query-params",
         label_visibility="collapsed",
     )
     chosen = tuple(sorted(statuses))

@@ -8,7 +8,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, explain, export, filters, panels, queries
+from dashboard import charts, explain, export, filters, links, panels, queries
 from dashboard.filters import View
 from dashboard.measures import MEASURES, Kind, Writer
 from dashboard.settings import settings
@@ -65,10 +65,9 @@ def _targets(view: View, writer: Writer) -> None:
         return
     months = list(dict.fromkeys(targets["month"]))
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        month = st.selectbox(
-            "Month", months, format_func=lambda each: f"{each:%B %Y}", key="target-month", bind="query-params",
-            width=180,
-        )  # fmt: skip
+        month = links.choose(
+            st.selectbox, "Month", months, format_func=lambda each: f"{each:%B %Y}", key="target-month", width=180
+        )
         of_month = targets[targets["month"] == month]
         types = [name for name in TARGET_OF if name in set(of_month["place_type"])]
         kind = types[0]

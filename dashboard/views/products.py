@@ -7,7 +7,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, explain, export, filters, panels, queries
+from dashboard import charts, explain, export, filters, links, panels, queries
 from dashboard.filters import View
 from dashboard.measures import MEASURES, MISSING, Kind, Writer
 from dashboard.settings import settings
@@ -96,9 +96,9 @@ def _bridge(view: View, names: dict[str, str], meaning: dict[str, str], writer: 
         offered = [comparison for comparison in COMPARISONS if comparison in months]
         if offered:
             with st.container(horizontal=True, vertical_alignment="bottom", width="content"):
-                comparison = st.selectbox(
-                    "Compare the month with", offered, format_func=COMPARISONS.__getitem__, key="bridge",
-                    bind="query-params", width=170,
+                comparison = links.choose(
+                    st.selectbox, "Compare the month with", offered, format_func=COMPARISONS.__getitem__, key="bridge",
+                    width=170,
                 )  # fmt: skip
                 month = _month("Month", months[comparison], "bridge-month", view, whole=True)
     if not offered:
@@ -193,8 +193,8 @@ def _pairs(view: View, names: dict[str, str], meaning: dict[str, str]) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         month = _month("Month", months, "pairs-month", view)
-        by = st.segmented_control(
-            "Strongest by", ("Lift", "Orders"), default="Lift", required=True, key="pairs", bind="query-params"
+        by = links.choose(
+            st.segmented_control, "Strongest by", ("Lift", "Orders"), default="Lift", required=True, key="pairs"
         )
     frame = queries.product_pairs(view.version, month, by == "Lift", PAIRS)
     st.caption(
@@ -259,8 +259,8 @@ def _explain_pairs(view: View, month: date, by: str) -> explain.Source:
 def _ratings(view: View, names: dict[str, str], meaning: dict[str, str], writer: Writer) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.subheader("Ratings", anchor=False, width="content", help=meaning.get("kpi_product_ratings.mean_rating"))
-        order = st.segmented_control(
-            "Show first", ("Lowest", "Highest"), default="Lowest", required=True, key="rated", bind="query-params",
+        order = links.choose(
+            st.segmented_control, "Show first", ("Lowest", "Highest"), default="Lowest", required=True, key="rated",
             label_visibility="collapsed",
         )  # fmt: skip
     first, last = view.span.start.replace(day=1), view.span.end.replace(day=1)
@@ -307,7 +307,7 @@ def _month(label: str, months: list[date], key: str, view: View, *, whole: bool 
     index = months.index(here) if here in months else 0
     if whole and months[index] == panels.running_month(view):
         index = min(index + 1, len(months) - 1)
-    chosen = st.selectbox(label, names, index=index, key=key, bind="query-params", width=130)
+    chosen = links.choose(st.selectbox, label, names, index=index, key=key, width=130)
     return months[names.index(chosen)]
 
 

@@ -34,8 +34,9 @@ def test_every_parameter_that_a_widget_binds_is_known_to_saved_views() -> None:
         key.value
         for file in FILES
         for call in calls(file)
-        if "bind" in (given := {each.arg: each.value for each in call.keywords})
-        and isinstance(key := given.get("key"), ast.Constant)
+        if isinstance(call.func, ast.Attribute)
+        and call.func.attr in ("choose", "enter")
+        and isinstance(key := {each.arg: each.value for each in call.keywords}.get("key"), ast.Constant)
     }
     assert bound | set(LABELS) <= saved.PARAMETERS, "say so in PARAMETERS of dashboard/saved.py"
 

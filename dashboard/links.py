@@ -1,0 +1,80 @@
+"""The choices that a link keeps: each widget of them is drawn here, and what a link asks for in vain is named."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import streamlit as st
+
+from dashboard import saved
+
+ORDER, EXPLAIN = "order", "explain"  # what a link opens above the page, and no saved view keeps
+PARAMETERS = saved.PARAMETERS | {ORDER, EXPLAIN}  # any other is not ours: mail and chat add their own to links
+_READ, _MISSING, _LEFT, _TOLD = "link-read", "link-missing", "link-left", "link-told"
+
+
+class Place(Protocol):
+    """Where the warning stands: above what the page draws, though what it says is known only after that."""
+
+    def warning(self, body: str, *, icon: str) -> object:
+        """Draw it."""
+
+
+def begin() -> None:
+    """Before a run draws its first widget."""
+    st.session_state[_READ], st.session_state[_MISSING] = set(), set()
+
+
+def choose(
+    widget: Callable[..., Any],
+    label: str,
+    options: Iterable[Any],
+    *,
+    key: str,
+    most: int | None = 1,
+    format_func: Callable[[Any], Any] = str,
+    **looks: Any,
+) -> Any:
+    """Draw a widget that offers options; a link names `most` of them at most, as they are shown."""
+    offered = list(options)
+    if values := asked(key):
+        shown = {format_func(each) for each in offered}
+        check(key, shown.issuperset(values) and (most is None or len(values) <= most))
+    return widget(label, offered, key=key, bind="query-params", format_func=format_func, **looks)
+
+
+def enter(widget: Callable[..., Any], label: str, *arguments: Any, key: str, fits: bool, **looks: Any) -> Any:
+    """Draw a widget in which something is written; `fits`: it takes all that the link says."""
+    check(key, fits)
+    return widget(label, *arguments, key=key, bind="query-params", **looks)
+
+
+def asked(name: str) -> list[str]:
+    """What the link says of a parameter that the page knows; an empty value says nothing."""
+    st.session_state[_READ].add(name)
+    return [value for value in st.query_params.get_all(name) if value]
+
+
+def check(name: str, fits: bool) -> None:
+    """Have the parameter named where what the link says of it does not fit."""
+    st.session_state[_READ].add(name)
+    if not fits:
+        st.session_state[_MISSING].add(name)
+
+
+def end(page: str, place: Place, *, whole: bool) -> None:
+    """After the page is drawn: name what is not here and, of a page that is drawn `whole`, what it does not know.
+
+    Streamlit takes it out of the address. So it stays named until another choice makes another link.
+    """
+    link = {name: tuple(st.query_params.get_all(name)) for name in st.query_params}
+    left_on, left = st.session_state.get(_LEFT, (None, {}))
+    # What was chosen on the page before this one is in the address for a moment longer.
+    unread = {name for name in PARAMETERS.intersection(link) - st.session_state[_READ] if link[name] != left.get(name)}
+    missing = st.session_state[_MISSING] | (unread if whole else set())
+    if missing or (left_on, left) != (page, link):
+        st.session_state[_TOLD] = sorted(missing)
+    st.session_state[_LEFT] = page, link
+    if told := st.session_state[_TOLD]:
+        names = ", ".join(f"`{name}`" for name in told)
+        place.warning(f"The link asks for something that is not here, and is shown without it: {names}.",
+                      icon=":material/link_off:")  # fmt: skip
