@@ -14,10 +14,9 @@ if TYPE_CHECKING:
     from streamlit.navigation.page import StreamlitPage
 
 NEXT_STEP = {
-    Problem.DOWN: "The page comes back by itself as soon as it answers. `make demo` starts the local stack; in "
-    "production, check PostgreSQL and `DASHBOARD_DATABASE_URL`.",
-    Problem.NOT_BUILT: "Run `make demo` for a full demonstration, or `loader migrate` and `dbt build` on a database of "
-    "your own. The page fills by itself as soon as they are there.",
+    Problem.DOWN: "`make demo` starts the local stack; in production, check PostgreSQL and `DASHBOARD_DATABASE_URL`.",
+    Problem.NOT_BUILT: "The marts are not built. Run `make demo` for a full demonstration, or `loader migrate` and "
+    "`dbt build` on a database of your own.",
     Problem.DENIED: "Run `loader migrate` and `dbt build`, which grant what each role may read, and check that "
     "`DASHBOARD_DATABASE_URL` names the login `dashboard`.",
     Problem.SLOW: "A query was stopped at the role's time limit. Choose a shorter period, or look at what else keeps "
@@ -54,6 +53,7 @@ STYLE = """
 </style>
 """
 # Charts are pictures in the colours of the theme: on paper a dark page is turned into its negative, hues kept.
+OUTDATED_STYLE = "<style>.st-key-figures {filter: grayscale(1); opacity: 0.5}</style>"
 DARK_STYLE = "<style>@media print {.stApp {background: #000 !important; filter: invert(1) hue-rotate(180deg)}}</style>"
 
 
@@ -89,21 +89,31 @@ def main() -> None:
         return
     page = st.navigation([*pages, *others], position="top")
     state = live.observe()
-    if isinstance(state, Freshness):
+    if isinstance(state, Problem):
+        shown = live.kept(state)
+        _apologise(state, shown)
+    else:
+        shown = state
         _warn(state)
     live.watch(state, lambda: _tools(page))
-    if isinstance(state, Problem):
-        _explain(state)
-        return
+    if shown:
+        try:
+            _draw(page, shown, filtered=page in pages)
+        except Unavailable as error:
+            if shown is state:
+                _apologise(error.problem, None)
+            else:
+                st.info("The rest of this view is not kept.", icon=":material/cloud_off:")
+
+
+def _draw(page: "StreamlitPage", state: Freshness, *, filtered: bool) -> None:
     links.begin()
     place = st.empty()
-    try:
-        whole = page in others or _choose(page.title, state)
+    with st.container(key="figures"):
+        whole = not filtered or _choose(page.title, state)
         if whole:
             page.run()
-        links.end(page.url_path, place, whole=whole)
-    except Unavailable as error:
-        _explain(error.problem)
+    links.end(page.url_path, place, whole=whole)
 
 
 def _tools(page: "StreamlitPage") -> None:
@@ -171,9 +181,21 @@ def _explain_settings(error: ValidationError) -> None:
     )
 
 
-def _explain(problem: Problem) -> None:
-    st.title("Nothing to show right now", anchor=False)
-    st.error(f"**{problem.value}** {NEXT_STEP[problem]}", icon=":material/cloud_off:")
+def _apologise(problem: Problem, shown: Freshness | None) -> None:
+    """Say why there are no figures of now, and of when those are that stay on the screen, greyed."""
+    if shown:
+        st.html(OUTDATED_STYLE)
+        rest = f"These are the last figures, as of {live.clock(shown.published_at)}; the page goes on by itself."
+    else:
+        st.title("Nothing to show right now", anchor=False)
+        rest = "The page comes back by itself."
+    st.error(f"**{problem.value}** {rest}", icon=":material/cloud_off:")
+    _remedy(problem)
+
+
+def _remedy(problem: Problem) -> None:
+    with st.expander("For those who run it", icon=":material/build:"):
+        st.markdown(NEXT_STEP[problem])
 
 
 def _warn(state: Freshness) -> None:

@@ -80,9 +80,14 @@ State = Freshness | Problem
 def observe() -> State:
     """The pipeline's state, or why it cannot be read."""
     try:
-        return queries.freshness()
+        return queries.look()
     except Unavailable as error:
         return error.problem
+
+
+def kept(problem: Problem) -> Freshness | None:
+    """Of when the figures are that an outage leaves on the screen; None where there are none to be shown."""
+    return None if problem is Problem.DENIED else queries.last_look()
 
 
 def watch(shown: State, tools: Callable[[], None]) -> None:
@@ -148,7 +153,8 @@ def _bell() -> None:
 
 def _badge(state: State) -> tuple[str, str]:
     if isinstance(state, Problem):
-        return ":red[No data]", ":material/cloud_off:"
+        last = kept(state)
+        return f":red[As of {clock(last.published_at)}]" if last else ":red[No data]", ":material/cloud_off:"
     if state.waiting_since:
         return f":orange[Waiting for dbt since {clock(state.waiting_since)}]", ":material/warning:"
     if state.files_waiting:

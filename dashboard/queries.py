@@ -55,11 +55,11 @@ FRESHNESS_SECONDS = 1.5  # so many sessions that look at the same moment cost on
 
 
 class Problem(Enum):
-    """Why nothing can be shown."""
+    """Why figures cannot be read, in words for those who read figures."""
 
     DOWN = "The database does not answer."
-    NOT_BUILT = "The marts are not built yet."
-    DENIED = "The dashboard may not read this."
+    NOT_BUILT = "The figures are not calculated yet."
+    DENIED = "The dashboard may not read the figures."
     SLOW = "The database took too long to answer."
 
 
@@ -132,9 +132,26 @@ CUSTOMER = (
 )  # fmt: skip
 
 
-def freshness() -> Freshness:
+def look() -> Freshness:
     """The state now; raises Unavailable."""
-    return _freshness(push.heard())
+    state = _freshness(push.heard())
+    _looked()[:] = [state]
+    return state
+
+
+def last_look() -> Freshness | None:
+    """What `look` last found in this process, which an outage does not take away; answers are cached under it."""
+    return next(iter(_looked()), None)
+
+
+def freshness() -> Freshness:
+    """The state that the page is drawn of; raises Unavailable where none has been found yet."""
+    return last_look() or look()
+
+
+@st.cache_resource(show_spinner=False)
+def _looked() -> list[Freshness]:
+    return []
 
 
 @st.cache_data(ttl=FRESHNESS_SECONDS, max_entries=2, show_spinner=False)

@@ -169,7 +169,8 @@ def test_database_without_marts_says_what_to_do(
         forget()
         app.run()
         assert not app.exception
-        assert "not built yet" in app.error[0].value
+        assert app.error[0].value.startswith("**The figures are not calculated yet.**")
+        assert "loader migrate" in app.expander[0].markdown[0].value
     finally:
         warehouse.server_sql("drop database dashboard_without_marts with (force)")
 
@@ -179,8 +180,8 @@ def test_server_without_the_roles_says_what_to_do(app: AppTest, monkeypatch: pyt
     monkeypatch.setattr(queries, "TAKE_ROLE", take_role)
     app.run()
     assert not app.exception
-    assert "not built yet" in app.error[0].value
-    assert "loader migrate" in app.error[0].value
+    assert app.error[0].value.startswith("**The figures are not calculated yet.**")
+    assert "loader migrate" in app.expander[0].markdown[0].value
 
 
 @pytest.mark.parametrize("width", [1360, 390])
@@ -376,19 +377,63 @@ def test_download_holds_every_rejected_row_and_says_what_it_is(
     assert {row["view"] for row in rows} == {f"{dashboard}/pipeline?status=loaded"}
 
 
-def test_page_recovers_when_the_database_is_back(page: Page, dashboard: str, warehouse: Warehouse) -> None:
-    name = warehouse.admin_url.rsplit("/", 1)[1]
+def test_an_outage_keeps_the_last_figures_greyed_and_says_as_of_when(
+    page: Page, dashboard: str, warehouse: Warehouse, sales: World
+) -> None:
+    [(published,)] = warehouse.sql(
+        "select to_char(published_at at time zone 'UTC', 'DD Mon HH24:MI') from ops.mart_version"
+    )
+    for path in ("/pipeline", "/"):
+        page.goto(dashboard + path)
+        expect(page.get_by_test_id("stMetric")).to_have_count(6)
+        expect(page.locator(READY)).to_be_visible()
+    cards = page.get_by_test_id("stMetric").all_inner_texts()
+    opacity = "element => getComputedStyle(element).opacity"
+    assert page.locator(".st-key-figures").evaluate(opacity) == "1"
+    sales.stack.stop("postgres")
+    try:
+        told = page.get_by_test_id("stAlert")
+        expect(told).to_contain_text(f"The database does not answer. These are the last figures, as of {published}.")
+        expect(page.get_by_role("button", name=f"As of {published}")).to_be_visible()
+        expect(page.locator(READY)).to_be_visible()
+        assert page.get_by_test_id("stMetric").all_inner_texts() == cards
+        assert page.locator(".st-key-figures").evaluate(opacity) == "0.5"
+        command = page.get_by_text("check PostgreSQL and DASHBOARD_DATABASE_URL")
+        expect(command).to_be_hidden()
+        page.get_by_text("For those who run it").click()
+        expect(command).to_be_visible()
+        page.get_by_role("link", name="Pipeline & quality").first.click()
+        expect(page.locator("h1")).to_have_text("Pipeline & quality")
+        expect(page.get_by_test_id("stMetric")).to_have_count(6)
+        page.get_by_role("link", name="Alerts & views").first.click()
+        expect(page.get_by_text("The rest of this view is not kept.")).to_be_visible()
+        expect(page.get_by_test_id("stException")).to_have_count(0)
+        page.get_by_role("link", name="Today", exact=True).first.click()
+        expect(page.locator("h1")).to_contain_text("Today")
+    finally:
+        sales.stack.up()
+    expect(page.get_by_role("button", name="Version")).to_be_visible()
+    expect(told).to_have_count(0)
+    assert page.get_by_test_id("stMetric").all_inner_texts() == cards
+    assert page.locator(".st-key-figures").evaluate(opacity) == "1"
+
+
+def test_marts_that_go_leave_the_last_figures(page: Page, dashboard: str, warehouse: Warehouse) -> None:
     page.goto(dashboard)
     expect(page.get_by_test_id("stMetric")).to_have_count(6)
+    expect(page.locator(READY)).to_be_visible()
+    cards = page.get_by_test_id("stMetric").all_inner_texts()
+    warehouse.sql("alter schema ops rename to ops_gone")
     try:
-        warehouse.server_sql(f'alter database "{name}" allow_connections false')
-        warehouse.server_sql("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", name)
-        expect(page.get_by_test_id("stAlert")).to_contain_text("database does not answer")
-        expect(page.get_by_test_id("stException")).to_have_count(0)
+        warehouse.sql("select pg_notify('mart_version', '0')")
+        told = page.get_by_test_id("stAlert")
+        expect(told).to_contain_text("The figures are not calculated yet. These are the last figures, as of")
+        expect(page.locator(READY)).to_be_visible()
+        assert page.get_by_test_id("stMetric").all_inner_texts() == cards
     finally:
-        warehouse.server_sql(f'alter database "{name}" allow_connections true')
-    expect(page.get_by_test_id("stMetric")).to_have_count(6)
-    expect(page.get_by_test_id("stAlert")).to_have_count(0)
+        warehouse.sql("alter schema ops_gone rename to ops")
+        warehouse.sql("select pg_notify('mart_version', '0')")
+    expect(told).to_have_count(0)
 
 
 def _metric(page: Page, label: str) -> Locator:
