@@ -52,8 +52,8 @@ STYLE = """
 }
 </style>
 """
-# Charts are pictures in the colours of the theme: on paper a dark page is turned into its negative, hues kept.
 OUTDATED_STYLE = "<style>.st-key-figures {filter: grayscale(1); opacity: 0.5}</style>"
+# Charts are pictures in the colours of the theme: on paper a dark page is turned into its negative, hues kept.
 DARK_STYLE = "<style>@media print {.stApp {background: #000 !important; filter: invert(1) hue-rotate(180deg)}}</style>"
 
 
