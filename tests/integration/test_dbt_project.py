@@ -3,8 +3,7 @@
 import json
 import shutil
 import subprocess
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -13,10 +12,8 @@ from typing import Any
 import yaml
 
 from scripts.csv_generator import sheet
-from scripts.stack import REPOSITORY
-from tests.conftest import World
+from tests.conftest import PROJECT, World
 
-PROJECT = REPOSITORY / "dbt_sales"
 SHEETS = [sheet(7, date(2026, 3, day), rows=60, bad_ratio=0.03) for day in range(1, 4)]
 
 
@@ -80,14 +77,10 @@ CASES = {
 }  # fmt: skip
 
 
-def results(folder: Path) -> dict[str, dict[str, Any]]:
-    """What became of the nodes of the last invocation, by name."""
-    written = json.loads((folder / "run_results.json").read_text())
+def results(world: World) -> dict[str, dict[str, Any]]:
+    """What became of the nodes of the last invocation of `dbt_in`, by name."""
+    written = json.loads((world.dbt_folder / "other" / "run_results.json").read_text())
     return {each["unique_id"].split(".")[2]: each for each in written["results"]}
-
-
-def target(world: World) -> Path:
-    return Path(world.env["DBT_TARGET_PATH"])
 
 
 def load(world: World) -> None:
@@ -97,9 +90,8 @@ def load(world: World) -> None:
 
 
 def dbt_in(project: Path, world: World, *arguments: str) -> subprocess.CompletedProcess[str]:
-    env = world.env | {"DBT_PROJECT_DIR": str(project), "DBT_PROFILES_DIR": str(PROJECT)}
-    command = [f"{Path(sys.executable).parent}/dbt", *arguments]
-    return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
+    env = {"DBT_PROJECT_DIR": str(project), "DBT_PROFILES_DIR": str(PROJECT), "DBT_WRITE_JSON": "true"}
+    return replace(world, env=world.env | env).dbt(*arguments, target="dev", project=project)
 
 
 def net_sales(world: World, schema: str) -> Decimal:
@@ -122,7 +114,7 @@ def test_each_generic_test_passes_good_rows_and_fails_bad_ones(world: World, tmp
     for name, (columns, rows) in relations.items():
         (tmp_path / f"models/{name}.sql").write_text(f"select * from (values {rows}) as made ({columns})")
     dbt_in(tmp_path, world, "build")
-    told = {name: each["failures"] for name, each in results(target(world)).items() if "_of_" in name}
+    told = {name: each["failures"] for name, each in results(world).items() if "_of_" in name}
     expected = {f"{name}_of_good": 0 for name in CASES}
     assert told == expected | {f"{name}_of_bad": case.failures for name, case in CASES.items()}
     assert {case.test for case in CASES.values()} == {file.stem for file in (PROJECT / "tests/generic").glob("*.sql")}
@@ -208,18 +200,16 @@ def test_only_what_was_changed_is_built_on_what_is_published(world: World, tmp_p
     """`state:modified` against the manifest of the main branch; all else is read where it is published."""
     load(world)
     world.transform()
-    state = tmp_path / "state"
-    world.env["DBT_TARGET_PATH"] = str(state)
-    assert world.dbt("parse").returncode == 0
+    with_json = replace(world, env=world.env | {"DBT_WRITE_JSON": "true"})
+    assert with_json.dbt("parse").returncode == 0
     changed = tmp_path / "changed"
     shutil.copytree(PROJECT, changed, ignore=shutil.ignore_patterns("target", "logs"))
     model = changed / "models/kpi/kpi_daily_category_sales.sql"
     model.write_text(model.read_text() + "where product_category <> ''\n")
-    world.env["DBT_TARGET_PATH"] = str(tmp_path / "target")
-    build = ["build", "--target", "dev", "--select", "state:modified", "--defer", "--state", str(state)]
+    build = ["build", "--select", "state:modified", "--defer", "--state", str(world.dbt_folder)]
     done = dbt_in(changed, world, *build)
     assert done.returncode == 0, done.stdout
-    built = {name for name, each in results(tmp_path / "target").items() if each["unique_id"].startswith("model.")}
+    built = {name for name, each in results(world).items() if each["unique_id"].startswith("model.")}
     assert built == {"kpi_daily_category_sales"}
     total = "select sum(net_sales) from {}.kpi_daily_category_sales"
     assert world.value(total.format("dev_kpi")) == world.value(total.format("kpi"))

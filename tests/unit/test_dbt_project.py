@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+
+from tests import forked
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROJECT = REPOSITORY / "dbt_sales"
@@ -117,10 +117,9 @@ def layer(node: dict[str, Any]) -> str:
 
 def dbt(target: Path, *arguments: str) -> str:
     """What dbt says without a database."""
-    command = [f"{Path(sys.executable).parent}/dbt", "--warn-error", *arguments]
     env = os.environ | NO_DATABASE | {"DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(target)}
     env["DBT_PROFILES_DIR"] = str(PROJECT)
-    done = subprocess.run(command, cwd=PROJECT, env=env, capture_output=True, text=True, check=False)
+    done = forked.run([forked.DBT, "--warn-error", *arguments], PROJECT, env)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

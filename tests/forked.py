@@ -1,0 +1,158 @@
+"""`loader` and `dbt` as a person types them, each in a process of its own, without their start of seconds.
+
+Python takes three seconds to import dbt, and dbt three more to get ready. One process does it once, and each command is
+a fork of it, which runs the command's script with arguments, environment, folder and output of its own. Processes that
+a test starts, to stop or kill them, start as they do everywhere.
+"""
+
+import atexit
+import gc
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import NoReturn
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+DBT = f"{Path(sys.executable).parent}/dbt"
+REQUEST_BYTES = 200_000  # a socket takes so much at once
+
+_first_env: dict[str, str] = {}
+
+
+def run(command: list[str], cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run `dbt …` or `loader …` to its end. It is killed where this process does not wait for that."""
+    _first_env.update(_first_env or env)
+    server = _server()
+    ours, theirs = socket.socketpair()
+    with ours, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        request = json.dumps({"command": command, "cwd": str(cwd), "env": env}).encode()
+        assert len(request) < REQUEST_BYTES
+        with theirs:
+            socket.send_fds(server, [request], [theirs.fileno(), out.fileno(), err.fileno()])
+        status = ours.recv(16)
+        assert status, "the process that starts the commands has ended"
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(command, int(status), out.read(), err.read())
+
+
+@cache
+def _server() -> socket.socket:
+    """The way to the process that is forked, which ends with this one. It gets ready in the first command's world."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    command = [sys.executable, "-m", "tests.forked", str(theirs.fileno())]
+    with theirs:
+        # In a session of its own: Ctrl-C is for pytest, with which it ends.
+        server = subprocess.Popen(
+            command, cwd=REPOSITORY, env=_first_env, pass_fds=[theirs.fileno()], start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    def end() -> None:
+        ours.close()
+        server.wait()
+
+    atexit.register(end)
+    return ours
+
+
+def _get_ready() -> None:
+    """Import what the commands import, and have dbt parse the project, which it keeps."""
+    from dbt.cli.main import dbtRunner
+
+    import loader.cli
+    import loader.transform
+
+    # It looks at the environment when it is imported; each command does that anew.
+    del sys.modules["loader.cli"], loader.cli
+    parse = ["parse", "--project-dir", str(REPOSITORY / "dbt_sales"), "--target", "prod"]
+    if not os.fork():  # dbt's parser keeps threads, for which a fork would wait in vain
+        _end(not dbtRunner().invoke(parse).success)
+    if os.wait()[1] == 0:
+        dbtRunner().invoke(parse)  # reads what the first one kept
+    gc.collect()
+    gc.freeze()  # the commands share it
+
+
+def _serve(requests: socket.socket) -> bool:
+    """Fork for each request; True in each fork, once everything is as its command has it; False at the end."""
+    while True:
+        request, files, _, _ = socket.recv_fds(requests, REQUEST_BYTES, 3)
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        if not request:
+            return False
+        if os.fork() == 0:
+            requests.close()
+            answer, out, err = files
+            if command := os.fork():
+                _wait(command, answer)
+                os._exit(0)
+            os.dup2(out, 1)
+            os.dup2(err, 2)
+            for file in files:
+                os.close(file)
+            _become(**json.loads(request))
+            return True
+        for file in files:
+            os.close(file)
+
+
+def _wait(command: int, answer: int) -> None:
+    """Tell how the process ended, as `subprocess` does; kill it when nobody waits for that any more."""
+    ended = os.pidfd_open(command)
+    if ended in select.select([ended, answer], [], [])[0]:
+        _, status = os.waitpid(command, 0)
+        os.write(answer, str(os.waitstatus_to_exitcode(status)).encode())
+    else:
+        os.kill(command, signal.SIGKILL)
+
+
+def _become(command: list[str], cwd: str, env: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(env)
+    os.chdir(cwd)
+    time.tzset()
+    sys.argv = command
+
+
+def _run_script() -> int:
+    """Run what the command names, as Python does; its exit code, where it says one."""
+    try:
+        if sys.argv[0] == DBT:
+            runpy.run_path(DBT, run_name="__main__")
+        else:
+            sys.path[0] = os.getcwd()
+            runpy.run_module("loader", run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if end.code and not isinstance(end.code, int):
+            raise
+        return end.code or 0
+    return 0
+
+
+def _end(status: int) -> NoReturn:
+    """As Python ends, but for taking to pieces, object for object, what the fork shares: that takes half a second."""
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    _get_ready()
+    with socket.socket(fileno=int(sys.argv[1])) as requests:
+        is_command = _serve(requests)
+    if is_command:
+        _end(_run_script())
