@@ -31,6 +31,7 @@ from tests import forked
 DEADLINE_SECONDS = 150  # not what is promised: a slow machine takes that long to start a dbt worker
 
 PROJECT = REPOSITORY / "dbt_sales"
+WITHOUT_TESTS = [option for kind in ("unit_test", "test") for option in ("--exclude-resource-type", kind)]
 
 _databases: set[str] = set()  # of the worlds that are there now
 

@@ -8,7 +8,7 @@ import pytest
 
 from scripts.csv_generator import sheet
 from scripts.stack import Stack
-from tests.conftest import World, new_world
+from tests.conftest import WITHOUT_TESTS, World, new_world
 
 SHEET = sheet(7, date(2026, 3, 1), rows=60, bad_ratio=0.05)
 # Every column that shows who bought, or a row that nobody could read.
@@ -128,7 +128,7 @@ def test_the_writer_changes_only_what_the_dashboard_keeps(loaded: World) -> None
 
 
 def test_grants_survive_every_way_in_which_dbt_makes_things_anew(loaded: World) -> None:
-    for command in (["run"], ["run", "--full-refresh"], ["build", "--exclude-resource-type", "unit_test"]):
+    for command in (["run"], ["run", "--full-refresh"], ["build", *WITHOUT_TESTS]):
         done = loaded.dbt(*command)
         assert done.returncode == 0, done.stdout
         check(loaded)

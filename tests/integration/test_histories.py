@@ -28,7 +28,7 @@ from loader.settings import Settings
 from loader.transform import Project, run_waiting
 from loader.warehouse import Warehouse
 from scripts.csv_generator import HEADER
-from tests.conftest import World
+from tests.conftest import WITHOUT_TESTS, World
 from tests.integration.test_kpis import euro_sales_feed
 
 FIRST_DAY = date(2025, 1, 1)
@@ -246,8 +246,7 @@ def test_any_order_of_runs_beside_each_other_ends_in_the_marts_of_a_full_refresh
 def assert_equal_to_a_full_refresh(world: World, history: History) -> None:
     assert world.value("select count(*) from raw.rebuild_queue") == 0
     grown = marts(world)
-    without_tests = [option for kind in ("unit_test", "test") for option in ("--exclude-resource-type", kind)]
-    done = world.dbt("build", "--full-refresh", *without_tests)
+    done = world.dbt("build", "--full-refresh", *WITHOUT_TESTS)
     assert done.returncode == 0, f"{done.stdout}\n{told(history)}"
     made = marts(world)
     assert grown.keys() == made.keys()

