@@ -32,6 +32,11 @@ DEADLINE_SECONDS = 150  # not what is promised: a slow machine takes that long t
 
 PROJECT = REPOSITORY / "dbt_sales"
 WITHOUT_TESTS = [option for kind in ("unit_test", "test") for option in ("--exclude-resource-type", kind)]
+# These take minutes. Begun last, one of them would go on alone when the other processes have nothing left.
+LONGEST = (
+    "test_chaos", "test_marts", "test_runs", "test_operating", "test_two_speeds", "test_histories",
+    "integration/test_dbt_project", "test_kpis", "test_fuzz",
+)  # fmt: skip
 
 _databases: set[str] = set()  # of the worlds that are there now
 
@@ -41,6 +46,11 @@ def pytest_configure() -> None:
     for ending in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(ending) is signal.SIG_DFL:  # `nohup` has it ignored
             signal.signal(ending, _interrupt)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files come first."""
+    items.sort(key=lambda item: not str(item.path.with_suffix("")).endswith(LONGEST))
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:
