@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from graphlib import TopologicalSorter
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -313,9 +312,10 @@ def test_every_figure_of_a_mart_is_that_of_the_sheets(shop: Shop, oracle: Oracle
 
 def test_the_models_give_the_same_figures_on_another_engine(shop: Shop) -> None:
     """As dbt compiles them for a full refresh, from raw tables and seeds to the marts, in DuckDB."""
-    done = shop.world.dbt("compile", "--full-refresh")
+    with_json = replace(shop.world, env=shop.world.env | {"DBT_WRITE_JSON": "true"})
+    done = with_json.dbt("compile", "--full-refresh")
     assert done.returncode == 0, done.stdout
-    manifest = json.loads((Path(shop.world.env["DBT_TARGET_PATH"]) / "manifest.json").read_text())
+    manifest = json.loads((shop.world.dbt_folder / "manifest.json").read_text())
     nodes = manifest["nodes"] | manifest["sources"]
     marts = [name for name in MARTS if name.startswith("kpi_") and (shop.history, name) not in REFUSALS]
     wanted = [f"model.dbt_sales.{name}" for name in marts]
