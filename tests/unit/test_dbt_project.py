@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -124,6 +124,7 @@ def dbt(target: Path, *arguments: str) -> str:
     return done.stdout
 
 
+@cache
 def selected(target: Path, selector: str) -> set[str]:
     """Ids of the nodes that a selector stands for."""
     listed = dbt(target, "--quiet", "ls", "--selector", selector, "--output", "json", "--output-keys", "unique_id")
