@@ -227,7 +227,8 @@ def viewers_today() -> date:
 def _so_far(view: View, lines: int, usual: int) -> str:
     """What the day in progress has by now, and what that means for the figures."""
     day = f"{view.last:%a} {view.last.day} {view.last:%b}"
-    share = f"{lines:,} of the {usual:,} sales lines that a {view.last:%A} usually has have arrived"
+    whatever = ", whatever the filters" if view.filtered else ""
+    share = f"{lines:,} of the {usual:,} sales lines that a {view.last:%A} usually has have arrived{whatever}"
     if view.is_running:
         return f"**{day} is in progress**: {share}. Until it is complete, nothing is compared with whole days."
     return f"**{day} is in progress**: {share}. Figures are of complete days, to {Span(view.complete, view.complete)}."

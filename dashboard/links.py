@@ -69,7 +69,7 @@ def end(page: str, place: Place, *, whole: bool) -> None:
     link = {name: tuple(st.query_params.get_all(name)) for name in st.query_params}
     left_on, left = st.session_state.get(_LEFT, (None, {}))
     # What was chosen on the page before this one is in the address for a moment longer.
-    unread = {name for name in PARAMETERS.intersection(link) - st.session_state[_READ] if link[name] != left.get(name)}
+    unread = PARAMETERS.intersection(link) - st.session_state[_READ] - set(left)
     missing = st.session_state[_MISSING] | (unread if whole else set())
     if missing or (left_on, left) != (page, link):
         st.session_state[_TOLD] = sorted(missing)

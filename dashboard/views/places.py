@@ -77,6 +77,9 @@ def _targets(view: View, writer: Writer) -> None:
     places = of_month[of_month["place_type"] == kind]
     if kept := dict(view.scope.kept).get(TARGET_OF[kind]):
         places = places[places["place"].isin(kept)]
+    if month > view.complete:
+        st.caption(f"No day of {month:%B %Y} is complete yet.")
+        return
     due = places[places["attainment_rate"].notna()]
     if due.empty:
         st.caption("What the filter keeps has no target in this month.")

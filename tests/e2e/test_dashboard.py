@@ -393,7 +393,7 @@ def test_an_outage_keeps_the_last_figures_greyed_and_says_as_of_when(
     sales.stack.stop("postgres")
     try:
         told = page.get_by_test_id("stAlert")
-        expect(told).to_contain_text(f"The database does not answer. These are the last figures, as of {published}.")
+        expect(told).to_contain_text(f"The database does not answer. These are the last figures, as of {published};")
         expect(page.get_by_role("button", name=f"As of {published}")).to_be_visible()
         expect(page.locator(READY)).to_be_visible()
         assert page.get_by_test_id("stMetric").all_inner_texts() == cards

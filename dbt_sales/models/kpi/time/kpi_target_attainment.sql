@@ -8,9 +8,15 @@ months as (
     select
         month,
         currency,
-        elapsed_until,
         share_elapsed
     from {{ ref('kpi_monthly_run_rate') }}
+),
+
+newest_days as (
+    select
+        currency,
+        complete_until
+    from {{ ref('kpi_newest_days') }}
 ),
 
 spans as (
@@ -32,8 +38,11 @@ due as (
 
 daily as (
     select
-        *,
-        date_trunc('month', sale_date::timestamp)::date as month
+        sale_date,
+        sales_region,
+        store_id,
+        currency,
+        net_sales
     from {{ ref('kpi_daily_sales') }}
     where sale_date >= (select min(month) from due)
 ),
@@ -41,18 +50,14 @@ daily as (
 -- A day in progress is not due yet, so its sales would come on top.
 monthly as (
     select
-        daily.month,
+        date_trunc('month', daily.sale_date::timestamp)::date as month,
         daily.sales_region,
         daily.store_id,
         daily.currency,
         sum(daily.net_sales) as net_sales
     from daily
-    inner join months
-        on
-            daily.month = months.month
-            and daily.currency = months.currency
-            and daily.sale_date <= months.elapsed_until
-    group by daily.month, daily.sales_region, daily.store_id, daily.currency
+    inner join newest_days on daily.currency = newest_days.currency and daily.sale_date <= newest_days.complete_until
+    group by date_trunc('month', daily.sale_date::timestamp)::date, daily.sales_region, daily.store_id, daily.currency
 ),
 
 actuals as (
