@@ -95,10 +95,11 @@ def main() -> None:
     else:
         shown = state
         _warn(state)
+    place = st.empty()  # the bar of `live.watch` lies over what is drawn next
     live.watch(state, lambda: _tools(page))
     if shown:
         try:
-            _draw(page, shown, filtered=page in pages)
+            _draw(page, shown, place, filtered=page in pages)
         except Unavailable as error:
             if shown is state:
                 _apologise(error.problem, None)
@@ -106,9 +107,9 @@ def main() -> None:
                 st.info("The rest of this view is not kept.", icon=":material/cloud_off:")
 
 
-def _draw(page: "StreamlitPage", state: Freshness, *, filtered: bool) -> None:
+def _draw(page: "StreamlitPage", state: Freshness, place: links.Place, *, filtered: bool) -> None:
+    """Draw the page that the viewer is on; `place`: where it says that the link asks for something in vain."""
     links.begin()
-    place = st.empty()
     with st.container(key="figures"):
         whole = not filtered or _choose(page.title, state)
         if whole:
@@ -190,29 +191,23 @@ def _apologise(problem: Problem, shown: Freshness | None) -> None:
         st.title("Nothing to show right now", anchor=False)
         rest = "The page comes back by itself."
     st.error(f"**{problem.value}** {rest}", icon=":material/cloud_off:")
-    _remedy(problem)
+    _remedy(NEXT_STEP[problem])
 
 
-def _remedy(problem: Problem) -> None:
+def _remedy(steps: str) -> None:
     with st.expander("For those who run it", icon=":material/build:"):
-        st.markdown(NEXT_STEP[problem])
+        st.markdown(steps)
 
 
 def _warn(state: Freshness) -> None:
-    """Say above every page why its figures may be older than the files."""
-    if state.waiting_since:
-        st.warning(
-            f"**Sales have waited for dbt since {live.clock(state.waiting_since)}**; figures stay as of version "
-            f"{state.mart_version}, published {live.clock(state.published_at)}. No dbt worker is up, or one hangs, and "
-            "another one would relieve it: `loader transform` starts one.",
-            icon=":material/warning:",
+    """Say above every page why its figures may lack sales."""
+    if red := [each for each in state.problems if each.severity == "red"]:
+        st.error(
+            f"**Figures may lack sales.** They are those of {live.clock(state.published_at)}, version "
+            f"{state.mart_version}.\n\n{live.troubles(red)}",
+            icon=":material/error:",
         )
-    elif state.last_run_status == "failed":
-        st.warning(
-            f"**The last dbt run failed**, so the numbers are those of version {state.mart_version}, published "
-            f"{live.ago(state.published_at)}. The run is repeated by itself; Pipeline & quality says what failed.",
-            icon=":material/warning:",
-        )
+        _remedy(live.remedies(red))
 
 
 main()

@@ -1,6 +1,6 @@
 """Keeps an open page true: hears of changes, looks what changed, draws the page anew where its numbers are older."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit import config
 
 from dashboard import access, alerts, filters, push, queries
-from dashboard.queries import Freshness, Problem, Unavailable
+from dashboard.queries import Freshness, Problem, Trouble, Unavailable
 
 BELL_SHOWS = 5
 POLL_SECONDS = 30  # where a proxy keeps the events back; longer than the stream is ever silent
@@ -155,18 +155,33 @@ def _badge(state: State) -> tuple[str, str]:
     if isinstance(state, Problem):
         last = kept(state)
         return f":red[As of {clock(last.published_at)}]" if last else ":red[No data]", ":material/cloud_off:"
-    if state.waiting_since:
-        return f":orange[Waiting for dbt since {clock(state.waiting_since)}]", ":material/warning:"
+    worst = next(iter(state.problems), None)
+    if worst and worst.severity == "red":
+        return f":red[{_told(state)}]", ":material/error:"
     if state.files_waiting:
         waiting = "file" if state.files_waiting == 1 else "files"
         return f":blue[{state.files_waiting} {waiting} on the way]", ":material/sync:"
-    if state.files_warned:
-        sheets = "1 sheet" if state.files_warned == 1 else f"{state.files_warned} sheets"
-        return f":orange[{sheets} to look at]", ":material/warning:"
+    if worst:
+        return f":orange[{_told(state)}]", ":material/warning:"
     if state.mart_version == 0:
         return ":gray[Waiting for the first file]", ":material/hourglass_empty:"
     # A time of day: nothing redraws the bar while nothing happens, and "just now" would soon be wrong.
     return f":green[Version {state.mart_version} · {clock(state.published_at)}]", ":material/check_circle:"
+
+
+def _told(state: Freshness) -> str:
+    worst, *others = state.problems
+    return f"{filters.escape(worst.title)} since {clock(worst.since)}{f' +{len(others)}' if others else ''}"
+
+
+def troubles(problems: Iterable[Trouble]) -> str:
+    """Each as an item of a Markdown list: what is wrong, and since when."""
+    return "\n".join(f"- {filters.escape(each.sentence)} Since {clock(each.since)}." for each in problems)
+
+
+def remedies(problems: Iterable[Trouble]) -> str:
+    """Each as an item of a Markdown list: what to run."""
+    return "\n".join(f"- **{filters.escape(each.title)}**: {each.remedy}." for each in problems)
 
 
 def _journey(state: State, drawn_at: datetime) -> None:
@@ -179,8 +194,11 @@ def _journey(state: State, drawn_at: datetime) -> None:
         f"modelled and published as version {state.mart_version}": state.published_at if state.mart_version else None,
         "on this screen": drawn_at,
     }
-    if state.files_warned:
-        st.page_link("views/pipeline.py", label="Sheets to look at", icon=":material/warning:")
+    if state.problems:
+        st.markdown(troubles(state.problems))
+        with st.expander("For those who run it", icon=":material/build:"):
+            st.markdown(remedies(state.problems))
+        st.page_link("views/pipeline.py", label="Pipeline & quality", icon=":material/conversion_path:")
     for step, moment in steps.items():
         when = "not yet" if moment is None else f"{moment.astimezone(_zone()):%d %b %H:%M:%S}"
         st.markdown(f"**{when}** {step}")

@@ -9,7 +9,9 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import psycopg
 import structlog
@@ -17,14 +19,17 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
+from dashboard.access import VIEWER
 from dashboard.settings import settings
 
 PATH = "/changes"
+HEALTH = (Path(__file__).parent / "sql" / "health.sql").read_bytes()
 PUBLISHED = "mart_version"
 # Published marts; a file that was loaded and waits for them; a file or a run that ended otherwise; alerts that were
 # raised or have been seen.
 CHANNELS = (PUBLISHED, "rebuild_queue", "pipeline", "alerts")
 RECONNECT_SECONDS = 2
+HEALTH_SECONDS = 10
 KEEPALIVE_SECONDS = 20  # shorter than the idle limit of common proxies, and than a page's patience
 
 log = structlog.get_logger()
@@ -104,18 +109,32 @@ async def _listen(on_version: Callable[[], None]) -> None:
             ) as connection:
                 for channel in CHANNELS:
                     await connection.execute(psycopg.sql.SQL("listen {}").format(psycopg.sql.Identifier(channel)))
+                health = await _health(connection)
                 _listens[0] = True
                 _tell()  # what was notified while there was no connection is not lost
                 on_version()
-                async for notice in connection.notifies():
-                    _tell()
-                    if notice.channel == PUBLISHED:
-                        on_version()
+                while True:
+                    async for notice in connection.notifies(timeout=HEALTH_SECONDS):
+                        _tell()
+                        if notice.channel == PUBLISHED:
+                            on_version()
+                    if health != (health := await _health(connection)):
+                        _tell()
         except (psycopg.Error, ValidationError) as error:
             _listens[0] = False
             log.warning("listener_lost", error=type(error).__name__)
             _tell()  # the pages look, and find for themselves what is the matter
         await asyncio.sleep(RECONNECT_SECONDS)
+
+
+async def _health(connection: psycopg.AsyncConnection[Any]) -> Any:
+    """What is wrong, as far as it can be read: of what has died or is late, nobody notifies."""
+    try:
+        async with connection.transaction():
+            await connection.execute(psycopg.sql.SQL("set local role {}").format(psycopg.sql.Identifier(VIEWER)))
+            return await (await connection.execute(HEALTH)).fetchone()
+    except psycopg.errors.ProgrammingError:  # before the first migration; the pages say so
+        return None
 
 
 def _tell() -> None:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import psycopg.errors
@@ -72,8 +72,21 @@ class Unavailable(Exception):
 
 
 @dataclass(frozen=True)
+class Trouble:
+    """Something that is wrong: one row of ops.problems."""
+
+    problem: str
+    severity: Literal["red", "amber"]
+    subject: str | None
+    since: datetime
+    title: str  # for the badge
+    sentence: str  # for those who read figures
+    remedy: str  # for those who run the pipeline
+
+
+@dataclass(frozen=True)
 class Freshness:
-    """The published state of the marts and of the pipeline that feeds them: one row of ops.ops_freshness."""
+    """The published state of the marts and of the pipeline that feeds them, and what is wrong, the worst first."""
 
     mart_version: int
     published_at: datetime
@@ -81,13 +94,12 @@ class Freshness:
     last_loaded_at: datetime | None
     last_modelled_at: datetime | None
     files_waiting: int
-    files_warned: int
     dates_waiting: int
     last_run_status: str | None
     last_run_error: str | None
-    waiting_since: datetime | None
     latency_p50_seconds: Decimal | None
     latency_p95_seconds: Decimal | None
+    problems: tuple[Trouble, ...]
 
 
 @dataclass(frozen=True)
@@ -156,7 +168,9 @@ def _looked() -> list[Freshness]:
 
 @st.cache_data(ttl=FRESHNESS_SECONDS, max_entries=2, show_spinner=False)
 def _freshness(heard: int) -> Freshness:
-    return Freshness(**_rows("freshness")[0])
+    [row] = _rows("freshness")
+    troubles = [Trouble(**each | {"since": datetime.fromisoformat(each["since"])}) for each in row["problems"]]
+    return Freshness(**row | {"problems": tuple(troubles)})
 
 
 @st.cache_data(max_entries=4, show_spinner=False)

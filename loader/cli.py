@@ -18,7 +18,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from loader import bridge, consumer, corrections, log, metrics, operating, watcher
+from loader import bridge, consumer, corrections, heartbeats, log, metrics, operating, watcher
 from loader.drafting import draft_feed
 from loader.errors import LoaderError, Refused, SettingsError
 from loader.events import FileArrived
@@ -95,7 +95,7 @@ def run(
     settings = _start()
     stop = _stop_on_signals()
     worker = None
-    with metrics.served(settings):
+    with metrics.served(settings), heartbeats.told(settings, "loader"):
         if transform:
             from loader.transform import keep_up
 
@@ -113,7 +113,7 @@ def run(
 def watch() -> None:
     """Announce every object of the bucket that the ledger has not seen. One is enough; it keeps no state."""
     settings = _start()
-    with metrics.served(settings):
+    with metrics.served(settings), heartbeats.told(settings, "watcher"):
         watcher.run(settings, _stop_on_signals())
 
 
@@ -144,7 +144,10 @@ def transform(
     if until_stdin_ends:
         Thread(target=_set_at_end_of_stdin, args=[stop], daemon=True).start()
     # Beside `loader run` the port is that one's, and a run by hand is soon over.
-    with nullcontext() if once or until_stdin_ends else metrics.served(settings):
+    with (
+        nullcontext() if once or until_stdin_ends else metrics.served(settings),
+        nullcontext() if once else heartbeats.told(settings, "dbt worker"),
+    ):
         succeeded = worker.run(settings, stop, once)
     if once and not succeeded:
         raise SystemExit(1)
@@ -468,7 +471,11 @@ def status(as_json: AsJson = False) -> None:
         return
     for name, value in row.items():
         shown = json.dumps(value, default=_plain) if isinstance(value, dict) else value
-        console.print(f"{name:<23} {shown}", soft_wrap=True)
+        if name != "problems":
+            console.print(f"{name:<23} {shown}", soft_wrap=True)
+    for each in row["problems"]:
+        since = f" Since {datetime.fromisoformat(each['since']).astimezone():%m-%d %H:%M:%S}." if each["since"] else ""
+        console.print(f"{each['severity']:<23} {each['sentence']}{since} To do: {each['remedy']}", soft_wrap=True)
 
 
 @app.command()

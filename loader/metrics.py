@@ -247,6 +247,15 @@ def _pipeline_metrics(row: Mapping[str, Any]) -> Iterator[Metric]:
     yield _gauge("loader_dbt_failed_runs", "Runs that failed since one was published.", row["failed_runs"])
     silence = row["run_silence_seconds"]
     yield _gauge("loader_dbt_run_silence_seconds", "Since the dbt run under way last gave a sign of life.", silence)
+    yield _gauge(
+        "loader_objects_unseen", "Objects of the bucket of which the ledger has nothing.", row["objects_unseen"]
+    )
+    problems = GaugeMetricFamily(
+        "loader_problems", "1: this is wrong, as the dashboard says it.", labels=["problem", "severity", "subject"]
+    )
+    for each in row["problems"]:
+        problems.add_metric(each, 1)
+    yield problems
     yield _gauge("loader_mart_version", "The published version of the marts.", row["mart_version"])
     yield _gauge("loader_mart_published_timestamp_seconds", "When it was published.", row["published_at"])
     latency = Metric(

@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC
 from threading import Event
+from typing import Any
 
 import structlog
 
@@ -52,14 +53,17 @@ class Watcher:
         self._publisher = Publisher(settings)
         self._announced: dict[ObjectVersion, _Announced] = {}
         self._checked = False
+        self._recorded_none = False
 
     def look(self) -> int:
         """One look; returns how many objects were announced. Raises TransientError."""
         if not self._checked:  # at the first look that PostgreSQL answers
             self._warehouse.check()
             self._checked = True
+        waiting = self._warehouse.rows("waiting_objects", bucket=self._settings.s3_bucket)
         unseen = self.unseen()
         metrics.UNSEEN.set(len(unseen))
+        self._record(unseen, waiting)
         now = time.monotonic()
         self._announced = {version: self._announced[version] for version in unseen if version in self._announced}
         due = [each for each in unseen if each not in self._announced or now >= self._announced[each].again_at]
@@ -73,6 +77,18 @@ class Watcher:
             self._announced[version] = _Announced(seconds, now + seconds)
         log.info("files_announced", files=len(due), unseen=len(unseen))
         return len(due)
+
+    def _record(self, unseen: list[ObjectVersion], waiting: list[dict[str, Any]]) -> None:
+        """Tell everybody of how many of these objects the ledger has nothing, where that changes anything."""
+        known = {(row["key"], row["etag"], row["size_bytes"]) for row in waiting}
+        objects = sum((each.key, each.etag, each.size) not in known for each in unseen)
+        if not objects and self._recorded_none:
+            return
+        look = {"bucket": self._settings.s3_bucket, "objects": objects, "looked_at": waiting[0]["looked_at"]}
+        with self._warehouse.session() as session:
+            session.execute("looked", **look)
+            session.commit()
+        self._recorded_none = not objects
 
     def announce(self, versions: list[ObjectVersion]) -> None:
         """Put them on the topic. Raises TransientError."""

@@ -1,4 +1,10 @@
 select
-    mart_version, published_at, last_event_at, last_loaded_at, last_modelled_at, files_waiting, files_warned,
-    dates_waiting, last_run_status, last_run_error, waiting_since, latency_p50_seconds, latency_p95_seconds
-from ops.ops_freshness
+    freshness.mart_version, freshness.published_at, freshness.last_event_at, freshness.last_loaded_at,
+    freshness.last_modelled_at, freshness.files_waiting + bucket.unseen_objects as files_waiting, freshness.dates_waiting,
+    freshness.last_run_status, freshness.last_run_error, freshness.latency_p50_seconds, freshness.latency_p95_seconds,
+    (
+        select coalesce(jsonb_agg(to_jsonb(trouble) order by trouble.severity desc, trouble.since), '[]')
+        from ops.problems as trouble
+    ) as problems
+from ops.ops_freshness as freshness
+cross join ops.bucket as bucket

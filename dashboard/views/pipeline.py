@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from dashboard import access, export, links, queries
+from dashboard import access, export, links, live, queries
 from dashboard.measures import MISSING, Kind, Writer
 from dashboard.queries import Freshness
 from dashboard.settings import settings
@@ -27,11 +27,8 @@ def page() -> None:
     _cards(state, zone)
     if state.last_run_status == "failed" and state.last_run_error:
         st.code(state.last_run_error, language=None, wrap_lines=True)
-    if state.files_warned:
-        st.warning(
-            "A sheet of the last seven days counts, and something about it is odd: the column *To look at* says what.",
-            icon=":material/warning:",
-        )
+    if amber := [each for each in state.problems if each.severity == "amber"]:  # the red ones are above every page
+        st.warning(f"{live.troubles(amber)}\n\n{live.remedies(amber)}", icon=":material/warning:")
     with st.container(border=True):
         _files(state, zone)
     with st.container(border=True):
@@ -55,7 +52,11 @@ def _cards(state: Freshness, zone: str) -> None:
     with st.grid(6, min_column_width=150, key="cards"):
         for label, value, explanation in (
             ("Files today", number.number(quality["files_since"], 0), "Files that arrived since midnight, your time."),
-            ("Waiting", number.number(Decimal(state.files_waiting), 0), "Files that are not in the marts yet."),
+            (
+                "Waiting",
+                number.number(Decimal(state.files_waiting), 0),
+                "Files in the bucket that are not in the figures yet.",
+            ),
             (
                 "Latency p50",
                 _seconds(state.latency_p50_seconds, number),

@@ -187,6 +187,33 @@ where
             and other.status in ('discovered', 'loading', 'failed')
     );
 
+-- name: waiting_objects
+-- At least one row, for the time at which a look begins: what the ledger gets from then on was among what it finds.
+select clock.looked_at, files.key, files.etag, files.size_bytes
+from (select clock_timestamp() as looked_at) as clock
+left join raw.files as files on files.bucket = :bucket and files.status in ('discovered', 'loading', 'failed');
+
+-- name: looked
+-- `unseen_since`: at every look since then there were some.
+insert into raw.bucket_looks as look (bucket, unseen_objects, unseen_since, looked_at)
+values (:bucket, :objects, case when :objects > 0 then now() end, :looked_at)
+on conflict (bucket) do update
+set
+    unseen_objects = excluded.unseen_objects,
+    unseen_since = case when excluded.unseen_objects > 0 then coalesce(look.unseen_since, excluded.unseen_since) end,
+    looked_at = excluded.looked_at;
+
+-- name: beat
+with forgotten as (
+    delete from raw.heartbeats
+    where process = :process and instance <> :instance and seen_at < now() - interval '1 day'
+)
+insert into raw.heartbeats (process, instance) values (:process, :instance)
+on conflict (process, instance) do update set seen_at = clock_timestamp();
+
+-- name: end_heartbeat
+delete from raw.heartbeats where process = :process and instance = :instance;
+
 -- name: notify_queue
 select pg_notify('rebuild_queue', '');
 
@@ -254,7 +281,9 @@ select
     (select jsonb_build_object(
         'run_id', run_id, 'started_by', started_by, 'started_at', started_at,
         'silent_seconds', round(extract(epoch from clock_timestamp() - coalesce(seen_at, started_at)))
-    ) from raw.dbt_under_way where is_live) as dbt_under_way;
+    ) from raw.dbt_under_way where is_live) as dbt_under_way,
+    (select unseen_objects from ops.bucket) as objects_unseen,
+    (select coalesce(jsonb_agg(to_jsonb(problems) order by severity desc, since), '[]') from ops.problems) as problems;
 
 -- name: metrics
 -- What Prometheus is told of the pipeline as a whole, by whichever process it asks. Null: there is nothing to tell yet.
@@ -300,7 +329,9 @@ select
     mart.mart_version,
     extract(epoch from mart.published_at) as published_at,
     extract(epoch from clock_timestamp() - coalesce(under_way.seen_at, under_way.started_at)) as run_silence_seconds,
-    arrivals.seconds as arrival_to_mart
+    arrivals.seconds as arrival_to_mart,
+    (select unseen_objects from ops.bucket) as objects_unseen,
+    array(select array[problem, severity, coalesce(subject, '')] from ops.problems) as problems
 from waiting
 cross join arrivals
 cross join queue

@@ -14,10 +14,11 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Metric
 
 from dashboard import live, push, queries
+from loader.pipeline import Pipeline
 from scripts.bench_dashboard import PUBLISH
 from scripts.browser import serving
 from scripts.csv_generator import sheet
-from tests.conftest import DEADLINE_SECONDS, World
+from tests.conftest import DEADLINE_SECONDS, World, eventually
 from tests.e2e.conftest import LAST_DAY, READY, Warehouse, forget, week_of_one_region
 
 PAGES = ("/pipeline", "/")  # not the default page first: a fresh server must give it the shell too
@@ -121,7 +122,7 @@ def test_a_sheet_that_counts_and_is_odd_is_shown_with_what_is_odd(app: AppTest, 
         app.run()
         app.switch_page("views/pipeline.py").run()
         assert not app.exception
-        assert ["To look at" in each.value for each in app.warning] == [True]
+        assert ["something about it is odd" in each.value for each in app.warning] == [True]
         [files] = [table.value for table in app.dataframe if "warning" in table.value]
         assert list(files["warning"].dropna()) == [warning]
     finally:
@@ -241,7 +242,7 @@ def test_a_page_hears_of_what_ends_without_a_new_version(page: Page, dashboard: 
     expect(_metric(page, "Total sales")).to_be_visible()
     expect(page.locator(READY)).to_be_visible()
     latest = "where run_id = (select max(run_id) from raw.dbt_runs)"
-    banner = page.get_by_text("The last dbt run failed")
+    banner = page.get_by_text("The last calculation of the figures failed")
     try:
         warehouse.sql("insert into raw.dbt_runs (dates, files) values (1, 1)")
         warehouse.sql(f"update raw.dbt_runs set status = 'failed', finished_at = now() {latest}")
@@ -269,14 +270,63 @@ def test_a_page_says_since_when_dates_wait_for_dbt_and_what_to_run(
         )
         for path in ("", "/pipeline"):
             page.goto(f"{dashboard}{path}")
-            expect(page.get_by_text("Sales have waited for dbt since 02 Jan 03:04")).to_be_visible()
-            expect(page.get_by_text("figures stay as of version")).to_be_visible()
+            said = "Loaded sheets are not being worked into the figures. Since 02 Jan 03:04."
+            expect(page.get_by_text(said)).to_be_visible()
+            page.get_by_text("For those who run it").click()
             expect(page.get_by_text("loader transform", exact=True)).to_be_visible()
             expect(page.get_by_role("button", name="Waiting for dbt since 02 Jan 03:04")).to_be_visible()
     finally:
         warehouse.sql("delete from raw.rebuild_queue")
         warehouse.sql("update raw.dbt_runs set started_at = started_at + interval '1 year'")
     page.goto(dashboard)
+    expect(page.get_by_role("button", name="Version")).to_be_visible()
+
+
+def test_a_sheet_that_was_not_loaded_turns_the_badge_red_until_a_later_one_is(
+    page: Page, dashboard: str, sales: World
+) -> None:
+    page.goto(dashboard)
+    expect(page.get_by_role("button", name="Version")).to_be_visible()
+    good = sheet(7, LAST_DAY, rows=80, bad_ratio=0.02)
+    try:
+        with Pipeline(sales.settings) as pipeline:
+            pipeline.load_file(sales.drop("CSV/sales_data_20260401.csv", b"no,header,of,ours\n1,2,3,4\n"))
+            expect(page.get_by_role("button", name="1 sheet not loaded since")).to_be_visible()
+            said = page.get_by_test_id("stAlert").filter(has_text="Figures may lack sales.")
+            expect(said).to_contain_text("A sheet of the feed sales_data was not loaded, and no later one has been")
+            command = page.get_by_text("loader files --status rejected", exact=True)
+            expect(command).to_be_hidden()
+            page.get_by_text("For those who run it").click()
+            expect(command).to_be_visible()
+            pipeline.load_file(sales.drop(good.key, good.content + b"\n"))
+        sales.transform()
+        expect(page.get_by_role("button", name="Version")).to_be_visible()
+        expect(said).to_have_count(0)
+    finally:
+        sales.run("delete from raw.files where status = 'rejected'")
+
+
+def test_a_page_tells_of_a_process_that_died_though_nobody_notifies(
+    page: Page, dashboard: str, sales: World, warehouse: Warehouse
+) -> None:
+    page.goto(dashboard)
+    expect(page.get_by_role("button", name="Version")).to_be_visible()
+    try:
+        with sales.process("watch") as died:
+            eventually("a heartbeat", lambda: sales.value("select count(*) from raw.heartbeats") == 1)
+            died.kill()
+            died.wait()
+        sales.run("update raw.heartbeats set seen_at = seen_at - interval '31 seconds'")
+        expect(page.get_by_role("button", name="No watcher since")).to_be_visible()
+        page.get_by_role("button", name="No watcher since").click()
+        expect(page.get_by_text("Nothing looks into the bucket for sheets that nobody has announced")).to_be_visible()
+        # What the watcher saw before, and no loader has taken up.
+        sales.run("insert into raw.bucket_looks values ('b', 3, now() - interval '31 seconds', now())")
+        expect(page.get_by_role("button", name=re.compile(r"No loader since .* \+1"))).to_be_visible()
+        page.goto(f"{dashboard}/pipeline")
+        expect(_metric(page, "Waiting")).to_contain_text("3")
+    finally:
+        sales.run("delete from raw.heartbeats; delete from raw.bucket_looks")
     expect(page.get_by_role("button", name="Version")).to_be_visible()
 
 

@@ -171,13 +171,13 @@ def test_a_run_that_stands_still_is_relieved_and_changes_nothing_when_it_wakes_u
 
 def test_dates_that_wait_and_no_run_begins_are_said(world: World) -> None:
     arrive(world, 0)
-    assert world.value("select waiting_since from ops.ops_freshness") is None
+    still = "select title, since from ops.problems where problem = 'standing still'"
+    assert world.rows(still) == []
     world.run("update raw.rebuild_queue set enqueued_at = now() - interval '6 minutes'")
-    assert world.value("select waiting_since from ops.ops_freshness") == world.value(
-        "select enqueued_at from raw.rebuild_queue"
-    )
+    since = world.value("select enqueued_at from raw.rebuild_queue")
+    assert world.rows(still) == [{"title": "Waiting for dbt", "since": since}]
     world.transform()
-    assert world.value("select waiting_since from ops.ops_freshness") is None
+    assert world.rows(still) == []
 
 
 def test_no_other_login_begins_or_ends_a_run(world: World) -> None:

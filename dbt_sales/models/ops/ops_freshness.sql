@@ -21,17 +21,12 @@ ledger as (
         max(modelled_at) as last_modelled_at,
         count(*) filter (
             where status in ('discovered', 'loading') or (status = 'loaded' and modelled_at is null)
-        ) as files_waiting,
-        count(*) filter (
-            where status = 'loaded' and warning is not null and loaded_at > now() - interval '7 days'
-        ) as files_warned
+        ) as files_waiting
     from files
 ),
 
 waiting_dates as (
-    select
-        count(distinct sale_date) as dates_waiting,
-        min(enqueued_at) as first_enqueued_at
+    select count(distinct sale_date) as dates_waiting
     from queue
 ),
 
@@ -61,20 +56,6 @@ latency as (
     from latest_modelled
 ),
 
-last_start as (
-    select max(started_at) as last_started_at
-    from runs
-    where dates > 0
-),
-
--- What a run has claimed still waits: one that hangs began too long ago.
-unserved as (
-    select greatest(waiting_dates.first_enqueued_at, last_start.last_started_at) as waiting_since
-    from waiting_dates
-    cross join last_start
-    where waiting_dates.dates_waiting > 0
-),
-
 final as (
     select
         mart_version.mart_version,
@@ -83,11 +64,9 @@ final as (
         ledger.last_loaded_at,
         ledger.last_modelled_at,
         ledger.files_waiting,
-        ledger.files_warned,
         waiting_dates.dates_waiting,
         last_run.last_run_status,
         last_run.last_run_error,
-        unserved.waiting_since,
         latency.latency_p50_seconds,
         latency.latency_p95_seconds
     from mart_version
@@ -95,7 +74,6 @@ final as (
     cross join waiting_dates
     cross join latency
     left join last_run on true
-    left join unserved on unserved.waiting_since < now() - interval '5 minutes'
 )
 
 select * from final
