@@ -13,12 +13,16 @@ with costs as (
     where valid_from is not null
 ),
 
+files as (
+    select * from {{ ref('stg_raw_sales__files') }}
+),
+
 raw_lines as (
     select
         line.*,
         coalesce(line.unit_cost, costs.unit_cost) as known_unit_cost
     from {{ affected(ref('stg_raw_sales__sales_lines')) }} as line
-    inner join {{ ref('stg_raw_sales__files') }} as files on line.file_id = files.file_id
+    inner join files on line.file_id = files.file_id
     left join costs
         on
             costs.product_id = concat(case when not files.shares_products then files.feed || ':' end, line.product_id)

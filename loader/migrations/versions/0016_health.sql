@@ -192,4 +192,14 @@ select
     '`loader files` and Pipeline & quality say what'
 from odd_sheets;
 
+comment on column ops.bucket.unseen_objects is 'Objects of the bucket of which the ledger has nothing.';
+comment on column ops.bucket.unseen_since is 'Since when there have been some at every look of the watcher.';
+comment on column ops.problems.problem is 'What is wrong, in a word: what an alert goes by.';
+comment on column ops.problems.severity is 'red where figures lack sales or will not get them, amber where they may come to.';
+comment on column ops.problems.subject is 'The feed or the process that it is about.';
+comment on column ops.problems.since is 'Since when it has been so; null where that is not known.';
+comment on column ops.problems.title is 'As short as a badge has room for.';
+comment on column ops.problems.sentence is 'What it means for those who read figures.';
+comment on column ops.problems.remedy is 'What those who run the pipeline can do.';
+
 grant select on ops.bucket, ops.problems to dashboard_viewer, loader;
