@@ -65,7 +65,7 @@ def behind(changes: Mapping[str, Mapping[str, Decimal]], change: Decimal) -> tup
 
 
 def _what_happened(view: View, now: Decimal, before: Decimal | None, writer: Writer) -> str:
-    text = f"Net sales were {_figure(writer.write(now, Kind.MONEY), 'explore', measures='net_sales')} in {view.span}"
+    text = f"Net sales of {view.span} were {_figure(writer.write(now, Kind.MONEY), 'explore', measures='net_sales')}"
     if view.past is None:
         return f"{text}."
     if view.comparable is None:
@@ -73,10 +73,10 @@ def _what_happened(view: View, now: Decimal, before: Decimal | None, writer: Wri
     if before is None:
         return f"{text}; there were none in {view.past}."
     if now == before:
-        return f"{text}, the same as in {view.past}."
+        return f"{text}, the same as those of {view.past}."
     by = f"{writer.brief(abs(now - before), Kind.MONEY)} {'more' if now > before else 'less'}"
     change = writer.change(now, before, Kind.MONEY)
-    return f"{text}, {escape(f'{by} ({change})' if change else by)} than in {view.past}."
+    return f"{text}, {escape(f'{by} ({change})' if change else by)} than those of {view.past}."
 
 
 def _what_drove_it(view: View, change: Decimal, writer: Writer) -> str:
@@ -111,7 +111,11 @@ def _what_is_odd(view: View, writer: Writer) -> str:
     text = f"Odd in the data: {day['sale_date']:%A} {Span(day['sale_date'], day['sale_date'])}{event} had {figure}, far"
     text += f" {'above' if score > 0 else 'below'} what its weekday usually has"
     others = len(odd) - 1
-    return f"{text}; so had {others} more day{'s' if others > 1 else ''}." if others else f"{text}."
+    return (
+        f"{text}; {others} more day{'s are unlike theirs' if others > 1 else ' is unlike its own'}."
+        if others
+        else f"{text}."
+    )
 
 
 def _by_product(frame: pd.DataFrame) -> dict[str, tuple[Decimal, Decimal]]:

@@ -458,8 +458,8 @@ def test_an_outage_keeps_the_last_figures_greyed_and_says_as_of_when(
         page.get_by_role("link", name="Alerts & views").first.click()
         expect(page.get_by_text("The rest of this view is not kept.")).to_be_visible()
         expect(page.get_by_test_id("stException")).to_have_count(0)
-        page.get_by_role("link", name="Today", exact=True).first.click()
-        expect(page.locator("h1")).to_contain_text("Today")
+        page.get_by_role("link", name="Overview", exact=True).first.click()
+        expect(page.locator("h1")).to_contain_text("Overview")
     finally:
         sales.stack.up()
     expect(page.get_by_role("button", name="Version")).to_be_visible()

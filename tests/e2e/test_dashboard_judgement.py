@@ -295,7 +295,7 @@ def test_the_headline_says_what_happened_and_what_drove_it(app: AppTest, warehou
     )
     by = f"{DOLLARS.brief(abs(now - before), Kind.MONEY)} {'more' if now > before else 'less'}"
     change = DOLLARS.change(now, before, Kind.MONEY)
-    assert f"Net sales were {DOLLARS.money(now)} in 1 to 31 Mar 2026, {by} ({change}) than in 1 to 28 Feb" in said
+    assert f"Net sales of 1 to 31 Mar 2026 were {DOLLARS.money(now)}, {by} ({change}) than those of 1 to 28 Feb" in said
     [effects] = warehouse.sql(
         "select sum(volume_effect), sum(price_effect), sum(mix_effect) from kpi.kpi_price_volume_mix "
         "where currency = 'USD' and month = '2026-03-01' and comparison = 'previous_month'"
@@ -345,7 +345,7 @@ def test_a_young_history_has_a_headline_without_a_comparison(app: AppTest) -> No
     app.query_params["compare"] = "Last year"
     said = _headline(app.run())
     assert "Not compared with" in said
-    assert " than in " not in said
+    assert " than those of " not in said
 
 
 def _headline(app: AppTest) -> str:
@@ -354,7 +354,7 @@ def _headline(app: AppTest) -> str:
 
 def _headline_as_written(app: AppTest) -> str:
     assert not app.exception
-    [text] = [each.value for each in app.markdown if each.value.startswith("Net sales were")]
+    [text] = [each.value for each in app.markdown if each.value.startswith("Net sales of")]
     return str(text)
 
 

@@ -86,7 +86,7 @@ def test_leaving_a_page_names_nothing_that_was_chosen_there(page: Page, dashboar
     page.keyboard.press("Enter")
     expect(page.get_by_text("Nothing in")).to_be_visible()
     expect(_warning(page)).to_have_count(0)
-    for title in ("Pipeline & quality", "Today"):
+    for title in ("Pipeline & quality", "Overview"):
         page.get_by_role("link", name=title, exact=True).first.click()
         expect(page.locator("h1")).to_contain_text(title)
         expect(page.locator(READY)).to_be_visible()
