@@ -82,8 +82,11 @@ def test_a_wrong_value_stays_named_until_something_else_is_chosen(
 
 def test_leaving_a_page_names_nothing_that_was_chosen_there(page: Page, dashboard: str) -> None:
     _open(page, dashboard, "orders", [("period", "7D"), ("page", "2"), ("sort", "Oldest")])
-    page.get_by_role("textbox", name="Search").fill("nothing that could be found")
-    page.keyboard.press("Enter")
+    expect(page.get_by_role("spinbutton")).to_have_value("2")
+    expect(page.get_by_test_id("stDataFrame")).to_be_visible()
+    search = page.get_by_role("textbox", name="Search")
+    search.fill("nothing that could be found")
+    search.press("Enter")
     expect(page.get_by_text("Nothing in")).to_be_visible()
     expect(_warning(page)).to_have_count(0)
     for title in ("Pipeline & quality", "Overview"):
