@@ -24,7 +24,8 @@ LISTEN = """
 function listen(place, path, patience) {
   const channel = new BroadcastChannel(path);
   const end = new AbortController();
-  let poll, again, rest, heard = 0, touched = -Infinity;
+  let poll, again, rest, heard = 0;
+  let touched = performance.now();  // perhaps the page was, just before this began to listen
   for (const kind of ["pointerdown", "pointerup", "keydown"]) {
     window.addEventListener(kind, () => { touched = performance.now(); }, { capture: true, signal: end.signal });
   }
