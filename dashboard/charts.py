@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from dashboard.filters import Span
+from dashboard.filters import Span, week_of
 from dashboard.measures import MEASURES, Kind, Measure, Writer
 
 Spec = dict[str, Any]
@@ -49,6 +49,7 @@ def trend(
     *,
     measure: Measure = NET_SALES,
     grain: str = "Day",
+    first_weekday: int = 0,
     cumulative: bool = False,
     in_progress: bool = False,
 ) -> Spec:
@@ -57,11 +58,11 @@ def trend(
     A last day that is `in_progress` stands apart as a ring: the line would fall towards it.
 
     `daily` and `past` have sale_date and the columns of the measure; a date without a row sold nothing. A `grain` of
-    Week or Month adds the days up to the next Monday or first of a month, the comparison's to the same lengths; a ratio
-    is one of sums.
+    Week or Month adds the days up to where the next one begins, the comparison's to the same lengths; a ratio is one of
+    sums.
     """
     days = [span.start + timedelta(days=offset) for offset in range(span.days)]
-    cuts = _cuts(days, grain)
+    cuts = _cuts(days, grain, first_weekday)
     frame = pd.DataFrame({"Day": [_day(days[cut], days, grain) for cut in cuts]})
     frame[measure.label] = figures = _figures(measure, daily, days, cuts, cumulative)
     columns = [(measure.label, ACCENT, "solid", 2.5, 0.10)]
@@ -383,14 +384,22 @@ def ratings(products: pd.DataFrame, number: Writer) -> Spec:
     return spec
 
 
-def stacked(daily: pd.DataFrame, span: Span, columns: dict[str, str], tooltip: str, *, grain: str = "Day") -> Spec:
+def stacked(
+    daily: pd.DataFrame,
+    span: Span,
+    columns: dict[str, str],
+    tooltip: str,
+    *,
+    grain: str = "Day",
+    first_weekday: int = 0,
+) -> Spec:
     """Bars over time, one on the other.
 
     `daily` has sale_date and, additive over days, the keys of `columns`, which gives what each is called; a date
     without a row is zero. `tooltip` is a format in Streamlit's printf dialect.
     """
     days = [span.start + timedelta(days=offset) for offset in range(span.days)]
-    cuts = _cuts(days, grain)
+    cuts = _cuts(days, grain, first_weekday)
     frame = pd.DataFrame({"Day": [_day(days[cut], days, grain) for cut in cuts]})
     for column, name in columns.items():
         frame[name] = _figures(Measure(column, name, Kind.COUNT, column), daily, days, cuts, cumulative=False)
@@ -615,13 +624,13 @@ def _to_the_whole(percents: pd.DataFrame) -> Spec:
     return {"min": low, "max": 100, "interval": (100 - low) // 5}
 
 
-def _cuts(days: list[date], grain: str) -> list[int]:
-    """Where each stretch of the grain begins: weeks from Monday on, months from the first."""
+def _cuts(days: list[date], grain: str, first_weekday: int) -> list[int]:
+    """Where each stretch of the grain begins: weeks from their first day on, months from the first."""
     if grain == "Day":
         return list(range(len(days)))
     return [
         place for place, day in enumerate(days)
-        if place == 0 or (day.weekday() == 0 if grain == "Week" else day.day == 1)
+        if place == 0 or (day == week_of(day, first_weekday) if grain == "Week" else day.day == 1)
     ]  # fmt: skip
 
 

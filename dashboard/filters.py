@@ -12,16 +12,21 @@ import streamlit as st
 from dashboard import links, queries
 from dashboard.queries import Scope
 
-PERIODS = ("Today", "7D", "28D", "MTD", "QTD", "YTD", "Custom")
+PERIODS = (
+    "Today", "Yesterday", "7D", "28D", "MTD", "Last month", "QTD", "YTD", "12M", "Last year", "Custom",
+)  # fmt: skip
 PERIOD = "28D"
-BASES = ("Previous period", "Last year", "None")
+BASES = ("Previous period", "Last year", "Custom", "None")
 GRAINS = ("Day", "Week", "Month")
 LABELS = {
     "category": "Category", "product": "Product", "region": "Region", "channel": "Channel", "store": "Store",
     "rep": "Representative",
 }  # fmt: skip
 SEVERAL = ("region", "channel")  # of the others one member is kept, which keeps their orders exact
+DAY = timedelta(days=1)
 LAST_YEAR = timedelta(days=364)  # 52 weeks: every weekday meets the same weekday
+TO_DATE = {"MTD": 1, "QTD": 3, "YTD": 12}  # periods from the first of so many months on
+WHOLE = {"Last month": 1, "12M": 12, "Last year": 12}  # periods of so many months, whatever their days
 TREND_DAYS = 28  # a shorter period is drawn within the days that led up to it
 
 
@@ -39,6 +44,10 @@ class Span:
     def back(self, by: timedelta) -> "Span":
         """The span of equal length that much earlier."""
         return Span(self.start - by, self.end - by)
+
+    def months_back(self, months: int) -> "Span":
+        """The span so many months earlier: of whole months, whole months of other lengths."""
+        return Span(_months_before(self.start, months), _months_before(self.end + DAY, months) - DAY)
 
     def until(self, last: date) -> "Span":
         """The part of the span up to that day."""
@@ -91,7 +100,8 @@ class View:
     @property
     def comparable(self) -> Span | None:
         """The dates to compare with, where that is wanted and fair: complete days with complete days that are known."""
-        return self.past if self.past and self.knows(self.past.start) and not self.is_running else None
+        fair = self.past and self.knows(self.past.start) and self.past.end <= self.complete and not self.is_running
+        return self.past if fair else None
 
     def knows(self, day: date) -> bool:
         """Whether the history reaches back to that day; what began before it would only show how young it is."""
@@ -113,39 +123,51 @@ class View:
 
 def period_span(period: str, last: date, complete: date, custom: Span) -> Span:
     """The dates of a preset: for Today the last date with sales, else what ends on the last one that is complete."""
-    match period:
-        case "Today":
-            return Span(last, last)
-        case "MTD":
-            return Span(complete.replace(day=1), complete)
-        case "QTD":
-            return Span(date(complete.year, 3 * ((complete.month - 1) // 3) + 1, 1), complete)
-        case "YTD":
-            return Span(date(complete.year, 1, 1), complete)
-        case "Custom":
-            return custom
-        case _:
-            return Span(complete - timedelta(days=int(period.removesuffix("D")) - 1), complete)
+    latest, month = Span(complete, complete), complete.replace(day=1)
+    return {
+        "Today": Span(last, last),
+        "Yesterday": Span(last - DAY, last - DAY),
+        "7D": latest.widened(7),
+        "28D": latest.widened(28),
+        "MTD": Span(month, complete),
+        "Last month": Span(_months_before(month, 1), month - DAY),
+        "QTD": Span(_months_before(month, (month.month - 1) % 3), complete),
+        "YTD": Span(month.replace(month=1), complete),
+        "12M": Span(_months_before(complete + DAY, 12), complete),
+        "Last year": Span(date(month.year - 1, 1, 1), date(month.year - 1, 12, 31)),
+        "Custom": custom,
+    }[period]
 
 
 def comparison(period: str, span: Span, basis: str) -> Span | None:
-    """What a period is fairly compared with.
+    """What a period is fairly compared with; None where nothing is, or the viewer says with what.
 
-    Last year means 364 days earlier, weekday for weekday. The previous period is the same weekday of the week before
-    for a single preset day, the same elapsed days of the month, quarter or year before for a period to date, and the
-    days just before otherwise.
+    Last year means 364 days earlier, weekday for weekday, and of whole months the same months. The previous period is
+    the same weekday of the week before for a single preset day, the same elapsed days of the month, quarter or year
+    before for a period to date, the months before for whole months, and the days just before otherwise.
     """
-    if basis == "None":
+    if basis in ("None", "Custom"):
         return None
     if basis == "Last year":
-        return span.back(LAST_YEAR)
-    months = {"MTD": 1, "QTD": 3, "YTD": 12}.get(period)
-    if months is None:
-        return span.back(timedelta(days=7 if period == "Today" else span.days))
-    month_index = span.start.year * 12 + span.start.month - 1 - months
-    start = date(month_index // 12, month_index % 12 + 1, 1)
+        return span.months_back(12) if period in WHOLE else span.back(LAST_YEAR)
+    if period in WHOLE:
+        return span.months_back(WHOLE[period])
+    if period not in TO_DATE:
+        return span.back(timedelta(days=7 if period in ("Today", "Yesterday") else span.days))
+    start = _months_before(span.start, TO_DATE[period])
     # A shorter month, such as February, is compared whole, never with days of the month that follows it.
-    return Span(start, min(start + timedelta(days=span.days - 1), span.start - timedelta(days=1)))
+    return Span(start, min(start + timedelta(days=span.days - 1), span.start - DAY))
+
+
+def _months_before(day: date, months: int) -> date:
+    """The same day of that month, or its last."""
+    earlier: date = (pd.Timestamp(day) - pd.DateOffset(months=months)).date()
+    return earlier
+
+
+def week_of(day: date, first_weekday: int) -> date:
+    """The first day of its week, which begins on that weekday, from 0 (Monday) to 6."""
+    return day - timedelta(days=(day.weekday() - first_weekday) % 7)
 
 
 def choose(version: int, currencies: pd.DataFrame) -> View:
@@ -154,10 +176,6 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
     known = {row["currency"]: row for row in currencies.to_dict("records")}
 
     with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
-        period = links.choose(
-            st.segmented_control, "Period", PERIODS, default=PERIOD, required=True, key="period", wrap=True
-        )
-        basis = links.choose(st.selectbox, "Compare with", BASES, key="compare", width=160)
         currency = offered[0]
         if len(offered) > 1:
             currency = links.choose(st.selectbox, "Currency", offered, key="currency", width=100)
@@ -165,6 +183,14 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
             links.check("currency", set(links.asked("currency")) <= {currency})
         newest = known[currency]
         limit, complete = Span(newest["first_date"], newest["last_date"]), newest["complete_until"]
+        period = links.choose(st.selectbox, "Period", PERIODS, index=PERIODS.index(PERIOD), key="period", width=130)
+        span = period_span(period, limit.end, complete, Span(complete, complete).widened(TREND_DAYS))
+        if period == "Custom":
+            span = _pick("Dates", "dates", span, limit)
+        basis = links.choose(st.selectbox, "Compare with", BASES, key="compare", width=160)
+        past = comparison(period, span, basis)
+        if basis == "Custom":
+            past = _pick("Compare with dates", "against", span.back(timedelta(days=span.days)), limit)
         choices = queries.members(version, currency) | {"product": tuple(queries.product_names(version))}
         kept = {}
         for name in SEVERAL:
@@ -177,29 +203,12 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
                 if name not in SEVERAL:
                     one = links.choose(st.selectbox, label, choices[name], index=None, key=name, placeholder="All")
                     kept[name] = [one] if one is not None else []
-        latest = Span(complete, complete).widened(TREND_DAYS)
-        custom = Span(max(latest.start, limit.start), complete)
-        if period == "Custom":
-            picked = links.enter(
-                st.date_input,
-                "Dates",
-                (custom.start, custom.end),
-                min_value=limit.start,
-                max_value=limit.end,
-                key="dates",
-                fits=possible_dates(links.asked("dates"), limit),
-                width=230,
-            )
-            # While the second date has not been picked yet, the first stands alone.
-            if isinstance(picked, tuple) and picked and picked[0] <= picked[-1]:
-                custom = Span(picked[0], picked[-1])
     _chips(kept, queries.product_names(version))
 
-    span = period_span(period, limit.end, complete, custom)
     view = View(
         period=period,
         span=span,
-        past=comparison(period, span, basis),
+        past=past,
         grain=grain,
         scope=Scope(currency, tuple((name, tuple(sorted(values))) for name, values in sorted(kept.items()) if values)),
         since=limit.start,
@@ -217,6 +226,25 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
         )
     st.session_state["view"] = view
     return view
+
+
+def _pick(label: str, key: str, offered: Span, limit: Span) -> Span:
+    """Dates that the viewer picks, of those with sales; `offered` until then."""
+    offered = Span(max(offered.start, limit.start), max(min(offered.end, limit.end), limit.start))
+    picked = links.enter(
+        st.date_input,
+        label,
+        (offered.start, offered.end),
+        min_value=limit.start,
+        max_value=limit.end,
+        key=key,
+        fits=possible_dates(links.asked(key), limit),
+        width=230,
+    )
+    # While the second date has not been picked yet, the first stands alone.
+    if isinstance(picked, tuple) and picked and picked[0] <= picked[-1]:
+        return Span(picked[0], picked[-1])
+    return offered
 
 
 def viewers_today() -> date:

@@ -13,6 +13,7 @@ import streamlit as st
 from dashboard import charts, filters, links, live, queries
 from dashboard.filters import LABELS, Span, View
 from dashboard.measures import Kind, Measure, Writer
+from dashboard.settings import settings
 
 DAY = timedelta(days=1)
 ALONE = "no comparison"
@@ -85,7 +86,9 @@ def _with_comparison(description: str, view: View) -> str:
     if view.past is None:
         return description
     if view.comparable:
-        return f"{description} Compared with {view.past}."
+        now, then = view.span.days, view.comparable.days
+        unlike = f", which has {then} days instead of {now}" if now != then else ""
+        return f"{description} Compared with {view.comparable}{unlike}."
     return f"{description} {why_alone(view)}"
 
 
@@ -96,7 +99,7 @@ def alone(view: View) -> str:
 
 def why_alone(view: View) -> str:
     """Why the period has no fair comparison, where one is wanted."""
-    if view.is_running:
+    if (view.past and view.past.end > view.complete) or view.is_running:
         return f"Not compared with {view.past}: {Span(view.last, view.last)} is in progress."
     return f"Not compared with {view.past}: sales are known from {Span(view.since, view.since)} on."
 
@@ -113,8 +116,8 @@ def trend(
         span = Span(span.start, apart or view.complete)
     past = view.sales(past_span) if past_span else None
     return charts.trend(
-        view.sales(span), past, span, past_span, writer, measure=measure, grain=grain, cumulative=cumulative,
-        in_progress=apart is not None,
+        view.sales(span), past, span, past_span, writer, measure=measure, grain=grain,
+        first_weekday=settings().first_weekday, cumulative=cumulative, in_progress=apart is not None,
     )  # fmt: skip
 
 

@@ -18,7 +18,8 @@ PAGES = {
 }
 # The parameters that widgets bind to the URL; any other is left out of a view.
 PARAMETERS = frozenset({
-    "period", "compare", "grain", "currency", "dates", "category", "product", "region", "channel", "store", "rep",
+    "period", "dates", "compare", "against", "grain", "currency", "category", "product", "region", "channel", "store",
+    "rep",
     "status", "trend-shape", "top", "measures", "search", "sort", "page", "bridge", "bridge-month", "pairs",
     "pairs-month", "rated", "customers-by", "cohorts-by", "top-customers", "rank", "target-month", "target-of",
     "weekdays",

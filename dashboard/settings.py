@@ -1,13 +1,14 @@
 """What the dashboard is told from outside: the only reader of its environment."""
 
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 NumberStyle = Literal["1,234.56", "1.234,56", "1 234,56"]
 Role = Literal["customers", "rejects", "editor"]
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 SmtpSecurity = Literal["starttls", "tls", "none"]
 
 
@@ -20,6 +21,7 @@ class Settings(BaseSettings):
 
     database_url: SecretStr = Field(description="PostgreSQL URL of the login that may take the roles of readers.")
     number_style: NumberStyle = Field("1,234.56", description="How grouped digits and decimals are written.")
+    week_start: Weekday = Field("monday", description="The day with which a week begins.")
 
     require_login: bool = Field(False, description="Show nothing where Streamlit's [auth] is not configured.")
     roles_claim: str = Field("roles", description="Claim of the identity token that lists roles; dots lead inwards.")
@@ -50,6 +52,11 @@ class Settings(BaseSettings):
         if value and not value.get_secret_value().startswith(("https://", "http://")):
             raise ValueError("must begin with https:// or http://")
         return value
+
+    @property
+    def first_weekday(self) -> int:
+        """The weekday of `week_start`, from 0 (Monday) to 6."""
+        return get_args(Weekday).index(self.week_start)
 
     @model_validator(mode="after")
     def _whole(self) -> "Settings":

@@ -206,7 +206,7 @@ def _new_and_returning(view: View, months: pd.DataFrame, meaning: dict[str, str]
     wide = wide.astype(object).where(wide.notna(), 0).reset_index()
     shown = {kind: name for kind, name in TYPES.items() if kind in wide and wide[kind].astype(float).any()}
     tooltip = charts.tooltip_format(writer) if by == SOLD_VALUE else "%,d"
-    spec = charts.stacked(wide, span, shown, tooltip, grain=grain)
+    spec = charts.stacked(wide, span, shown, tooltip, grain=grain, first_weekday=settings().first_weekday)
     st.echarts_chart(spec, height=300, key="new-returning", alt=f"{by} of new and returning customers over time")
 
 

@@ -128,7 +128,7 @@ def _weekdays(view: View, writer: Writer) -> None:
     span = filters.Span(max(view.span.start, view.since), view.span.end)
     if by == "Week":
         weeks = view.sales(span)
-        starts = [day - timedelta(days=day.weekday()) for day in weeks["sale_date"]]
+        starts = [filters.week_of(day, settings().first_weekday) for day in weeks["sale_date"]]
         # Of a long period the last weeks are drawn.
         columns = sorted(set(starts))[-WEEKS:]
         labels = {start: f"{start.day} {start:%b}" for start in columns}
@@ -137,15 +137,15 @@ def _weekdays(view: View, writer: Writer) -> None:
             "row": [WEEKDAYS[day.weekday()] for day in weeks["sale_date"]],
             "value": weeks["net_sales"],
         }).dropna(subset=["column"])  # fmt: skip
-        st.caption(f"Net sales of each day, by the Monday of its week{_last_weeks(span, columns)}")
-        spec = charts.heat(cells, writer, list(labels.values()), list(WEEKDAYS))
+        st.caption(f"Net sales of each day, by the first day of its week{_last_weeks(span, columns)}")
+        spec = charts.heat(cells, writer, list(labels.values()), _weekday_names())
     else:
         cells = _by_region(view, span, average=by == "Region average")
-        columns = list(dict.fromkeys(cells["column"]))
+        regions = list(dict.fromkeys(cells["column"]))
         st.caption(
             f"Net sales of an average weekday of {span}" if by == "Region average" else f"Net sales of {span}, added up"
         )
-        spec = charts.heat(cells, writer, columns, list(WEEKDAYS))
+        spec = charts.heat(cells, writer, regions, _weekday_names())
     st.echarts_chart(spec, height=320, key="weekday-heat", alt=f"Net sales by weekday and {by.split()[0].lower()}")
     cells = cells.rename(columns={"column": by.split()[0].lower(), "row": "weekday", "value": "net_sales"})
     export.offer("weekdays", export.Stamp.of(view, ("By", by.lower())), lambda: cells)
@@ -162,6 +162,11 @@ def _explain_weekdays(view: View, by: str) -> explain.Source:
         "Region total": "A cell is the sum of `net_sales` of a region on a weekday",
     }[by]
     return replace(source, title="Weekdays", reading=f"{cell}, of what this statement returns.")
+
+
+def _weekday_names() -> list[str]:
+    first = settings().first_weekday
+    return [*WEEKDAYS[first:], *WEEKDAYS[:first]]
 
 
 def _by_region(view: View, span: filters.Span, *, average: bool) -> pd.DataFrame:

@@ -133,9 +133,15 @@ def download(page: Page, name: str, folder: Path) -> tuple[str, list[dict[str, s
     return event.value.suggested_filename, list(rows)
 
 
+def choose_period(page: Page, name: str) -> None:
+    """Choose one of the periods of the filter row."""
+    page.get_by_role("combobox", name=re.compile("Period")).click()
+    page.get_by_role("option", name=name, exact=True).click()
+
+
 def week_of_one_region(page: Page, warehouse: Warehouse) -> tuple[str, str]:
     """Choose seven days and one region on the Overview; the heading and the card of sales that it comes to show."""
-    page.get_by_role("radio", name="7D", exact=True).click()
+    choose_period(page, "7D")
     page.get_by_role("combobox", name=re.compile("Region")).click()
     option = page.get_by_role("option").nth(1)
     region = option.inner_text()

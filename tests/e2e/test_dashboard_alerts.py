@@ -33,7 +33,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard import alerts, notify, queries, saved
 from dashboard.alerts import Breach, Rule
 from dashboard.queries import Problem, Scope, Unavailable
-from tests.e2e.conftest import DAYS, LAST_DAY, READY, Warehouse, week_of_one_region
+from tests.e2e.conftest import DAYS, LAST_DAY, READY, Warehouse, choose_period, week_of_one_region
 
 FIRST_DAY = LAST_DAY - timedelta(DAYS - 1)
 TOLD = "select pg_notify('mart_version', '0')"
@@ -599,7 +599,7 @@ def test_a_saved_view_opens_as_it_was_saved(page: Page, dashboard: str, warehous
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("Saved for everybody.")).to_be_visible()
     # In the same session, whose filters say something else by then, and in a new one.
-    page.get_by_role("radio", name="28D", exact=True).click()
+    choose_period(page, "28D")
     expect(page.locator("h1")).not_to_have_text(heading)
     for tab in (page, page.context.new_page()):
         if tab is page:

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from dashboard import links, saved
-from tests.e2e.conftest import READY, Warehouse
+from tests.e2e.conftest import READY, Warehouse, choose_period
 
 PATHS = [*saved.PAGES, "alerts"]
 IN_VAIN = "The link asks for something that is not here"
@@ -76,7 +76,7 @@ def test_a_wrong_value_stays_named_until_something_else_is_chosen(
     expect(badge).not_to_have_text(shown)
     expect(page.locator(READY)).to_be_visible()
     assert _named(page) == ["measures"]
-    page.get_by_role("radio", name="7D", exact=True).click()
+    choose_period(page, "7D")
     expect(_warning(page)).to_have_count(0)
 
 

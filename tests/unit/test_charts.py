@@ -30,6 +30,14 @@ def _span(start: str, end: str) -> Span:
         ("QTD", "2026-05-02", "Previous period", ("2026-04-01", "2026-05-02"), ("2026-01-01", "2026-02-01")),
         ("YTD", "2025-12-31", "Previous period", ("2025-01-01", "2025-12-31"), ("2024-01-01", "2024-12-30")),
         ("Custom", "2026-05-02", "Previous period", ("2026-04-02", "2026-04-11"), ("2026-03-23", "2026-04-01")),
+        ("Yesterday", "2026-11-23", "Previous period", ("2026-11-22", "2026-11-22"), ("2026-11-15", "2026-11-15")),
+        ("Yesterday", "2026-11-23", "Last year", ("2026-11-22", "2026-11-22"), ("2025-11-23", "2025-11-23")),
+        ("Last month", "2026-03-31", "Previous period", ("2026-02-01", "2026-02-28"), ("2026-01-01", "2026-01-31")),
+        ("Last month", "2024-03-01", "Last year", ("2024-02-01", "2024-02-29"), ("2023-02-01", "2023-02-28")),
+        ("Last month", "2026-01-05", "Previous period", ("2025-12-01", "2025-12-31"), ("2025-11-01", "2025-11-30")),
+        ("12M", "2026-11-23", "Previous period", ("2025-11-24", "2026-11-23"), ("2024-11-24", "2025-11-23")),
+        ("12M", "2025-02-28", "Last year", ("2024-03-01", "2025-02-28"), ("2023-03-01", "2024-02-29")),
+        ("Last year", "2025-06-30", "Previous period", ("2024-01-01", "2024-12-31"), ("2023-01-01", "2023-12-31")),
     ],
 )
 def test_period_is_compared_fairly(
@@ -49,6 +57,10 @@ def test_period_is_compared_fairly(
         ("MTD", ("2026-11-01", "2026-11-30")),
         ("QTD", ("2026-10-01", "2026-11-30")),
         ("YTD", ("2026-01-01", "2026-11-30")),
+        ("Yesterday", ("2026-11-30", "2026-11-30")),
+        ("Last month", ("2026-10-01", "2026-10-31")),
+        ("12M", ("2025-12-01", "2026-11-30")),
+        ("Last year", ("2025-01-01", "2025-12-31")),
     ],
 )
 def test_periods_end_on_the_last_complete_day(period: str, now: tuple[str, str]) -> None:
@@ -113,6 +125,18 @@ def test_trend_fills_days_without_sales_and_aligns_the_comparison() -> None:
     frame = spec["dataset"]["source"]
     assert list(frame["Total sales"]) == [5, 0, 7]
     assert list(frame["Comparison"].dropna()) == [0, 9]
+
+
+def test_weeks_begin_on_the_day_that_the_shop_says() -> None:
+    sales = pd.DataFrame({
+        "sale_date": [date(2026, 3, 6), date(2026, 3, 7), date(2026, 3, 8)],  # Friday to Sunday
+        "net_sales": [Decimal(1), Decimal(10), Decimal(100)],
+    })  # fmt: skip
+    span = _span("2026-03-02", "2026-03-09")
+    for first, weeks in ((0, {"Mon 2 Mar": 111, "Mon 9 Mar": 0}), (5, {"Mon 2 Mar": 1, "Sat 7 Mar": 110}),
+                         (6, {"Mon 2 Mar": 11, "Sun 8 Mar": 100})):  # fmt: skip
+        frame = charts.trend(sales, None, span, None, DOLLARS, grain="Week", first_weekday=first)["dataset"]["source"]
+        assert dict(zip(frame["Day"], frame["Total sales"], strict=True)) == weeks
 
 
 def test_trend_draws_a_day_in_progress_apart() -> None:
