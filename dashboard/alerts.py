@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 
 from dashboard import notify, push, queries
-from dashboard.measures import MEASURES, Kind, Measure, Writer
+from dashboard.measures import MEASURES, MINUS, Kind, Measure, Writer
 from dashboard.queries import Problem, Scope, Unavailable
 from dashboard.settings import settings
 
@@ -328,7 +328,7 @@ def describe(rule: Rule, breach: Breach) -> str:
     before = "the day before" if rule.basis == "previous day" else "the same weekday a week before"
     more = "more" if rule.direction == "above" else "less"
     reference = writer.write(breach.reference, kind)
-    return f"{figure}, {change.lstrip('+-')} {more} than {before} ({reference}).{_only(rule)}"
+    return f"{figure}, {change.lstrip(f'+{MINUS}')} {more} than {before} ({reference}).{_only(rule)}"
 
 
 def condition(rule: Rule) -> str:

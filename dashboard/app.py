@@ -29,6 +29,8 @@ STYLE = """
 .stMainBlockContainer {padding-top: 4.25rem; padding-bottom: 3rem; max-width: 1500px}
 [data-testid=stMetric] {min-height: 100%}
 [class*=st-key-explain-] button p {font-size: 0.75rem}
+.told:not(:focus-within, [open]) {position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)}
+.told {font-size: 0.85rem; overflow-x: auto}
 .st-key-live-bar {justify-content: flex-end; margin-bottom: -3.4rem; z-index: 1; pointer-events: none}
 .st-key-live-bar > * {pointer-events: auto}
 @media (max-width: 640px) {

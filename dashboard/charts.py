@@ -1,5 +1,6 @@
 """DataFrame to ECharts option, and figures to a sparkline. No Streamlit here; the theme colours text and grid."""
 
+import math
 from base64 import b64encode
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -24,11 +25,16 @@ STARS = ("#d9534f", "#e0912f", "#8a93a6", "#5bb891", "#1a9e6e")  # from one to f
 STACK = ("#4f6bed", "#1a9e6e", "#8a93a6")
 HEAT = 0.62  # opacity of the strongest cell, through which a label is read in either theme
 INK, INK_ON_DARK = "#1c2333", "#e8ebf2"
+FAINT, FAINT_ON_DARK = "#5b6478", "#a9b2c3"  # for axes
 ROW_PIXELS = 34
 SPARK_PIXELS = 56
 FEW = 6  # columns, each of which has room for its name
-NEARLY_ALL = 95  # percent: from there on an axis ends at 100
-IN_PROGRESS = "In progress"
+STEPS = (Decimal(1), Decimal(2), Decimal("2.5"), Decimal(5), Decimal(10))  # of an axis, and the tens of them
+SPLITS = 4  # that many steps an axis has, about
+LETTER_PIXELS = 7
+COMPARISON, IN_PROGRESS = "Comparison", "In progress"
+WRITTEN = ", written"  # a column that has the figures of another as text
+MOST_TOLD = 400  # rows
 _RING: Spec = {
     "type": "scatter",
     "name": IN_PROGRESS,
@@ -64,44 +70,40 @@ def trend(
     days = [span.start + timedelta(days=offset) for offset in range(span.days)]
     cuts = _cuts(days, grain, first_weekday)
     frame = pd.DataFrame({"Day": [_day(days[cut], days, grain) for cut in cuts]})
-    frame[measure.label] = figures = _figures(measure, daily, days, cuts, cumulative)
+    figures = _figures(measure, daily, days, cuts, cumulative)
+    frame[measure.label], frame[f"{measure.label}{WRITTEN}"] = _drawn(figures), _written(figures, measure, writer)
     columns = [(measure.label, ACCENT, "solid", 2.5, 0.10)]
+    hover = f"{{@Day}}<br/>{measure.label} <b>{{@{measure.label}{WRITTEN}}}</b>"
     if past is not None and past_span is not None:
         shifted = [past_span.start + timedelta(days=offset) for offset in range(span.days)]
         values = _figures(measure, past, shifted, cuts, cumulative)
         # A comparison that is shorter than the period, such as February, ends where it ends.
-        frame["Comparison"] = [
-            value if shifted[cut] <= past_span.end else None for cut, value in zip(cuts, values, strict=True)
-        ]
-        columns.append(("Comparison", MUTED, "dashed", 1.5, 0))
+        before = [value if shifted[cut] <= past_span.end else None for cut, value in zip(cuts, values, strict=True)]
+        frame[COMPARISON], frame[f"{COMPARISON}{WRITTEN}"] = _drawn(before), _written(before, measure, writer)
+        columns.append((COMPARISON, MUTED, "dashed", 1.5, 0))
+        hover += f"<br/>{COMPARISON} {{@{COMPARISON}{WRITTEN}}}"
     names = [name for name, *_ in columns]
     if in_progress:
         whole = len(cuts) - 1
-        frame[measure.label] = [*figures[:whole], None]
-        frame[IN_PROGRESS] = [*[None] * whole, figures[whole]]
+        frame[measure.label] = _drawn([*figures[:whole], None])
+        frame[IN_PROGRESS] = _drawn([*[None] * whole, figures[whole]])
         names.append(IN_PROGRESS)
     # A rate moves too little to be seen from zero on.
     rate = measure.denominator is not None
-    ends = _to_the_whole(frame[names]) if measure.kind is Kind.SHARE else {}
-    return {
+    axis, lines, left = _scale(frame[names], writer, measure.kind, from_zero=not rate)
+    spec: Spec = {
         "dataset": {"source": frame},
-        "grid": {"left": 4, "right": 42, "top": 34, "bottom": 4, "containLabel": True},
+        "grid": {"left": left, "right": 42, "top": 34, "bottom": 4, "containLabel": True},
         "legend": {"top": 0, "left": 0, "itemStyle": {"opacity": 0}, "itemWidth": 22,
                    "data": [name if name != IN_PROGRESS else {"name": name, "itemStyle": {"opacity": 1}}
                             for name in names]},
-        "tooltip": {"trigger": "axis", "valueFormatter": tooltip_format(writer, measure.kind)},
+        "tooltip": {"trigger": "axis", "formatter": hover},
         "xAxis": {
             "type": "category",
             "boundaryGap": False,
             "axisTick": {"show": False},
         },
-        "yAxis": {
-            "type": "value",
-            "splitNumber": 4,
-            "scale": rate,
-            "axisLabel": _axis_label(writer, measure.kind),
-            **ends,
-        },
+        "yAxis": axis,
         "series": [
             {
                 "type": "line",
@@ -116,6 +118,8 @@ def trend(
         ]
         + ([_RING] if in_progress else []),
     }  # fmt: skip
+    spec["series"][0]["markLine"] = lines
+    return spec
 
 
 def leaderboard(
@@ -281,7 +285,8 @@ def pareto(products: pd.DataFrame, money: Writer) -> Spec:
             "data": [{"yAxis": 80}, {"yAxis": 95}],
         },
     }
-    bars = [
+    axis, lines, left = _scale(frame[list(CLASSES)], money, Kind.MONEY)
+    bars: list[Spec] = [
         {
             "type": "bar",
             "name": name,
@@ -292,9 +297,10 @@ def pareto(products: pd.DataFrame, money: Writer) -> Spec:
         }
         for name, color in CLASSES.items()
     ]
+    bars[0]["markLine"] = lines
     return {
         "dataset": {"source": frame},
-        "grid": {"left": 4, "right": 4, "top": 34, "bottom": 4, "containLabel": True},
+        "grid": {"left": left, "right": 4, "top": 34, "bottom": 4, "containLabel": True},
         "legend": {"top": 0, "left": 0, "data": list(CLASSES), "itemHeight": 10, "itemWidth": 16},
         # The line is the first series, since a tooltip of the axis reads the row of the first.
         "tooltip": {
@@ -303,7 +309,7 @@ def pareto(products: pd.DataFrame, money: Writer) -> Spec:
         },
         "xAxis": {"type": "category", "axisTick": {"show": False}},
         "yAxis": [
-            {"type": "value", "splitNumber": 4, "axisLabel": _axis_label(money, Kind.MONEY)},
+            axis,
             {
                 "type": "value",
                 "min": 0,
@@ -388,7 +394,8 @@ def stacked(
     daily: pd.DataFrame,
     span: Span,
     columns: dict[str, str],
-    tooltip: str,
+    writer: Writer,
+    kind: Kind,
     *,
     grain: str = "Day",
     first_weekday: int = 0,
@@ -396,20 +403,26 @@ def stacked(
     """Bars over time, one on the other.
 
     `daily` has sale_date and, additive over days, the keys of `columns`, which gives what each is called; a date
-    without a row is zero. `tooltip` is a format in Streamlit's printf dialect.
+    without a row is zero.
     """
     days = [span.start + timedelta(days=offset) for offset in range(span.days)]
     cuts = _cuts(days, grain, first_weekday)
     frame = pd.DataFrame({"Day": [_day(days[cut], days, grain) for cut in cuts]})
+    total = [Decimal(0)] * len(cuts)
     for column, name in columns.items():
-        frame[name] = _figures(Measure(column, name, Kind.COUNT, column), daily, days, cuts, cumulative=False)
-    return {
+        measure = Measure(column, name, kind, column)
+        figures = _figures(measure, daily, days, cuts, cumulative=False)
+        frame[name], frame[f"{name}{WRITTEN}"] = _drawn(figures), _written(figures, measure, writer)
+        total = [whole + (figure or 0) for whole, figure in zip(total, figures, strict=True)]
+    hover = "<br/>".join(["{@Day}", *(f"{name} <b>{{@{name}{WRITTEN}}}</b>" for name in columns.values())])
+    axis, lines, left = _scale(pd.DataFrame({"Total": _drawn(total)}), writer, kind)
+    spec: Spec = {
         "dataset": {"source": frame},
-        "grid": {"left": 4, "right": 12, "top": 34, "bottom": 4, "containLabel": True},
+        "grid": {"left": left, "right": 12, "top": 34, "bottom": 4, "containLabel": True},
         "legend": {"top": 0, "left": 0, "itemHeight": 10, "itemWidth": 16},
-        "tooltip": {"trigger": "axis", "valueFormatter": tooltip},
+        "tooltip": {"trigger": "axis", "formatter": hover},
         "xAxis": {"type": "category", "axisTick": {"show": False}},
-        "yAxis": {"type": "value", "splitNumber": 4},
+        "yAxis": axis,
         "series": [
             {
                 "type": "bar",
@@ -422,6 +435,8 @@ def stacked(
             for name, color in zip(columns.values(), STACK, strict=False)
         ],
     }
+    spec["series"][0]["markLine"] = lines
+    return spec
 
 
 def monthly_rate(months: pd.DataFrame, column: str, name: str, number: Writer) -> Spec:
@@ -431,12 +446,13 @@ def monthly_rate(months: pd.DataFrame, column: str, name: str, number: Writer) -
         name: [_percent(share) for share in months[column]],
         "Text": [number.write(share, Kind.SHARE) for share in months[column]],
     })  # fmt: skip
+    axis, lines, left = _scale(frame[[name]], number, Kind.SHARE)
     return {
         "dataset": {"source": frame},
-        "grid": {"left": 4, "right": 4, "top": 24, "bottom": 4, "containLabel": True},
+        "grid": {"left": left, "right": 4, "top": 24, "bottom": 4, "containLabel": True},
         "tooltip": {"trigger": "axis", "formatter": f"{{@Month}}<br/>{name} <b>{{@Text}}</b>"},
         "xAxis": {"type": "category", "axisTick": {"show": False}},
-        "yAxis": {"type": "value", "min": 0, "splitNumber": 4, "axisLabel": {"formatter": "{value}%"}},
+        "yAxis": axis,
         "series": [
             {
                 "type": "line",
@@ -445,6 +461,7 @@ def monthly_rate(months: pd.DataFrame, column: str, name: str, number: Writer) -
                 "encode": {"x": "Month", "y": name},
                 "symbolSize": 7,
                 "areaStyle": {"opacity": 0.1},
+                "markLine": lines,
                 "label": {"show": True, "position": "top", "formatter": "{@Text}"},
                 "labelLayout": {"hideOverlap": True},
             }
@@ -467,7 +484,7 @@ def cohorts(cells: pd.DataFrame, column: str, kind: Kind, money: Writer, *, dark
         "Since": [str(since) for since in cells["months_since"]],
         "Value": cells[column].astype(float),
         "Text": [
-            _cell(value, kind, money) + ("" if complete else "…")
+            money.cell(value, kind) + ("" if complete else "…")
             for value, complete in zip(cells[column], cells["is_month_complete"], strict=True)
         ],
         "Exact": [
@@ -559,17 +576,44 @@ def sparkline(values: Sequence[float], color: str, alt: str, *, bars: bool = Fal
     return f'<img class="sparkline" alt="{escape(alt)}" src="{source}" width="100%" height="{SPARK_PIXELS}" />'
 
 
-def tooltip_format(writer: Writer, kind: Kind = Kind.MONEY) -> str:
-    """The format of figures in a tooltip, in Streamlit's printf dialect: `$%,.2f`."""
-    match kind:
-        case Kind.MONEY | Kind.AVERAGE_MONEY:
-            return f"{writer.symbol.replace('%', '%%')}%,.2f"
-        case Kind.SHARE:
-            return "%,.1f%%"
-        case Kind.COUNT:
-            return "%,d"
-        case _:
-            return "%,.2f"
+def inked(spec: Spec, *, dark: bool) -> Spec:
+    """The chart with labels of its axes that stand out from the page by 4.5 to 1 and more, as WCAG asks of text."""
+    ink = {"color": FAINT_ON_DARK if dark else FAINT}
+
+    def axis(each: Spec) -> Spec:
+        return each | {"axisLabel": ink | each.get("axisLabel", {})}
+
+    spec = dict(spec)
+    for name in ("xAxis", "yAxis"):
+        axes = spec[name]
+        spec[name] = [axis(each) for each in axes] if isinstance(axes, list) else axis(axes)
+    spec["series"] = [
+        each | {"markLine": each["markLine"] | {"label": ink | each["markLine"]["label"]}}
+        if "markLine" in each
+        else each
+        for each in spec["series"]
+    ]
+    return spec
+
+
+def told(spec: Spec, title: str) -> str:
+    """HTML of what a chart draws, for who hears the page or goes through it by keys: in words, then its rows."""
+    frame: pd.DataFrame = spec["dataset"]["source"]
+    names = [str(name) for name in frame]
+    texts = [name for name in names if not pd.api.types.is_numeric_dtype(frame[name]) and frame[name].notna().all()]
+    drawn = [name for name in names if name not in texts and frame[name].notna().any()]
+    words = f"{len(frame)} rows"
+    if drawn and len(texts) > 1 and len(frame) > 1:
+        order = frame[drawn[0]].astype(float)
+        most, least = (
+            ", ".join(frame[name].iloc[place] for name in texts[:2]) for place in (order.argmax(), order.argmin())
+        )
+        words += f", from {frame[texts[0]].iloc[0]} to {frame[texts[0]].iloc[-1]}. Most: {most}. Least: {least}"
+    rows = frame[texts].rename(columns=lambda name: str(name).removesuffix(WRITTEN)).head(MOST_TOLD)
+    shown = rows.to_html(index=False, border=0, escape=True)
+    return (
+        f'<details class="told"><summary>{escape(title)}: the figures</summary><p>{escape(words)}.</p>{shown}</details>'
+    )
 
 
 def height(spec: Spec) -> int:
@@ -606,22 +650,55 @@ def _bars(frame: pd.DataFrame, columns: list[tuple[str, str, str]], *, high: flo
     }
 
 
-def _axis_label(writer: Writer, kind: Kind) -> Spec:
-    match kind:
-        case Kind.MONEY | Kind.AVERAGE_MONEY:
-            return {"formatter": f"{writer.symbol}{{value}}"}
-        case Kind.SHARE:
-            return {"formatter": "{value}%"}
-        case _:
-            return {}
+def _scale(drawn: pd.DataFrame, writer: Writer, kind: Kind, *, from_zero: bool = True) -> tuple[Spec, Spec, int]:
+    """A vertical axis of figures as they are drawn, its lines, and the pixels that its labels need on the left.
+
+    An axis of ECharts groups digits its own way and knows no units: so its labels are those of lines of a series.
+    """
+    high, low = Decimal(_most(drawn.max(), 1)), Decimal(_most(-drawn.min(), -1)) * -1
+    if from_zero:
+        high, low = max(high, Decimal(0)), min(low, Decimal(0))
+    step = _step((high - low or abs(high) or Decimal(1)) / SPLITS)
+    smallest = {Kind.COUNT: Decimal(1), Kind.MONEY: Decimal(1).scaleb(-writer.decimals)}
+    step = max(step, smallest.get(kind, step))
+    first, last = low // step, -(-high // step)
+    if low < 0 and low % step:
+        first -= 1  # a remainder has the sign of what is divided
+    if high > 0 and high % step:
+        last = high // step + 1
+    if first == last:
+        first, last = (first - 1, last) if first > 0 else (first, last + 1)
+    ticks = [step * place for place in range(int(first), int(last) + 1)]
+    if kind is Kind.SHARE and high <= 100:
+        ticks = [tick for tick in ticks if tick <= 100]  # no share exceeds the whole
+    texts = [writer.tick(tick / 100 if kind is Kind.SHARE else tick, kind) for tick in ticks]
+    axis = {
+        "type": "value",
+        "min": float(ticks[0]),
+        "max": float(max(ticks[-1], high)),
+        "axisLabel": {"show": False},
+        "splitLine": {"show": False},
+    }
+    lines = {
+        "silent": True,
+        "symbol": "none",
+        "animation": False,
+        "lineStyle": {"color": MUTED, "type": "solid", "width": 1, "opacity": 0.25},
+        "label": {"position": "start"},
+        "data": [{"yAxis": float(tick), "label": {"formatter": text}} for tick, text in zip(ticks, texts, strict=True)],
+    }
+    return axis, lines, LETTER_PIXELS * max(map(len, texts)) + 8
 
 
-def _to_the_whole(percents: pd.DataFrame) -> Spec:
-    """The ends of an axis of percents that come close to 100, which it should not exceed."""
-    if not percents.max().max() > NEARLY_ALL:
-        return {}
-    low = min(int(percents.min().min() // 5 * 5), NEARLY_ALL)
-    return {"min": low, "max": 100, "interval": (100 - low) // 5}
+def _most(values: "pd.Series[float]", otherwise: int) -> float:
+    most = float(values.max())
+    return otherwise if math.isnan(most) else most
+
+
+def _step(wanted: Decimal) -> Decimal:
+    """The next round step that is no smaller."""
+    tens = Decimal(1).scaleb(wanted.adjusted())
+    return next(step * tens for step in STEPS if step * tens >= wanted)
 
 
 def _cuts(days: list[date], grain: str, first_weekday: int) -> list[int]:
@@ -636,7 +713,7 @@ def _cuts(days: list[date], grain: str, first_weekday: int) -> list[int]:
 
 def _figures(
     measure: Measure, daily: pd.DataFrame, days: list[date], cuts: list[int], cumulative: bool
-) -> list[float | None]:
+) -> list[Decimal | None]:
     """The measure of each stretch; nothing was sold on a date without a row, so only a ratio is then unknown."""
     bottoms = daily[measure.denominator] if measure.denominator else [None] * len(daily)
     sums = dict(zip(daily["sale_date"], zip(daily[measure.numerator], bottoms, strict=True), strict=True))
@@ -646,8 +723,17 @@ def _figures(
         figure = measure.of([top for top, _ in sold], [bottom for _, bottom in sold])
         if figure is None and measure.denominator is None:
             figure = Decimal(0)
-        figures.append(None if figure is None else float(figure * 100 if measure.kind is Kind.SHARE else figure))
+        figures.append(None if figure is None else figure * 100 if measure.kind is Kind.SHARE else figure)
     return figures
+
+
+def _drawn(figures: Sequence[Decimal | None]) -> list[float | None]:
+    return [None if figure is None else float(figure) for figure in figures]
+
+
+def _written(figures: Sequence[Decimal | None], measure: Measure, writer: Writer) -> list[str]:
+    share = measure.kind is Kind.SHARE
+    return [writer.exact(figure / 100 if share and figure is not None else figure, measure.kind) for figure in figures]
 
 
 def _day(day: date, days: list[date], grain: str) -> str:
@@ -655,13 +741,6 @@ def _day(day: date, days: list[date], grain: str) -> str:
     if grain == "Month":
         return f"{day:%b}{year}"
     return f"{day:%a} {day.day} {day:%b}{year}"
-
-
-def _cell(value: Decimal, kind: Kind, writer: Writer) -> str:
-    """As much of a figure as a cell has room for on a telephone: `25%`, `930`, `1.3K`."""
-    if kind is Kind.SHARE:
-        return f"{writer.number(value * 100, 0)}%"
-    return writer.number(value, 0) if abs(value) < 1000 else f"{writer.number(value / 1000, 1)}K"
 
 
 def _percent(share: Decimal | None) -> float | None:

@@ -10,7 +10,9 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import links, queries
+from dashboard.measures import Writer
 from dashboard.queries import Scope
+from dashboard.settings import settings
 
 PERIODS = (
     "Today", "Yesterday", "7D", "28D", "MTD", "Last month", "QTD", "YTD", "12M", "Last year", "Custom",
@@ -256,7 +258,9 @@ def _so_far(view: View, lines: int, usual: int) -> str:
     """What the day in progress has by now, and what that means for the figures."""
     day = f"{view.last:%a} {view.last.day} {view.last:%b}"
     whatever = ", whatever the filters" if view.filtered else ""
-    share = f"{lines:,} of the {usual:,} sales lines that a {view.last:%A} usually has have arrived{whatever}"
+    writer = Writer(settings().number_style, view.scope.currency)
+    arrived = f"{writer.number(lines, 0)} of the {writer.number(usual, 0)}"
+    share = f"{arrived} sales lines that a {view.last:%A} usually has have arrived{whatever}"
     if view.is_running:
         return f"**{day} is in progress**: {share}. Until it is complete, nothing is compared with whole days."
     return f"**{day} is in progress**: {share}. Figures are of complete days, to {Span(view.complete, view.complete)}."

@@ -7,13 +7,14 @@ from enum import Enum
 from typing import Any
 
 import pandas as pd
+from babel.numbers import get_currency_precision, get_currency_symbol
 
 from dashboard.settings import NumberStyle
 
 MISSING = "–"
+MINUS = "−"
 BRIEF_FROM = 10_000
-# A currency that is not here is written with its code.
-SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹", "BRL": "R$", "KRW": "₩", "PLN": "zł"}
+UNITS = ((1_000_000_000, "B", 2), (1_000_000, "M", 2), (1000, "K", 0))  # from so many on, the letter, its decimals
 
 
 class Kind(Enum):
@@ -130,10 +131,16 @@ class Writer:
     @property
     def symbol(self) -> str:
         """What stands before an amount: `$`, or a code and a space."""
-        return SYMBOLS.get(self.currency, f"{self.currency} ")
+        symbol: str = get_currency_symbol(self.currency, "en_US")
+        return f"{symbol} " if symbol.isalpha() else symbol
+
+    @property
+    def decimals(self) -> int:
+        """Of the currency's smallest coin: two for dollars, none for yen."""
+        return int(get_currency_precision(self.currency))
 
     def write(self, value: Decimal | None, kind: Kind) -> str:
-        """The figure as text: `$1,234`, `€56.78`, `1,234`, `2.34`, `41.5 %`; a dash where it is not known."""
+        """The figure as text: `$1,234`, `€56.78`, `1,234`, `2.34`, `41.5%`; a dash where it is not known."""
         if value is None:
             return MISSING
         match kind:
@@ -148,35 +155,72 @@ class Writer:
             case Kind.SHARE:
                 return f"{self.number(value * 100, 1)}%"
 
+    def exact(self, value: Decimal | None, kind: Kind) -> str:
+        """As `write`, an amount to the cent."""
+        return self.write(value, Kind.AVERAGE_MONEY if kind is Kind.MONEY else kind)
+
     def brief(self, value: Decimal | None, kind: Kind) -> str:
-        """The figure as text, thousands and millions shortened: `$969K`, `$1.09M`; for a place beside the figure."""
+        """The figure as text, shortened: `$969K`, `$1.09M`, `$2.00B`; for a place beside the figure."""
         if value is None or kind not in (Kind.MONEY, Kind.COUNT) or abs(value) < BRIEF_FROM:
             return self.write(value, kind)
-        size, letter, decimals = (1_000_000, "M", 2) if abs(value) >= 1_000_000 else (1000, "K", 0)
-        text = f"{self.number(abs(value) / size, decimals)}{letter}"
-        return f"{'−' if value < 0 else ''}{self.symbol if kind is Kind.MONEY else ''}{text}"
+        # What rounds to a thousand thousands is a million.
+        size, letter, decimals = next(
+            unit for unit in UNITS if unit[0] == 1000 or round(abs(value) / unit[0] * 1000) >= 1000
+        )
+        return self._shortened(value, kind, size, letter, decimals)
+
+    def cell(self, value: Decimal, kind: Kind) -> str:
+        """As much of a figure as a cell of a picture has room for on a telephone: `25%`, `$930`, `$1.3K`."""
+        if kind is Kind.SHARE:
+            return f"{self.number(value * 100, 0)}%"
+        size, letter, _ = next((unit for unit in UNITS if abs(value) >= unit[0]), (1, "", 0))
+        return self._shortened(value, kind, size, letter, 1 if letter else 0)
+
+    def tick(self, value: Decimal, kind: Kind) -> str:
+        """A round figure of an axis, as short as it is exact: `$0`, `$2.5K`, `40%`."""
+        if kind is Kind.SHARE:
+            return f"{self.number(value * 100, _decimals(value * 100))}%"
+        size, letter, _ = next((unit for unit in UNITS if abs(value) >= unit[0]), (1, "", 0))
+        decimals = _decimals(value / size)
+        if decimals and not letter and kind in (Kind.MONEY, Kind.AVERAGE_MONEY):
+            decimals = self.decimals
+        return self._shortened(value, kind, size, letter, decimals)
 
     def change(self, now: Decimal | None, before: Decimal | None, kind: Kind) -> str | None:
         """The signed difference: percentage points of a share, percent of anything else; None where undefined."""
         if now is None or before is None:
             return None
         if kind is Kind.SHARE:
-            return f"{self._signed((now - before) * 100)} pp"
+            return f"{self.number((now - before) * 100, 1, signed=True)} pp"
         if before <= 0:
             return None
-        return f"{self._signed((now / before - 1) * 100)}%"
+        return f"{self.number((now / before - 1) * 100, 1, signed=True)}%"
 
     def money(self, value: Decimal, *, cents: bool = False, signed: bool = False) -> str:
         """An amount with its currency; rounded half-up to whole units unless the cents matter."""
-        sign = "−" if value < 0 else "+" if signed else ""
-        return f"{sign}{self.symbol}{self.number(abs(value), 2 if cents else 0)}"
+        return self._amount(value, self.decimals if cents else 0, self.symbol, signed=signed)
 
-    def number(self, value: Decimal, decimals: int) -> str:
-        """A number with grouped digits, rounded half-up."""
+    def number(self, value: Decimal | int, decimals: int, *, signed: bool = False) -> str:
+        """A number with grouped digits, rounded half-up; what rounds to zero has no sign."""
+        return self._amount(value, decimals, "", signed=signed)
+
+    def _shortened(self, value: Decimal, kind: Kind, size: int, letter: str, decimals: int) -> str:
+        symbol = self.symbol if kind in (Kind.MONEY, Kind.AVERAGE_MONEY) else ""
+        return f"{self._amount(value / size, decimals, symbol)}{letter}"
+
+    def _amount(self, value: Decimal | int, decimals: int, symbol: str, *, signed: bool = False) -> str:
         rounded = Decimal(value).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
         group, point = self.style[1], self.style[-3]
-        return f"{rounded:,}".translate(str.maketrans(",.", group + point))
+        sign = MINUS if rounded < 0 else "+" if signed and rounded else ""
+        return f"{sign}{symbol}{f'{abs(rounded):,}'.translate(str.maketrans(',.', group + point))}"
 
-    def _signed(self, value: Decimal) -> str:
-        # Streamlit reads the direction of a delta off a leading ASCII sign.
-        return ("-" if value < 0 else "+") + self.number(abs(value), 1)
+
+def direction(change: str | None) -> int:
+    """Of a change as it is written: 1 up, -1 down, 0 where there is none."""
+    return {"+": 1, MINUS: -1}.get((change or " ")[0], 0)
+
+
+def _decimals(value: Decimal) -> int:
+    """As many as write it exactly."""
+    exponent = value.normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0

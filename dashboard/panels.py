@@ -1,19 +1,24 @@
 """What several pages draw: a figure beside its comparison, and a leaderboard whose bars filter."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
 import streamlit as st
 
 from dashboard import charts, filters, links, live, queries
 from dashboard.filters import LABELS, Span, View
-from dashboard.measures import Kind, Measure, Writer
+from dashboard.measures import MISSING, Kind, Measure, Writer, direction
 from dashboard.settings import settings
+
+if TYPE_CHECKING:
+    from streamlit.elements.lib.column_types import ColumnConfig
+
+Column: TypeAlias = "tuple[str, Kind] | ColumnConfig | str"  # of a table: figures by their label and kind, or others
 
 DAY = timedelta(days=1)
 ALONE = "no comparison"
@@ -61,16 +66,25 @@ def compared(
         label,
         writer.write(now if shown is None else shown, kind),
         change or alone,
-        delta_color=("inverse" if falls else "normal") if change else "off",
-        delta_arrow="auto" if change else "off",
+        **judged(change, falls=falls),
         delta_description=f"vs {benchmark or writer.brief(before, kind)}" if change else None,
         **looks,
     )
     if course:
         low, high = (writer.brief(end, kind) for end in (min(course), max(course)))
-        color = charts.MUTED if change is None else charts.UP if change.startswith("+") != falls else charts.DOWN
+        better = -direction(change) if falls else direction(change)
+        color = {1: charts.UP, -1: charts.DOWN}.get(better, charts.MUTED)
         alt = f"{label}: its course, between {low} and {high}"
         st.html(charts.sparkline([float(value) for value in course], color, alt, bars=bars))
+
+
+def judged(change: str | None, *, falls: bool = False) -> dict[str, Any]:
+    """How `st.metric` shows a change: an arrow that points where it goes, green where that is better."""
+    way = direction(change)
+    return {
+        "delta_arrow": {1: "up", -1: "down"}.get(way, "off"),
+        "delta_color": {1: "green", -1: "red"}.get(-way if falls else way, "off"),
+    }
 
 
 def as_of(view: View, mart: str) -> str:
@@ -121,6 +135,55 @@ def trend(
     )  # fmt: skip
 
 
+def draw(spec: charts.Spec, alt: str, *, key: str, height: int | None = None, **looks: Any) -> None:
+    """A chart, and for who does not see it what it draws in words and rows, which the next press of Tab opens."""
+    with st.container(gap=None):
+        st.echarts_chart(
+            charts.inked(spec, dark=st.context.theme.type == "dark"),
+            height=height or charts.height(spec),
+            key=key,
+            alt=alt,
+            **looks,
+        )
+        st.html(charts.told(spec, alt))
+
+
+def table(
+    frame: pd.DataFrame,
+    columns: Mapping[str, Column],
+    writer: Writer,
+    *,
+    key: str,
+    mart: str = "",
+    **looks: Any,
+) -> None:
+    """These columns of a frame, in this order; a column of figures is named by its label and its kind.
+
+    `mart`: whose columns they are, and whose descriptions explain them.
+    """
+    figures = {name: told for name, told in columns.items() if isinstance(told, tuple)}
+    meaning = queries.descriptions(queries.freshness().mart_version) if mart else {}
+    written: dict[Any, Any] = {name: partial(_written, writer, kind) for name, (_, kind) in figures.items()}
+    st.dataframe(
+        frame.style.format(written, na_rep=MISSING),
+        hide_index=True,
+        placeholder=MISSING,
+        key=key,
+        column_order=list(columns),
+        column_config={
+            name: st.column_config.NumberColumn(told[0], help=meaning.get(f"{mart}.{name}"))
+            if isinstance(told, tuple)
+            else told
+            for name, told in columns.items()
+        },
+        **looks,
+    )
+
+
+def _written(writer: Writer, kind: Kind, value: Any) -> str:
+    return writer.exact(Decimal(value), kind)
+
+
 def leaderboard(
     view: View, dimension: str, measure: Measure, writer: Writer, rows: int, *, title: str | None = None
 ) -> None:
@@ -149,12 +212,11 @@ def leaderboard(
     spec = charts.leaderboard(labels, top.reset_index(drop=True), pd.Series(texts), room=2.4, clickable=True)
     # Another choice of filters is another chart, in which nothing has been clicked yet.
     key = f"by-{dimension}-{measure.name}-{zlib.crc32(repr(view.scope).encode())}"
-    st.echarts_chart(
+    draw(
         spec,
-        height=charts.height(spec),
+        f"{measure.label} by {LABELS[dimension].lower()}",
         key=key,
         on_select=partial(_keep, key, dimension, list(top.index)),
-        alt=f"{measure.label} by {LABELS[dimension].lower()}",
     )
     if len(now) > rows:
         st.caption(f"The first {rows} of {writer.number(Decimal(len(now)), 0)}.")

@@ -10,7 +10,7 @@ import streamlit as st
 
 from dashboard import access, charts, explain, export, filters, links, panels, queries
 from dashboard.filters import TREND_DAYS, Span, View
-from dashboard.measures import MISSING, Kind, Writer
+from dashboard.measures import Kind, Writer
 from dashboard.settings import settings
 
 TOP_CUSTOMERS = 25  # on a page
@@ -205,9 +205,9 @@ def _new_and_returning(view: View, months: pd.DataFrame, meaning: dict[str, str]
     wide = daily.pivot_table(index="sale_date", columns="customer_type", values=COLUMNS[by], aggfunc="sum")
     wide = wide.astype(object).where(wide.notna(), 0).reset_index()
     shown = {kind: name for kind, name in TYPES.items() if kind in wide and wide[kind].astype(float).any()}
-    tooltip = charts.tooltip_format(writer) if by == SOLD_VALUE else "%,d"
-    spec = charts.stacked(wide, span, shown, tooltip, grain=grain, first_weekday=settings().first_weekday)
-    st.echarts_chart(spec, height=300, key="new-returning", alt=f"{by} of new and returning customers over time")
+    kind = Kind.MONEY if by == SOLD_VALUE else Kind.COUNT
+    spec = charts.stacked(wide, span, shown, writer, kind, grain=grain, first_weekday=settings().first_weekday)
+    panels.draw(spec, f"{by} of new and returning customers over time", key="new-returning", height=300)
 
 
 def _as_of(view: View) -> str:
@@ -221,7 +221,7 @@ def _repeat_rate(view: View, months: pd.DataFrame, meaning: dict[str, str], writ
         f"Customers with two orders or more in a month, of all customers of it, per month{running}.{_as_of(view)}"
     )
     spec = charts.monthly_rate(months, "repeat_rate", "Repeat rate", writer)
-    st.echarts_chart(spec, height=300, key="repeat-rate", alt="Repeat rate by month")
+    panels.draw(spec, "Repeat rate by month", key="repeat-rate", height=300)
 
 
 def _cohorts(view: View, meaning: dict[str, str], writer: Writer) -> None:
@@ -247,7 +247,7 @@ def _cohorts(view: View, meaning: dict[str, str], writer: Writer) -> None:
     st.caption(f"{what}{amount}. {grid}{first}{_as_of(view)}")
     spec = charts.cohorts(cells, column, kind, writer, dark=st.context.theme.type == "dark")
     rows = cells["cohort_month"].nunique()
-    st.echarts_chart(spec, height=30 * rows + 30, key="cohorts", alt=f"{by} by cohort and months since the first order")
+    panels.draw(spec, f"{by} by cohort and months since the first order", key="cohorts", height=30 * rows + 30)
     stamp = export.Stamp.apart(
         view.version,
         f"{view.last:%Y-%m}",
@@ -275,7 +275,7 @@ def _segments(view: View, meaning: dict[str, str], writer: Writer) -> None:
     )
     total = sum(frame["net_sales"])
     share = [value / total if total else None for value in frame["net_sales"]]
-    members = sum(frame["customers"])
+    members = int(frame["customers"].sum())
     texts = pd.Series(
         [
             f"{writer.brief(value, Kind.MONEY)} · {writer.write(part, Kind.SHARE)}"
@@ -284,36 +284,25 @@ def _segments(view: View, meaning: dict[str, str], writer: Writer) -> None:
     )
     names = frame["segment"].str.capitalize()
     spec = charts.leaderboard(names, frame["net_sales"], texts, room=1.9)
-    st.echarts_chart(spec, height=charts.height(spec), key="segments", alt="Net sales by customer segment")
-    st.dataframe(
-        pd.DataFrame({
-            "segment": names,
-            "customers": frame["customers"],
-            "customer_share": frame["customers"] / members * 100,
-            "orders": frame["orders"],
-            "net_sales": frame["net_sales"],
-            "share": [float(part) * 100 if part is not None else None for part in share],
-        }),
-        hide_index=True,
-        placeholder=MISSING,
-        key="segment-table",
-        column_config={
-            "segment": st.column_config.TextColumn(
-                "Segment", pinned=True, help=meaning.get("kpi_rfm_segments.segment")
-            ),
-            "customers": st.column_config.NumberColumn(
-                "Customers", format="localized", help=meaning.get("kpi_rfm_segments.customers")
-            ),
-            "customer_share": st.column_config.NumberColumn("of all", format="%.1f%%"),
-            "orders": st.column_config.NumberColumn(
-                "Orders", format="localized", help=meaning.get("kpi_rfm_segments.orders")
-            ),
-            "net_sales": st.column_config.NumberColumn(
-                "Net sales", format="%,.0f", help=meaning.get("kpi_rfm_segments.net_sales")
-            ),
-            "share": st.column_config.NumberColumn("of all sales", format="%.1f%%"),
+    panels.draw(spec, "Net sales by customer segment", key="segments")
+    panels.table(
+        frame.assign(
+            segment=names,
+            customer_share=frame["customers"].map(lambda count: Decimal(count) / members),
+            share=pd.Series(share, dtype=object),
+        ),
+        {
+            "segment": st.column_config.TextColumn("Segment", help=meaning.get("kpi_rfm_segments.segment")),
+            "customers": ("Customers", Kind.COUNT),
+            "customer_share": ("of all", Kind.SHARE),
+            "orders": ("Orders", Kind.COUNT),
+            "net_sales": ("Net sales", Kind.MONEY),
+            "share": ("of all sales", Kind.SHARE),
         },
-    )  # fmt: skip
+        writer,
+        key="segment-table",
+        mart="kpi_rfm_segments",
+    )
     stamp = export.Stamp.apart(
         view.version,
         f"{year.start}-to-{year.end}",
@@ -342,32 +331,24 @@ def _top_customers(view: View, meaning: dict[str, str], writer: Writer) -> None:
         access.reader(), view.version, view.scope.currency, by=column, limit=TOP_CUSTOMERS, offset=offset
     )
     st.caption(f"All time, in {view.scope.currency}; the year ends with the latest sale in it")
-    amount = charts.tooltip_format(writer)
-    st.dataframe(
+    panels.table(
         frame,
-        hide_index=True,
-        placeholder=MISSING,
-        key="customer-table",
-        height=420,
-        column_config={
+        {
             "customer_id": st.column_config.TextColumn("Customer", pinned=True),
-            **{
-                name: st.column_config.NumberColumn(
-                    label, format=form, help=meaning.get(f"kpi_customers.{name}")
-                )
-                for name, label, form in (
-                    ("net_sales", "Net sales", amount),
-                    ("orders", "Orders", "localized"),
-                    ("window_net_sales", "Sales, year", amount),
-                    ("window_orders", "Orders, year", "localized"),
-                )
-            },
+            "net_sales": ("Net sales", Kind.MONEY),
+            "orders": ("Orders", Kind.COUNT),
             **{
                 name: st.column_config.DateColumn(label, format="D MMM YYYY", help=meaning.get(f"kpi_customers.{name}"))
                 for name, label in (("first_order_date", "First order"), ("last_order_date", "Latest order"))
             },
+            "window_net_sales": ("Sales, year", Kind.MONEY),
+            "window_orders": ("Orders, year", Kind.COUNT),
         },
-    )  # fmt: skip
+        writer,
+        key="customer-table",
+        mart="kpi_customers",
+        height=420,
+    )
     if pages > 1:
         st.pagination(pages, key="customers-page")
     stamp = export.Stamp.apart(

@@ -37,7 +37,9 @@ def page() -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.subheader(f"{measures[0].label} by …", anchor=False, width="content")
         st.page_link("views/orders.py", label="Show the lines", icon=":material/receipt_long:")
-    st.caption("Click a bar to keep only that one everywhere; click it again to show all.")
+    told = " Behind it: the figure, the share of all where members add up"
+    told += f", the change against {view.comparable}." if view.comparable else "."
+    st.caption(f"Click a bar to keep only that one everywhere; click it again to show all.{told}")
     with st.grid(3, min_column_width=300, key="leaderboards"):
         for dimension in LABELS:
             with st.container(border=True, height="stretch"):
@@ -51,7 +53,7 @@ def _over_time(view: View, measure: Measure, writer: Writer) -> None:
     explain.button(measure.name, measure.label)
     spec = panels.trend(view, measure, writer, view.span, view.comparable)
     alt = f"{measure.label} per {view.grain.lower()}"
-    st.echarts_chart(spec, height=240, key=f"over-time-{measure.name}", alt=alt)
+    panels.draw(spec, alt, key=f"over-time-{measure.name}", height=240)
 
 
 page()

@@ -1,6 +1,7 @@
 """Orders: the lines behind every figure, a page at a time, one order in a dialog, and all of them as a file."""
 
 import re
+from collections.abc import Container
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -9,11 +10,10 @@ from math import ceil
 
 import pandas as pd
 import streamlit as st
-from streamlit.elements.lib.column_types import ColumnConfig
 
-from dashboard import access, export, filters, links, live, queries
+from dashboard import access, export, filters, links, live, panels, queries
 from dashboard.filters import View
-from dashboard.measures import MISSING, Kind, Writer
+from dashboard.measures import Kind, Writer
 from dashboard.queries import Lines, Order
 from dashboard.settings import settings
 
@@ -60,12 +60,13 @@ def page() -> None:
                 icon=":material/search_off:")  # fmt: skip
         return
     column, descending = ORDERS[by]
-    many = f"{count:,} lines"
+    writer = Writer(settings().number_style, view.scope.currency)
+    many = f"{writer.number(count, 0)} lines"
     if lines.search and count > queries.COUNTED:
-        many = f"More than {queries.COUNTED:,} lines"
+        many = f"More than {writer.number(queries.COUNTED, 0)} lines"
     elif column != "sale_date" and count > queries.MOST_SORTED and not lines.search:
         column, descending = ORDERS["Newest"]
-        many += f", newest first: only {queries.MOST_SORTED:,} can be sorted otherwise"
+        many += f", newest first: only {writer.number(queries.MOST_SORTED, 0)} can be sorted otherwise"
     lines = replace(lines, order_by=column, descending=descending)
     with download:
         _downloads(view, lines, reader, count)
@@ -73,11 +74,11 @@ def page() -> None:
     leafed = count if column == "sale_date" and not lines.search else min(count, queries.COUNTED)
     pages = ceil(leafed / ROWS)
     if leafed < count and not lines.search:
-        many += f", of which the first {leafed:,} can be leafed through"
+        many += f", of which the first {writer.number(leafed, 0)} can be leafed through"
     number = _page(lines, pages, many)
     frame = queries.order_lines(reader, view.version, lines, ROWS, (number - 1) * ROWS)
     # A dialog that was closed is another table, in which no row is selected.
-    _table(frame, key=f"lines-{number}-{by}-{st.session_state.get('orders-closed', 0)}")
+    _table(frame, writer, key=f"lines-{number}-{by}-{st.session_state.get('orders-closed', 0)}")
 
 
 def _page(lines: Lines, pages: int, many: str) -> int:
@@ -111,23 +112,22 @@ def is_page(text: str, pages: int) -> bool:
     return bool(re.fullmatch(r"[0-9]{1,9}(\.0)?", text)) and 1 <= float(text) <= pages
 
 
-def _table(frame: pd.DataFrame, key: str) -> None:
-    shown = [name for name in frame.columns if name not in ("feed", "file_id", "row_number", "product_id", "currency")]
-    st.dataframe(
+def _table(frame: pd.DataFrame, writer: Writer, key: str) -> None:
+    aside = ("feed", "file_id", "row_number", "product_id", "currency")
+    panels.table(
         frame,
-        hide_index=True,
-        placeholder=MISSING,
+        _columns(frame, aside),
+        writer,
         key=key,
         height=560,
         on_select=lambda: _select(frame, key),
         selection_mode="single-row",
-        column_order=shown,
-        column_config=_columns(),
         alt="Order lines",
     )
 
 
-def _columns() -> dict[str, ColumnConfig | str]:
+def _columns(frame: pd.DataFrame, aside: Container[str]) -> dict[str, panels.Column]:
+    """How the columns of order lines are shown, but for those that stand `aside`."""
     money = {"gross_amount": "Gross", "discount_amount": "Discount", "return_amount": "Returned", "net_amount": "Net",
              "unit_price": "Unit price", "cost_amount": "Cost"}  # fmt: skip
     words = {"sale_id": "Order", "line_type": "Kind", "product_name": "Product", "product_category": "Category",
@@ -135,14 +135,15 @@ def _columns() -> dict[str, ColumnConfig | str]:
              "sales_representative": "Representative", "payment_method": "Payment", "payment_status": "Paid",
              "delivery_status": "Delivery", "product_id": "Number",
              "customer_id": "Customer", "customer_name": "Customer name"}  # fmt: skip
-    return {
+    known: dict[str, panels.Column] = {
         "sale_date": st.column_config.DateColumn("Date", format="D MMM YYYY"),
         "delivery_date": st.column_config.DateColumn("Delivered", format="D MMM YYYY"),
-        "quantity": st.column_config.NumberColumn("Quantity", format="localized"),
+        "quantity": ("Quantity", Kind.COUNT),
         "customer_rating": st.column_config.NumberColumn("Rating"),
-        **{name: st.column_config.NumberColumn(label, format="%,.2f") for name, label in money.items()},
+        **{name: (label, Kind.MONEY) for name, label in money.items()},
         **words,
     }
+    return {name: known[name] for name in frame.columns if name in known and name not in aside}
 
 
 def _select(frame: pd.DataFrame, key: str) -> None:
@@ -185,16 +186,9 @@ def _order(lines: pd.DataFrame, writer: Writer) -> None:
                             ("Returned", "return_amount"), ("Net sales", "net_amount")):  # fmt: skip
             total = sum(lines[name].dropna(), Decimal(0))
             st.metric(label, writer.write(total, Kind.AVERAGE_MONEY), border=True)
-    aside = ("feed", "file_id", "row_number", "sale_id", "currency", "store_id", "sales_region", "sales_channel")
-    st.dataframe(
-        lines,
-        hide_index=True,
-        placeholder=MISSING,
-        key="order-lines",
-        column_order=[name for name in lines.columns if name not in (*aside, "sales_representative")],
-        column_config=_columns(),
-        alt="Lines of the order",
-    )
+    aside = ("feed", "file_id", "row_number", "sale_id", "currency", "store_id", "sales_region", "sales_channel",
+             "sales_representative")  # fmt: skip
+    panels.table(lines, _columns(lines, aside), writer, key="order-lines", alt="Lines of the order")
 
 
 def _downloads(view: View, lines: Lines, reader: str, count: int) -> None:

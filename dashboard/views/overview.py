@@ -147,7 +147,7 @@ def _trend(view: View, writer: Writer) -> None:
         f"{f', dashed: {past_span}' if past_span else ''}"
     )
     spec = panels.trend(view, NET_SALES, writer, span, past_span, cumulative=cumulative)
-    st.echarts_chart(spec, height=300, key="trend", alt="Net sales over time")
+    panels.draw(spec, "Net sales over time", key="trend", height=300)
 
 
 def _categories(view: View, writer: Writer) -> None:
@@ -161,7 +161,7 @@ def _categories(view: View, writer: Writer) -> None:
     )
     frame, texts = frame.head(LEADERS), texts.head(LEADERS)
     spec = charts.leaderboard(frame["product_category"], frame["net_sales"], texts, room=2.1)
-    st.echarts_chart(spec, height=charts.height(spec), key="categories", alt="Net sales by product category")
+    panels.draw(spec, "Net sales by product category", key="categories")
 
 
 def _products(view: View, names: dict[str, str], writer: Writer) -> None:
@@ -176,7 +176,7 @@ def _products(view: View, names: dict[str, str], writer: Writer) -> None:
     texts = sold[column].map(lambda value: writer.number(value, 0) if by == "Units" else writer.money(value))
     labels = sold["product_id"].map(lambda product: names.get(product) or product)
     spec = charts.leaderboard(labels, sold[column], texts)
-    st.echarts_chart(spec, height=charts.height(spec), key="products", alt="Top-selling products")
+    panels.draw(spec, "Top-selling products", key="products")
 
 
 def _movers(view: View, names: dict[str, str], writer: Writer) -> None:
@@ -200,7 +200,7 @@ def _movers(view: View, names: dict[str, str], writer: Writer) -> None:
         st.caption("No product that makes as much as one percent of sales has changed.")
         return
     st.caption(f"Largest gains and losses of net sales against {view.past}, of products with at least 1% of sales")
-    st.echarts_chart(spec, height=charts.height(spec), key="movers", alt="Products whose net sales changed most")
+    panels.draw(spec, "Products whose net sales changed most", key="movers")
 
 
 def _recent_files(view: View) -> None:

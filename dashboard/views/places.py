@@ -85,10 +85,12 @@ def _targets(view: View, writer: Writer) -> None:
         st.caption("What the filter keeps has no target in this month.")
         return
     sold, aim, gap = (sum(due[column], Decimal(0)) for column in ("net_sales", "target_to_date", "gap"))
+    change = writer.money(gap, signed=True)
     st.metric(
         f"Attainment, {month:%B %Y}",
         writer.write(sold / aim, Kind.SHARE),
-        f"{'-' if gap < 0 else '+'}{writer.money(abs(gap))}",
+        change,
+        **panels.judged(change),
         delta_description=f"{writer.money(sold)} of {writer.money(aim)} due by now",
         help=queries.descriptions(view.version).get("kpi_target_attainment.attainment_rate"),
     )
@@ -96,7 +98,7 @@ def _targets(view: View, writer: Writer) -> None:
     explain.panel(view, {"attainment": partial(_explain_attainment, view, month, kind)})
     shown = places.head(LEADERS)
     spec = charts.bullets(shown, writer)
-    st.echarts_chart(spec, height=charts.height(spec), key="targets", alt="Net sales against target")
+    panels.draw(spec, "Net sales against target", key="targets")
     others = ", whatever the other filters" if {name for name, _ in view.scope.kept} - {TARGET_OF[kind]} else ""
     st.caption(f"Pale: the whole month's target. Red mark: what is due by now{others}.")
     stamp = export.Stamp.apart(
@@ -146,7 +148,7 @@ def _weekdays(view: View, writer: Writer) -> None:
             f"Net sales of an average weekday of {span}" if by == "Region average" else f"Net sales of {span}, added up"
         )
         spec = charts.heat(cells, writer, regions, _weekday_names())
-    st.echarts_chart(spec, height=320, key="weekday-heat", alt=f"Net sales by weekday and {by.split()[0].lower()}")
+    panels.draw(spec, f"Net sales by weekday and {by.split()[0].lower()}", key="weekday-heat", height=320)
     cells = cells.rename(columns={"column": by.split()[0].lower(), "row": "weekday", "value": "net_sales"})
     export.offer("weekdays", export.Stamp.of(view, ("By", by.lower())), lambda: cells)
     explain.button("weekdays", "Weekdays")
@@ -205,7 +207,7 @@ def _delivery(view: View, writer: Writer) -> None:
             panels.figure(view, MEASURES[name], writer)
             explain.button(name, MEASURES[name].label)
     spec = panels.trend(view, MEASURES["on_time_rate"], writer, view.span, view.comparable)
-    st.echarts_chart(spec, height=240, key="on-time", alt=f"Share delivered on time per {view.grain.lower()}")
+    panels.draw(spec, f"Share delivered on time per {view.grain.lower()}", key="on-time", height=240)
     export.offer(
         "delivery-by-day",
         export.Stamp.of(view),
@@ -235,7 +237,7 @@ def _pending(view: View, writer: Writer) -> None:
     values = ages["pending_payment_value"]
     texts = values.map(lambda value: writer.write(value, Kind.MONEY))
     spec = charts.leaderboard(ages["age"], values, texts)
-    st.echarts_chart(spec, height=charts.height(spec), key="pending", alt="Pending payments by the age of the sale")
+    panels.draw(spec, "Pending payments by the age of the sale", key="pending")
     stamp = export.Stamp.apart(
         view.version, f"{as_of}", export.link(view.span), ("Currency", view.scope.currency), export.UNFILTERED
     )
@@ -270,8 +272,8 @@ def _ratings(view: View, writer: Writer) -> None:
     shown = rated.head(LEADERS)
     labels = pd.Series([name or "(none)" for name in shown["sales_representative"]])
     spec = charts.ratings(shown.assign(product_name=labels.to_list()), writer)
-    st.echarts_chart(
-        spec, height=charts.height(spec) + 30, key="rep-ratings", alt="Shares of one to five stars by representative"
+    panels.draw(
+        spec, "Shares of one to five stars by representative", key="rep-ratings", height=charts.height(spec) + 30
     )
     stamp = export.Stamp.apart(
         view.version,

@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard import charts, explain, export, filters, links, panels, queries
 from dashboard.filters import View
-from dashboard.measures import MEASURES, MISSING, Kind, Writer
+from dashboard.measures import MEASURES, Kind, Writer
 from dashboard.settings import settings
 
 LEADERS = 10
@@ -43,7 +43,7 @@ def page() -> None:
         _bridge(view, names, meaning, writer)
     left, right = st.columns([3, 2])
     with left.container(border=True, height="stretch"):
-        _pairs(view, names, meaning)
+        _pairs(view, names, writer)
     with right.container(border=True, height="stretch"):
         _ratings(view, names, meaning, writer)
 
@@ -72,7 +72,7 @@ def _pareto(view: View, meaning: dict[str, str], writer: Writer) -> None:
     products = queries.product_abc(view.version, view.scope.currency, PARETO_PRODUCTS)
     with left:
         spec = charts.pareto(products, writer)
-        st.echarts_chart(spec, height=300, key="pareto", alt="Net sales by product and their cumulative share")
+        panels.draw(spec, "Net sales by product and their cumulative share", key="pareto", height=300)
         if sum(classes["products"]) > len(products):
             st.caption(f"The first {PARETO_PRODUCTS} products are drawn.")
     explain.button("classes", "Classes")
@@ -126,32 +126,27 @@ def _bridge(view: View, names: dict[str, str], meaning: dict[str, str], writer: 
             ],
             writer,
         )
-        st.echarts_chart(spec, height=charts.height(spec) + 60, key="waterfall", alt="Net sales from month to month")
+        panels.draw(spec, "Net sales from month to month", key="waterfall", height=charts.height(spec) + 60)
         explain.button("change", "Change of the month")
         explain.panel(view, {"change": partial(_explain_change, view, month, comparison)})
         for name in effects:
             st.caption(f"**{name.capitalize()}**: {meaning.get(f'kpi_price_volume_mix.{name}_effect', '')}")
     with right:
-        st.dataframe(
+        panels.table(
             frame.assign(product=_named(frame["product_id"], names)),
-            hide_index=True,
-            placeholder=MISSING,
-            key="drivers",
-            column_order=("product", "net_sales_change", "volume_effect", "price_effect", "mix_effect", "net_sales",
-                          "base_net_sales"),
-            column_config={
+            {
                 "product": st.column_config.TextColumn("Product", pinned=True, width="medium"),
-                **{
-                    column: st.column_config.NumberColumn(
-                        label, format="%,.2f", help=meaning.get(f"kpi_price_volume_mix.{column}")
-                    )
-                    for column, label in (
-                        ("net_sales_change", "Change"), ("volume_effect", "Volume"), ("price_effect", "Price"),
-                        ("mix_effect", "Mix"), ("net_sales", f"{month:%b %Y}"), ("base_net_sales", f"{base:%b %Y}"),
-                    )
-                },
+                "net_sales_change": ("Change", Kind.MONEY),
+                "volume_effect": ("Volume", Kind.MONEY),
+                "price_effect": ("Price", Kind.MONEY),
+                "mix_effect": ("Mix", Kind.MONEY),
+                "net_sales": (f"{month:%b %Y}", Kind.MONEY),
+                "base_net_sales": (f"{base:%b %Y}", Kind.MONEY),
             },
-        )  # fmt: skip
+            writer,
+            key="drivers",
+            mart="kpi_price_volume_mix",
+        )
         stamp = export.Stamp.apart(
             view.version,
             f"{month:%Y-%m}-against-{base:%Y-%m}",
@@ -185,7 +180,7 @@ def _explain_change(view: View, month: date, comparison: str) -> explain.Source:
     )
 
 
-def _pairs(view: View, names: dict[str, str], meaning: dict[str, str]) -> None:
+def _pairs(view: View, names: dict[str, str], writer: Writer) -> None:
     months = queries.pair_months(view.version)
     st.subheader("Bought together", anchor=False)
     if not months:
@@ -201,32 +196,20 @@ def _pairs(view: View, names: dict[str, str], meaning: dict[str, str]) -> None:
         "Completed orders of every place and currency that hold both. The filters do not apply here."
         f"{panels.as_of(view, 'kpi_monthly_product_pairs')}"
     )
-    shares = ("support", "confidence_a_to_b", "confidence_b_to_a")
-    st.dataframe(
-        frame.assign(
-            product_a=_named(frame["product_a"], names),
-            product_b=_named(frame["product_b"], names),
-            lift=frame["lift"].astype(float),
-            **{share: frame[share].astype(float) * 100 for share in shares},
-        ),
-        hide_index=True,
-        placeholder=MISSING,
-        key="pair-table",
-        column_order=("product_a", "product_b", "lift", "orders", *shares),
-        column_config={
-            "product_a": st.column_config.TextColumn("First"),
-            "product_b": st.column_config.TextColumn("Second"),
-            "orders": st.column_config.NumberColumn(
-                "Orders", format="localized", help=meaning.get("kpi_product_pairs.orders")
-            ),
-            "lift": st.column_config.NumberColumn("Lift", format="%.2f", help=meaning.get("kpi_product_pairs.lift")),
-            **{
-                share: st.column_config.NumberColumn(
-                    label, format="%.1f%%", help=meaning.get(f"kpi_product_pairs.{share}")
-                )
-                for share, label in zip(shares, ("Support", "First → second", "Second → first"), strict=True)
-            },
+    panels.table(
+        frame.assign(product_a=_named(frame["product_a"], names), product_b=_named(frame["product_b"], names)),
+        {
+            "product_a": "First",
+            "product_b": "Second",
+            "lift": ("Lift", Kind.RATIO),
+            "orders": ("Orders", Kind.COUNT),
+            "support": ("Support", Kind.SHARE),
+            "confidence_a_to_b": ("First → second", Kind.SHARE),
+            "confidence_b_to_a": ("Second → first", Kind.SHARE),
         },
+        writer,
+        key="pair-table",
+        mart="kpi_product_pairs",
     )
     stamp = export.Stamp.apart(
         view.version,
@@ -275,7 +258,7 @@ def _ratings(view: View, names: dict[str, str], meaning: dict[str, str], writer:
         "place and currency: the filters do not apply here."
     )
     spec = charts.ratings(frame.assign(product_name=_named(frame["product_id"], names)), writer)
-    st.echarts_chart(spec, height=charts.height(spec) + 30, key="ratings", alt="Customer ratings by product")
+    panels.draw(spec, "Customer ratings by product", key="ratings", height=charts.height(spec) + 30)
     explain.button("ratings", "Ratings")
     explain.panel(view, {"ratings": partial(_explain_ratings, view, first, last, best)})
 

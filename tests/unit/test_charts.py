@@ -1,5 +1,6 @@
 """What the dashboard computes before it draws: periods, comparisons, figures, chart options and the CSV."""
 
+import tomllib
 from base64 import b64decode
 from datetime import date
 from decimal import Decimal
@@ -10,7 +11,8 @@ import pytest
 
 from dashboard import charts, export
 from dashboard.filters import Span, comparison, period_span, possible_dates
-from dashboard.measures import MEASURES, Kind, Writer
+from dashboard.measures import MEASURES, Kind, Writer, direction
+from scripts.stack import REPOSITORY
 
 DOLLARS = Writer("1,234.56", "USD")
 
@@ -105,6 +107,8 @@ def test_figure_without_known_values_is_missing() -> None:
         (DOLLARS, "0.41449", Kind.SHARE, "41.4%"),
         (Writer("1.234,56", "EUR"), "1234.5", Kind.AVERAGE_MONEY, "€1.234,50"),
         (Writer("1 234,56", "CHF"), "1234.5", Kind.AVERAGE_MONEY, "CHF 1 234,50"),
+        (Writer("1,234.56", "JPY"), "1234.5", Kind.AVERAGE_MONEY, "¥1,235"),
+        (DOLLARS, "-0.001", Kind.MONEY, "$0.00"),
     ],
 )
 def test_figures_are_written_in_currency_and_style(writer: Writer, value: str, kind: Kind, text: str) -> None:
@@ -113,7 +117,9 @@ def test_figures_are_written_in_currency_and_style(writer: Writer, value: str, k
 
 def test_change_is_percent_or_points_and_never_against_nothing() -> None:
     assert DOLLARS.change(Decimal(110), Decimal(100), Kind.MONEY) == "+10.0%"
-    assert DOLLARS.change(Decimal("0.40"), Decimal("0.413"), Kind.SHARE) == "-1.3 pp"
+    assert DOLLARS.change(Decimal("0.40"), Decimal("0.413"), Kind.SHARE) == "−1.3 pp"
+    assert DOLLARS.change(Decimal("99.99"), Decimal(100), Kind.MONEY) == "0.0%"
+    assert [direction(change) for change in ("+1.0%", "−1.3 pp", "0.0%", None)] == [1, -1, 0, 0]
     assert DOLLARS.change(Decimal(110), Decimal(0), Kind.MONEY) is None
     assert DOLLARS.change(Decimal(110), None, Kind.MONEY) is None
 
@@ -164,8 +170,8 @@ def test_trend_of_a_rate_divides_sums_and_is_drawn_in_percent() -> None:
     # 19 of 100, not the mean of 90 and 11 percent; a week of which nothing is known has a gap, not a zero.
     assert frame["Margin"].iloc[0] == pytest.approx(19)
     assert pd.isna(frame["Margin"].iloc[1])
-    assert spec["tooltip"]["valueFormatter"].endswith("%%")
-    assert spec["yAxis"]["axisLabel"]["formatter"].endswith("%")
+    assert list(frame["Margin, written"]) == ["19.0%", "–"]
+    assert all(text.endswith("%") for text in _ticks(spec))
 
 
 def test_trend_of_a_month_adds_a_sum_up_and_cuts_the_comparison_alike() -> None:
@@ -190,9 +196,9 @@ def test_axis_of_a_rate_near_the_whole_ends_at_the_whole() -> None:
         "delivered_lines": [Decimal(100), Decimal(100)],
     })  # fmt: skip
     on_time = MEASURES["on_time_rate"]
-    axis = charts.trend(sales, None, _span("2026-03-01", "2026-03-02"), None, DOLLARS, measure=on_time)["yAxis"]
-    assert (axis["min"], axis["max"]) == (80, 100)
-    assert (axis["max"] - axis["min"]) % axis["interval"] == 0
+    spec = charts.trend(sales, None, _span("2026-03-01", "2026-03-02"), None, DOLLARS, measure=on_time)
+    assert (spec["yAxis"]["min"], spec["yAxis"]["max"]) == (80, 100)
+    assert _ticks(spec) == ["80%", "85%", "90%", "95%", "100%"]
 
 
 def test_bullet_of_a_place_without_target_says_so() -> None:
@@ -240,9 +246,77 @@ def test_movers_show_gains_and_losses_however_large_the_others_are() -> None:
     assert list(spec["dataset"]["source"]["Name"]) == ["a", "b", "e"]
 
 
-def test_tooltip_format_follows_the_currency() -> None:
-    assert charts.tooltip_format(DOLLARS) == "$%,.2f"
-    assert charts.tooltip_format(Writer("1,234.56", "CHF")) == "CHF %,.2f"
+@pytest.mark.parametrize(
+    ("writer", "sold", "written", "ticks"),
+    [
+        (DOLLARS, ["60000", "1234.5"], "$1,234.50", ["$0", "$20K", "$40K", "$60K"]),
+        (Writer("1.234,56", "EUR"), ["9000", "1234.5"], "€1.234,50", ["€0", "€2,5K", "€5K", "€7,5K", "€10K"]),
+        (Writer("1 234,56", "JPY"), ["3000000", "1234"], "¥1 234", ["¥0", "¥1M", "¥2M", "¥3M"]),
+        (DOLLARS, ["2100000000", "5"], "$5.00", ["$0", "$1B", "$2B", "$3B"]),
+        (DOLLARS, ["-50", "70"], "$70.00", ["−$50", "$0", "$50", "$100"]),
+        (DOLLARS, ["0", "0"], "$0.00", ["$0", "$0.25"]),
+    ],
+)
+def test_axis_and_tooltip_are_written_as_cards_are(
+    writer: Writer, sold: list[str], written: str, ticks: list[str]
+) -> None:
+    days = [date(2026, 3, 1), date(2026, 3, 2)]
+    sales = pd.DataFrame({"sale_date": days, "net_sales": [Decimal(value) for value in sold]})
+    spec = charts.trend(sales, None, Span(*days), None, writer)
+    assert spec["dataset"]["source"]["Total sales, written"].iloc[1] == written
+    assert "{@Total sales, written}" in spec["tooltip"]["formatter"]
+    assert _ticks(spec) == ticks
+
+
+def _ticks(spec: charts.Spec) -> list[str]:
+    """What the axis of figures says, from below."""
+    return [line["label"]["formatter"] for line in spec["series"][0]["markLine"]["data"]]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_axes_stand_out_from_the_page(dark: bool) -> None:
+    sales = pd.DataFrame({"sale_date": [date(2026, 3, 1)], "net_sales": [Decimal(5)]})
+    span = _span("2026-03-01", "2026-03-01")
+    spec = charts.inked(charts.trend(sales, None, span, None, DOLLARS), dark=dark)
+    theme = tomllib.loads((REPOSITORY / ".streamlit" / "config.toml").read_text())["theme"]["dark" if dark else "light"]
+    for ink in (spec["xAxis"]["axisLabel"]["color"], spec["series"][0]["markLine"]["label"]["color"]):
+        for page in (theme["backgroundColor"], theme["secondaryBackgroundColor"]):
+            assert _contrast(ink, page) >= 4.5
+
+
+def _contrast(one: str, other: str) -> float:
+    """As WCAG 2.2 defines it, of two colours as #rrggbb."""
+
+    def luminance(color: str) -> float:
+        parts = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_a_chart_is_told_in_words_and_rows() -> None:
+    sales = pd.DataFrame({
+        "sale_date": [date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 3)],
+        "net_sales": [Decimal(5), Decimal("1234.5"), Decimal(-2)],
+    })  # fmt: skip
+    told = charts.told(charts.trend(sales, None, _span("2026-03-01", "2026-03-03"), None, DOLLARS), "<Sales>")
+    assert "<summary>&lt;Sales&gt;: the figures</summary>" in told
+    assert "from Sun 1 Mar to Tue 3 Mar. Most: Mon 2 Mar, $1,234.50. Least: Tue 3 Mar, −$2.00." in told
+    assert "<th>Total sales</th>" in told
+    assert told.count("<tr>") == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("9999", "$9,999"), ("12345", "$12K"), ("999499", "$999K"), ("999500", "$1.00M"), ("-1234567", "−$1.23M"),
+        ("999999999", "$1.00B"), ("2000000000", "$2.00B"),
+    ],
+)  # fmt: skip
+def test_large_figures_are_shortened_to_the_unit_that_they_round_to(value: str, text: str) -> None:
+    assert DOLLARS.brief(Decimal(value), Kind.MONEY) == text
 
 
 def test_export_defuses_formulas_but_keeps_numbers() -> None:
@@ -263,15 +337,16 @@ def test_rate_over_time_is_drawn_in_percent_of_sums() -> None:
     assert list(weekly["dataset"]["source"]["Margin"]) == [50]
 
 
-@pytest.mark.parametrize(("rate", "ends"), [("0.99", {"min": 95, "max": 100, "interval": 1}), ("0.5", {})])
-def test_axis_of_a_rate_never_exceeds_the_whole(rate: str, ends: dict[str, int]) -> None:
+@pytest.mark.parametrize(("rate", "last"), [("0.99", "100%"), ("1", "100%"), ("0.5", "60%")])
+def test_axis_of_a_rate_never_exceeds_the_whole(rate: str, last: str) -> None:
     lines = pd.DataFrame({
         "sale_date": [date(2026, 3, 2)], "delivered_on_time_lines": [Decimal(rate) * 100],
         "delivered_lines": [Decimal(100)],
     })  # fmt: skip
     on_time = MEASURES["on_time_rate"]
-    axis = charts.trend(lines, None, _span("2026-03-02", "2026-03-02"), None, DOLLARS, measure=on_time)["yAxis"]
-    assert {name: axis[name] for name in ("min", "max", "interval") if name in axis} == ends
+    spec = charts.trend(lines, None, _span("2026-03-02", "2026-03-02"), None, DOLLARS, measure=on_time)
+    assert _ticks(spec)[-1] == last
+    assert spec["yAxis"]["min"] < 100 * float(rate) <= spec["yAxis"]["max"]
 
 
 def test_bullets_write_the_gap_and_leave_what_has_no_target_without_one() -> None:

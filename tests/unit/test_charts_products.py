@@ -49,7 +49,7 @@ def test_waterfall_below_zero_hangs_from_what_is_unseen() -> None:
 def test_waterfall_keeps_a_name_to_an_effect_of_nothing() -> None:
     rows = _rows(charts.waterfall([("Feb", Decimal(5), True), ("Price", Decimal(0), False)], DOLLARS))
     assert _drawn(rows[1]) == {"Up": 0}
-    assert rows[1]["Text"] == "+$0.00"
+    assert rows[1]["Text"] == "$0.00"
 
 
 def test_pareto_colours_a_bar_by_its_class_and_reads_names_off_the_line() -> None:
@@ -90,9 +90,9 @@ def test_stacked_adds_days_up_to_the_grain_and_fills_those_without_a_row() -> No
     })  # fmt: skip
     span = Span(date(2026, 2, 27), date(2026, 3, 3))
     names = {"returning": "Returning", "new": "New"}
-    by_day = charts.stacked(daily, span, names, "%,d")
+    by_day = charts.stacked(daily, span, names, DOLLARS, Kind.COUNT)
     assert list(by_day["dataset"]["source"]["New"]) == [1, 0, 2, 0, 3]
-    by_month = charts.stacked(daily, span, names, "%,d", grain="Month")["dataset"]["source"]
+    by_month = charts.stacked(daily, span, names, DOLLARS, Kind.COUNT, grain="Month")["dataset"]["source"]
     assert list(by_month["New"]) == [1, 5]
     assert list(by_month["Returning"]) == [0, 11]
     assert [series["stack"] for series in by_day["series"]] == ["bars", "bars"]
@@ -139,7 +139,7 @@ def test_cells_of_a_cohort_write_thousands_short() -> None:
         "is_month_complete": [True, True],
     })  # fmt: skip
     rows = _rows(charts.cohorts(cells, "cumulative_net_sales_per_member", Kind.MONEY, DOLLARS))
-    assert [(row["Text"], row["Exact"]) for row in rows] == [("930", "$930.40"), ("1.3K", "$1,258")]
+    assert [(row["Text"], row["Exact"]) for row in rows] == [("$930", "$930.40"), ("$1.3K", "$1,258")]
 
 
 def _rows(spec: dict[str, Any]) -> list[dict[str, Any]]:
