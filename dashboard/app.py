@@ -28,14 +28,23 @@ STYLE = """
 [aria-label^="Download as CSV"] {display: none}
 .stMainBlockContainer {padding-top: 4.25rem; padding-bottom: 3rem; max-width: 1500px}
 [data-testid=stMetric] {min-height: 100%}
+[data-testid=stHeading]:has(h3) {min-height: 2.5rem; display: flex; align-items: center} /* as one with a switch */
+[data-testid=stHeading] h3 {padding: 0}
+.sparkline {margin: 0}
+.sparkline figcaption {font-size: 0.75rem; opacity: 0.75}
 [class*=st-key-explain-] button p {font-size: 0.75rem}
 .told:not(:focus-within, [open]) {position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)}
 .told {font-size: 0.85rem; overflow-x: auto}
 .st-key-live-bar {justify-content: flex-end; margin-bottom: -3.4rem; z-index: 1; pointer-events: none}
 .st-key-live-bar > * {pointer-events: auto}
 @media (max-width: 640px) {
-  .stMainBlockContainer {padding-left: 1rem; padding-right: 1rem}
-  .st-key-live-bar {justify-content: flex-start; margin-bottom: 0}
+  .stMainBlockContainer {padding-left: 1rem; padding-right: 1rem; padding-top: 3.5rem}
+  .stMainBlockContainer h1 {font-size: 1.35rem; padding: 0}
+  /* A row of controls is one line that scrolls sideways: the figures begin on the first screen. */
+  .st-key-live-bar, .st-key-filters {flex-wrap: nowrap; overflow-x: auto; scrollbar-width: none; pointer-events: auto}
+  .st-key-live-bar > *, .st-key-filters > * {flex-shrink: 0}
+  .st-key-live-bar {justify-content: flex-start; margin-bottom: -0.75rem}
+  .st-key-filters label {display: none}
 }
 .st-key-printed {display: none}
 @media print {

@@ -25,6 +25,7 @@ STARS = ("#d9534f", "#e0912f", "#8a93a6", "#5bb891", "#1a9e6e")  # from one to f
 STACK = ("#4f6bed", "#1a9e6e", "#8a93a6")
 HEAT = 0.62  # opacity of the strongest cell, through which a label is read in either theme
 INK, INK_ON_DARK = "#1c2333", "#e8ebf2"
+LINE = "rgba(138, 147, 166, 0.28)"
 FAINT, FAINT_ON_DARK = "#5b6478", "#a9b2c3"  # for axes
 ROW_PIXELS = 34
 SPARK_PIXELS = 56
@@ -127,7 +128,8 @@ def leaderboard(
 ) -> Spec:
     """Horizontal bars, the first row on top, each with its text behind it; the axis is `room` longest bars long."""
     frame = pd.DataFrame({"Name": names, "Value": values.astype(float), "Text": texts})
-    spec = _bars(frame, [("Value", ACCENT, "right")], high=room * max(frame["Value"].max(), 0) or 1, low=0)
+    high, low = max(frame["Value"].max(), 0), min(frame["Value"].min(), 0)
+    spec = _bars(frame, [("Value", ACCENT, "right")], high=high + (room - 1) * max(high, -low) or 1, low=low)
     if clickable:
         spec["series"][0] |= {"selectedMode": "single", "cursor": "pointer", "showBackground": True,
                               "backgroundStyle": {"color": "transparent"}}  # fmt: skip
@@ -540,8 +542,10 @@ def cohorts(cells: pd.DataFrame, column: str, kind: Kind, money: Writer, *, dark
     }
 
 
-def sparkline(values: Sequence[float], color: str, alt: str, *, bars: bool = False) -> str:
+def sparkline(values: Sequence[float], color: str, told: str, *, bars: bool = False) -> str:
     """HTML of a picture as wide as its place: a line from its lowest to its highest value, or bars from zero.
+
+    Beneath it stands what is `told` of it: between what it runs.
 
     The values are in order of time; the colour, a judgement, is of the last bar alone. Not `chart_data` of `st.metric`,
     for which a browser loads a second chart engine: a fifth of a page's time.
@@ -573,7 +577,8 @@ def sparkline(values: Sequence[float], color: str, alt: str, *, bars: bool = Fal
     )
     # `st.html` takes elements of SVG away, and leaves pictures.
     source = f"data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}"
-    return f'<img class="sparkline" alt="{escape(alt)}" src="{source}" width="100%" height="{SPARK_PIXELS}" />'
+    picture = f'<img alt="" src="{source}" width="100%" height="{SPARK_PIXELS}" />'
+    return f'<figure class="sparkline">{picture}<figcaption>{escape(told)}</figcaption></figure>'
 
 
 def inked(spec: Spec, *, dark: bool) -> Spec:
@@ -683,7 +688,7 @@ def _scale(drawn: pd.DataFrame, writer: Writer, kind: Kind, *, from_zero: bool =
         "silent": True,
         "symbol": "none",
         "animation": False,
-        "lineStyle": {"color": MUTED, "type": "solid", "width": 1, "opacity": 0.25},
+        "lineStyle": {"color": LINE, "type": "solid", "width": 1},  # opacity would be that of the labels too
         "label": {"position": "start"},
         "data": [{"yAxis": float(tick), "label": {"formatter": text}} for tick, text in zip(ticks, texts, strict=True)],
     }

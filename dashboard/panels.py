@@ -71,11 +71,12 @@ def compared(
         **looks,
     )
     if course:
-        low, high = (writer.brief(end, kind) for end in (min(course), max(course)))
+        low = min(*course, Decimal(0)) if bars else min(course)
+        ends = f"{writer.brief(low, kind)} to {writer.brief(max(course), kind)}"
         better = -direction(change) if falls else direction(change)
         color = {1: charts.UP, -1: charts.DOWN}.get(better, charts.MUTED)
-        alt = f"{label}: its course, between {low} and {high}"
-        st.html(charts.sparkline([float(value) for value in course], color, alt, bars=bars))
+        told = f"{len(course)} {'months' if bars else 'days'}, {ends}"
+        st.html(charts.sparkline([float(value) for value in course], color, told, bars=bars))
 
 
 def judged(change: str | None, *, falls: bool = False) -> dict[str, Any]:

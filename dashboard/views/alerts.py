@@ -237,7 +237,7 @@ def _views() -> None:
     st.subheader("Saved views", anchor=False)
     views = saved.views()
     if not views:
-        st.caption("None yet. `Save view`, at the top of every page, keeps what is chosen there under a name.")
+        st.caption("None yet. *Save view*, at the top of every page, keeps what is chosen there under a name.")
     for view in views:
         with st.container(horizontal=True, wrap=False, vertical_alignment="center", key=f"view-{view.view_id}"):
             st.page_link(
