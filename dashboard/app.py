@@ -64,8 +64,14 @@ STYLE = """
 </style>
 """
 OUTDATED_STYLE = "<style>.st-key-figures {filter: grayscale(1); opacity: 0.5}</style>"
-# Charts are pictures in the colours of the theme: on paper a dark page is turned into its negative, hues kept.
-DARK_STYLE = "<style>@media print {.stApp {background: #000 !important; filter: invert(1) hue-rotate(180deg)}}</style>"
+# Charts are pictures in the colours of the theme: on paper a dark page is turned into its negative, hues kept. What is
+# chosen stands on the primary colour, which is pale on a dark page.
+DARK_STYLE = """
+<style>
+[data-testid=stMultiSelect] span[title] {color: #0e1426}
+@media print {.stApp {background: #000 !important; filter: invert(1) hue-rotate(180deg)}}
+</style>
+"""
 
 
 FILTERED = (  # drawn under the filter row

@@ -71,11 +71,10 @@ def compared(
         **looks,
     )
     if course:
-        low = min(*course, Decimal(0)) if bars else min(course)
-        ends = f"{writer.brief(low, kind)} to {writer.brief(max(course), kind)}"
+        low, high = (writer.brief(end, kind) for end in (min(course), max(course)))
         better = -direction(change) if falls else direction(change)
         color = {1: charts.UP, -1: charts.DOWN}.get(better, charts.MUTED)
-        told = f"{len(course)} {'months' if bars else 'days'}, {ends}"
+        told = f"{len(course)} months, at most {high}" if bars else f"{len(course)} days, {low} to {high}"
         st.html(charts.sparkline([float(value) for value in course], color, told, bars=bars))
 
 

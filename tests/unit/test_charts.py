@@ -223,6 +223,13 @@ def test_equal_cells_are_drawn_and_many_go_without_figures() -> None:
     assert not charts.heat(cells, DOLLARS, ["a", "b"], ["Mon"], room=1)["series"][0]["label"]["show"]
 
 
+def test_bars_of_less_than_nothing_are_drawn() -> None:
+    values = pd.Series([Decimal(10), Decimal(-40)])
+    spec = charts.leaderboard(pd.Series(["a", "b"]), values, pd.Series(["$10", "−$40"]))
+    assert spec["xAxis"]["min"] <= -40
+    assert spec["xAxis"]["max"] >= 10
+
+
 def test_movers_need_a_minimum_of_sales() -> None:
     products = pd.DataFrame({
         "product_name": ["large", "small", "gone"],
@@ -386,7 +393,7 @@ def test_figures_of_rows_are_those_of_each() -> None:
 
 
 def test_sparkline_reaches_from_its_lowest_to_its_highest_value() -> None:
-    assert ET.fromstring(charts.sparkline([5], charts.UP, 'from "5" to 10')).get("alt") == 'from "5" to 10'
+    assert ET.fromstring(charts.sparkline([5], charts.UP, 'from "5" to 10')).findtext("figcaption") == 'from "5" to 10'
     shade, line = _drawn(charts.sparkline([5, 10, 7.5], charts.UP, ""), "path")
     assert line.get("d") == "M0.00 56.00L50.00 0.00L100.00 28.00"
     assert line.get("stroke") == charts.UP
@@ -410,6 +417,6 @@ def test_sparkline_of_one_value_is_a_line_halfway(values: list[float]) -> None:
 
 
 def _drawn(picture: str, what: str) -> list[ET.Element]:
-    source = ET.fromstring(picture).get("src", "")
+    source = ET.fromstring(picture)[0].get("src", "")
     svg = ET.fromstring(b64decode(source.removeprefix("data:image/svg+xml;base64,")))
     return svg.findall(f"{{http://www.w3.org/2000/svg}}{what}")
