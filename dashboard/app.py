@@ -26,7 +26,7 @@ NEXT_STEP = {
 STYLE = """
 <style>
 [aria-label^="Download as CSV"] {display: none}
-.stMainBlockContainer {padding-top: 4.25rem; padding-bottom: 3rem; max-width: 1500px}
+.stMainBlockContainer {padding-top: 4.25rem; padding-bottom: 3rem; max-width: 1840px}
 [data-testid=stMetric] {min-height: 100%}
 [data-testid=stHeading]:has(h3) {min-height: 2.5rem; display: flex; align-items: center} /* as one with a switch */
 [data-testid=stHeading] h3 {padding: 0}

@@ -133,6 +133,11 @@ def download(page: Page, name: str, folder: Path) -> tuple[str, list[dict[str, s
     return event.value.suggested_filename, list(rows)
 
 
+def minus(number: object) -> str:
+    """As PostgreSQL writes it, with the minus sign that the dashboard has."""
+    return str(number).replace("-", "−")
+
+
 def choose_period(page: Page, name: str) -> None:
     """Choose one of the periods of the filter row."""
     page.get_by_role("combobox", name=re.compile("Period")).click()

@@ -11,7 +11,7 @@ from streamlit.testing.v1.element_tree import Metric
 
 from dashboard import filters
 from dashboard.measures import Kind, Writer
-from tests.e2e.conftest import LAST_DAY, Warehouse, chart, forget
+from tests.e2e.conftest import LAST_DAY, Warehouse, chart, forget, minus
 
 DOLLARS = Writer("1,234.56", "USD")
 SOLD = "kpi.kpi_daily_sales where currency = 'USD' and sale_date"
@@ -46,7 +46,7 @@ def test_cards_compare_complete_days_and_say_so(app: AppTest, warehouse: Warehou
         f"(select sum(net_sales) from {SOLD} between '2026-03-03' and '2026-03-30') as now, "
         f"(select sum(net_sales) from {SOLD} between '2026-02-03' and '2026-03-02') as past) as sold"
     )
-    assert (card.value, card.delta) == (now, f"{change}%")
+    assert (card.value, card.delta) == (now, f"{minus(change)}%")
     [(lines, usual)] = warehouse.sql("select lines, usual_lines from kpi.kpi_newest_days where currency = 'USD'")
     assert f"**Tue 31 Mar is in progress**: {lines} of the {usual} sales lines that a Tuesday usually" in _said(app)
     assert "Figures are of complete days, to 30 Mar 2026." in _said(app)
@@ -153,7 +153,7 @@ def test_run_rate_compares_what_has_a_target_with_it(app: AppTest, warehouse: Wa
         "from kpi.kpi_daily_sales where currency = 'USD' and sale_date between '2026-03-01' and '2026-03-31' "
         f"and (sales_region in (select place from {of_march}) or store_id in (select place from {of_march}))"
     )
-    assert (card.delta, card.proto.delta_description) == (f"{change}%", "vs target")
+    assert (card.delta, card.proto.delta_description) == (f"{minus(change)}%", "vs target")
     assert f"Target {DOLLARS.brief(target, Kind.MONEY)}{said}" in _said(app)
 
 
@@ -184,7 +184,7 @@ def test_run_rate_without_targets_names_the_month_that_it_is_compared_with(app: 
         "select to_char(100 * (run_rate / previous_month_net_sales - 1), 'SFM990.0'), previous_month_net_sales "
         "from kpi.kpi_monthly_run_rate where currency = 'USD' and month = '2026-03-01'"
     )
-    assert (card.delta, card.proto.delta_description) == (f"{change}%", "vs February")
+    assert (card.delta, card.proto.delta_description) == (f"{minus(change)}%", "vs February")
     assert f"February {DOLLARS.brief(february, Kind.MONEY)}" in _said(app)
 
 
@@ -263,7 +263,7 @@ def test_the_landing_page_begins_with_the_latest_day(app: AppTest, warehouse: Wa
     )
     assert _latest_day(app) == (
         f":material/today: **Tue 31 Mar 2026**: {sold} in {orders} orders, {average} each, "
-        f"{change}% against 24 Mar 2026."
+        f"{minus(change)}% against 24 Mar 2026."
     )
 
 
