@@ -99,7 +99,7 @@ def test_statements_of_tables_and_maps_give_what_they_show(app: AppTest, warehou
     pairs = _rows(warehouse, _explained(app, "products", "pairs"))
     table = next(each.value for each in app.dataframe if "product_b" in each.value)
     assert list(table["orders"]) == list(pairs["orders"])
-    assert list(table["lift"]) == [float(lift) for lift in pairs["lift"]]
+    assert list(table["lift"]) == list(pairs["lift"])
     rated = _rows(warehouse, _explained(app, "products", "ratings"))
     assert list(chart(app, "Customer ratings by product")["Text"]) == [f"{mean:.2f}" for mean in rated["mean_rating"]]
     rated = _rows(warehouse, _explained(app, "places", "ratings"))
