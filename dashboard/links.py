@@ -32,13 +32,22 @@ def choose(
     key: str,
     most: int | None = 1,
     format_func: Callable[[Any], Any] = str,
+    meant: Callable[[str], Any] | None = None,
     **looks: Any,
 ) -> Any:
-    """Draw a widget that offers options; a link names `most` of them at most, as they are shown."""
+    """Draw a widget that offers options; a link names `most` of them at most, as they are shown.
+
+    `meant`, of a widget of several: the option that a link means which calls it otherwise.
+    """
     offered = list(options)
     if values := asked(key):
         shown = {format_func(each) for each in offered}
-        check(key, shown.issuperset(values) and (most is None or len(values) <= most))
+        if meant and not shown.issuperset(values) and set(offered).issuperset(known := list(map(meant, values))):
+            if key not in st.session_state:  # before it is bound, the address of a widget is not Streamlit's to keep
+                st.query_params[key] = [format_func(each) for each in known]
+            st.session_state[key] = known
+        else:
+            check(key, shown.issuperset(values) and (most is None or len(values) <= most))
     return widget(label, offered, key=key, bind="query-params", format_func=format_func, **looks)
 
 

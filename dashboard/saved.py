@@ -21,7 +21,7 @@ PARAMETERS = frozenset({
     "period", "compare", "grain", "currency", "dates", "category", "product", "region", "channel", "store", "rep",
     "status", "trend-shape", "top", "measures", "search", "sort", "page", "bridge", "bridge-month", "pairs",
     "pairs-month", "rated", "customers-by", "cohorts-by", "top-customers", "rank", "target-month", "target-of",
-    "weekdays",
+    "weekdays", "except", "rows", "then", "columns", "grid-sort", "grid-page",
 })  # fmt: skip
 LONGEST_QUERY = 2000
 
