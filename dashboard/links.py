@@ -43,12 +43,19 @@ def choose(
     if values := asked(key):
         shown = {format_func(each) for each in offered}
         if meant and not shown.issuperset(values) and set(offered).issuperset(known := list(map(meant, values))):
-            if key not in st.session_state:  # before it is bound, the address of a widget is not Streamlit's to keep
-                st.query_params[key] = [format_func(each) for each in known]
-            st.session_state[key] = known
+            _say(key, known, [format_func(each) for each in known])
         else:
             check(key, shown.issuperset(values) and (most is None or len(values) <= most))
     return widget(label, offered, key=key, bind="query-params", format_func=format_func, **looks)
+
+
+def _say(key: str, options: list[Any], shown: list[str]) -> None:
+    """Have the link say these options as they are shown."""
+    if key in st.session_state:
+        st.session_state[key] = options
+    else:  # nothing has bound the parameter yet: what the widget reads when it is first drawn
+        st.query_params[key] = shown
+        st.rerun()
 
 
 def enter(widget: Callable[..., Any], label: str, *arguments: Any, key: str, fits: bool, **looks: Any) -> Any:

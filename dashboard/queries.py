@@ -6,6 +6,7 @@ session: PostgreSQL refuses it to others, and as an argument it keeps the cached
 
 # ruff: noqa: ARG001 -- `version`, `state` and `heard` are part of the cache key, not of the query
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -505,8 +506,8 @@ def _whole_months(start: date, end: date) -> tuple[date, date]:
 class Lines:
     """Which order lines: those of the dates in scope that `search` finds, in which order; `customers`: with who bought.
 
-    `search` is an order, a product or a customer by its whole identifier, with the name of its feed or without, or the
-    beginning of a product's name.
+    `search` is an order, a product or a customer by its whole identifier, with the name of its feed or without, or any
+    part of a product's name. Where `products` are named, it is these that it means: they are found along an index.
     """
 
     scope: Scope
@@ -516,6 +517,7 @@ class Lines:
     order_by: str = "sale_date"
     descending: bool = True
     customers: bool = False
+    products: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -537,6 +539,31 @@ CUSTOMER_COLUMNS = ("customer_id", "customer_name")
 LINE_ORDERS = ("sale_date", "net_amount", "quantity", "product_name", "sale_id")
 COUNTED = 10_000  # lines that a search finds are counted up to so many; so far are those leafed that no index orders
 MOST_SORTED = 500_000  # beyond so many lines, putting them in an order that no index has would take seconds
+
+
+def products_called(version: int, text: str) -> tuple[str, ...]:
+    """The products whose name has this text in it, or that have it as their identifier, with the feed's or without."""
+    words = text.lower()
+    return tuple(
+        product
+        for product, name in product_names(version).items()
+        if words in name.lower() or product == text or product.endswith(f":{text}")
+    )
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def is_number(reader: str, version: int, text: str, customers: bool) -> bool:
+    """Whether an order has this number or, where the reader may know, a customer."""
+    if _rows("is_order", number=text)[0]["found"]:
+        return True
+    return customers and bool(
+        _rows("is_customer", reader, number=text, feed_and_number=f"%:{_escaped(text)}")[0]["found"]
+    )
+
+
+def _escaped(text: str) -> str:
+    """Text for LIKE to find as it is."""
+    return re.sub(r"([\\%_])", r"\\\1", text)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -659,7 +686,9 @@ def _shown(customers: bool) -> list[ColumnClause[Any]]:
 
 def _lines(lines: Lines) -> Select[Any]:
     conditions = [column("sale_date").between(lines.start, lines.end), *_in_scope(lines.scope)]
-    if lines.search:
+    if lines.products:
+        conditions.append(column("product_id").in_(lines.products))
+    elif lines.search:
         members = ["product_id", *(["customer_id"] if lines.customers else [])]
         own = column("feed", String) + ":" + lines.search  # as the sheet has it, where its feed shares it with no other
         name: ColumnClause[str] = column("product_name")
@@ -667,7 +696,7 @@ def _lines(lines: Lines) -> Select[Any]:
             or_(
                 column("sale_id") == lines.search,
                 *(or_(column(each) == lines.search, column(each) == own) for each in members),
-                func.lower(name).startswith(lines.search.lower(), autoescape=True),
+                func.lower(name).contains(lines.search.lower(), autoescape=True),
             )
         )
     first: ColumnClause[Any] = column(lines.order_by if lines.order_by in LINE_ORDERS else "sale_date")
