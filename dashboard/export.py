@@ -36,9 +36,8 @@ class Stamp:
     @classmethod
     def of(cls, view: View, *more: tuple[str, str]) -> "Stamp":
         """Of what the viewer looks at now; `more` says what else it is of, as far as that is something."""
-        kept = [(LABELS[name], ", ".join(values)) for name, values in view.scope.kept]
         dates = (("From", str(view.span.start)), ("To", str(view.span.end)))
-        of = (*dates, ("Currency", view.scope.currency), *kept, *(fact for fact in more if fact[1]))
+        of = (*dates, ("Currency", view.scope.currency), *narrowed(view, *LABELS), *(fact for fact in more if fact[1]))
         return cls.apart(view.version, f"{view.span.start}-to-{view.span.end}", link(view.span), *of)
 
     @classmethod
@@ -51,6 +50,16 @@ class Stamp:
         """What the rows are of, in one cell, but for the dates of the link: `Region: North, South; Search: kettle`."""
         common = {"Version", "From", "To", "Link"}
         return "; ".join(f"{name}: {value}" for name, value in self.facts if name not in common)
+
+
+def narrowed(view: View, *names: str) -> list[tuple[str, str]]:
+    """What the filters keep and leave out of these dimensions, for a stamp."""
+    return [
+        (f"{LABELS[name]}{behind}", ", ".join(members))
+        for behind, chosen in (("", view.scope.kept), (" left out", view.scope.left_out))
+        for name, members in chosen
+        if name in names
+    ]
 
 
 def link(span: Span | None, **chosen: str) -> str:

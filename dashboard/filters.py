@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -24,7 +26,11 @@ LABELS = {
     "category": "Category", "product": "Product", "region": "Region", "channel": "Channel", "store": "Store",
     "rep": "Representative",
 }  # fmt: skip
-SEVERAL = ("region", "channel")  # of the others one member is kept, which keeps their orders exact
+PLURALS = {"category": "categories", "rep": "representatives"}
+IN_ROW = ("region", "channel")  # the others are chosen in the popover
+EXCEPT = "except"  # names the dimensions of which what is chosen is left out, and the rest is kept
+BEHIND_ID = " · "  # between the identifier of a product and its name
+CHIP_MEMBERS = 3
 DAY = timedelta(days=1)
 LAST_YEAR = timedelta(days=364)  # 52 weeks: every weekday meets the same weekday
 TO_DATE = {"MTD": 1, "QTD": 3, "YTD": 12}  # periods from the first of so many months on
@@ -111,7 +117,7 @@ class View:
 
     @property
     def filtered(self) -> bool:
-        return bool(self.scope.kept)
+        return bool(self.scope.narrowed)
 
     def sales(self, span: Span, *by: str, shown: tuple[str, ...] = queries.MEASURES) -> pd.DataFrame:
         """`queries.sales` of these dates under the filters, with what is `shown`; by date where no other is named."""
@@ -193,26 +199,30 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
         past = comparison(period, span, basis)
         if basis == "Custom":
             past = _pick("Compare with dates", "against", span.back(timedelta(days=span.days)), limit)
-        choices = queries.members(version, currency) | {"product": tuple(queries.product_names(version))}
-        kept = {}
-        for name in SEVERAL:
-            kept[name] = links.choose(
-                st.multiselect, LABELS[name], choices[name], most=None, key=name, placeholder=f"All {name}s", width=170
-            )
+        names = queries.product_names(version)
+        choices = queries.members(version, currency) | {"product": tuple(names)}
+        chosen = {name: _members(name, choices[name], names, width=170) for name in IN_ROW}
         with st.popover("More", icon=":material/tune:", help="Granularity of the charts, and more filters"):
             grain = links.choose(st.segmented_control, "Granularity", GRAINS, default="Day", required=True, key="grain")
-            for name, label in LABELS.items():
-                if name not in SEVERAL:
-                    one = links.choose(st.selectbox, label, choices[name], index=None, key=name, placeholder="All")
-                    kept[name] = [one] if one is not None else []
-    _chips(kept, queries.product_names(version))
+            for name in LABELS:
+                if name not in IN_ROW:
+                    chosen[name] = _members(name, choices[name], names)
+            links.choose(
+                st.pills,
+                "Leave out what is chosen, and keep the rest, of",
+                LABELS.values(),
+                most=None,
+                selection_mode="multi",
+                key=EXCEPT,
+            )
+    _chips(chosen, names)
 
     view = View(
         period=period,
         span=span,
         past=past,
         grain=grain,
-        scope=Scope(currency, tuple((name, tuple(sorted(values))) for name, values in sorted(kept.items()) if values)),
+        scope=_scope(currency, chosen),
         since=limit.start,
         last=limit.end,
         complete=complete,
@@ -225,6 +235,12 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
             f"The latest sales are of {Span(view.last, view.last)}, a day that has not begun by your clock "
             f"({Span(today, today)}): a sheet has a wrong date, or comes from where it is later. *Today* is that day.",
             icon=":material/event_upcoming:",
+        )
+    if not queries.orders_known(version, view.scope, span.start, span.end):
+        st.caption(
+            f"How many orders hold any of several products or categories is counted in up to {queries.MOST_COUNTED:,} "
+            "lines, and this choice has more: orders, and what is divided by them, are shown as –. Take a shorter "
+            "period, or keep one of them."
         )
     st.session_state["view"] = view
     return view
@@ -247,6 +263,47 @@ def _pick(label: str, key: str, offered: Span, limit: Span) -> Span:
     if isinstance(picked, tuple) and picked and picked[0] <= picked[-1]:
         return Span(picked[0], picked[-1])
     return offered
+
+
+def _members(name: str, choices: Sequence[str], products: Mapping[str, str], **looks: Any) -> list[str]:
+    """Draw the filter of a dimension; a search in it finds what a name contains."""
+    of_products: dict[str, Any] = {"format_func": partial(_shown, products), "meant": partial(_product, products)}
+    chosen: list[str] = links.choose(
+        st.multiselect,
+        f"{LABELS[name]}, all but" if _is_left_out(name) else LABELS[name],
+        choices,
+        most=None,
+        key=name,
+        placeholder=f"All {PLURALS.get(name, f'{name}s')}",
+        filter_mode="contains",
+        **(of_products if name == "product" else {}),
+        **looks,
+    )
+    return chosen
+
+
+def _shown(products: Mapping[str, str], product: str) -> str:
+    name = products.get(product)
+    return product if name in (None, product) else f"{product}{BEHIND_ID}{name}"
+
+
+def _product(products: Mapping[str, str], named: str) -> str:
+    """The product that a link means, which may have the identifier alone, or an earlier name behind it."""
+    return named if named in products else named.partition(BEHIND_ID)[0]
+
+
+def _is_left_out(name: str) -> bool:
+    """By what the widget says or, where it has not been drawn yet, the link."""
+    return LABELS[name] in (st.session_state[EXCEPT] if EXCEPT in st.session_state else links.asked(EXCEPT))
+
+
+def _scope(currency: str, chosen: Mapping[str, Sequence[str]]) -> Scope:
+    named = [(name, tuple(sorted(members))) for name, members in sorted(chosen.items()) if members]
+    return Scope(
+        currency,
+        kept=tuple(each for each in named if not _is_left_out(each[0])),
+        left_out=tuple(each for each in named if _is_left_out(each[0])),
+    )
 
 
 def viewers_today() -> date:
@@ -272,29 +329,36 @@ def chosen() -> View:
     return view
 
 
-def keep(dimension: str, member: str | None) -> None:
-    """For a widget's callback: filter everything by this member, or by none. Asked twice, the filter goes again."""
-    if dimension in SEVERAL:
-        here = st.session_state[dimension]
-        st.session_state[dimension] = [] if member is None or here == [member] else [member]
-    else:
-        st.session_state[dimension] = None if st.session_state[dimension] == member else member
+def keep(members: Mapping[str, str]) -> None:
+    """For a widget's callback: of these dimensions, keep this member alone. Asked twice, the filters go again."""
+    again = all(st.session_state[name] == [member] and not _is_left_out(name) for name, member in members.items())
+    for name, member in members.items():
+        _choose_members(name, [] if again else [member])
 
 
-def _chips(kept: Mapping[str, Sequence[str]], names: Mapping[str, str]) -> None:
-    """One button for each filter of the popover, which otherwise nobody would see; pressing it takes it away."""
-    shown = [(name, member) for name, values in kept.items() if name not in SEVERAL for member in values]
+def _choose_members(name: str, members: list[str]) -> None:
+    st.session_state[name] = members
+    st.session_state[EXCEPT] = [label for label in st.session_state[EXCEPT] if label != LABELS[name]]
+
+
+def _chips(chosen: Mapping[str, Sequence[str]], products: Mapping[str, str]) -> None:
+    """A button for each filter that the row does not show as it is; pressing it takes the filter away."""
+    shown = {
+        name: members for name, members in chosen.items() if members and (name not in IN_ROW or _is_left_out(name))
+    }
     if shown:
         with st.container(horizontal=True, key="chips"):
-            for name, member in shown:
-                text = names.get(member, member) if name == "product" else member
+            for name, members in shown.items():
+                texts = [(products.get(each, each) if name == "product" else each) or "(none)" for each in members]
+                more = f" and {len(texts) - CHIP_MEMBERS} more" if len(texts) > CHIP_MEMBERS else ""
                 st.button(
-                    f"{LABELS[name]}: {escape(text) or '(none)'}",
+                    f"{LABELS[name]}: {'all but ' if _is_left_out(name) else ''}"
+                    f"{escape(', '.join(texts[:CHIP_MEMBERS]))}{more}",
                     icon=":material/close:",
                     key=f"chip-{name}",
                     help=f"Show every {LABELS[name].lower()} again",
-                    on_click=keep,
-                    args=(name, None),
+                    on_click=_choose_members,
+                    args=(name, []),
                 )
 
 

@@ -32,14 +32,30 @@ def choose(
     key: str,
     most: int | None = 1,
     format_func: Callable[[Any], Any] = str,
+    meant: Callable[[str], Any] | None = None,
     **looks: Any,
 ) -> Any:
-    """Draw a widget that offers options; a link names `most` of them at most, as they are shown."""
+    """Draw a widget that offers options; a link names `most` of them at most, as they are shown.
+
+    `meant`, of a widget of several: the option that a link means which calls it otherwise.
+    """
     offered = list(options)
     if values := asked(key):
         shown = {format_func(each) for each in offered}
-        check(key, shown.issuperset(values) and (most is None or len(values) <= most))
+        if meant and not shown.issuperset(values) and set(offered).issuperset(known := list(map(meant, values))):
+            _say(key, known, [format_func(each) for each in known])
+        else:
+            check(key, shown.issuperset(values) and (most is None or len(values) <= most))
     return widget(label, offered, key=key, bind="query-params", format_func=format_func, **looks)
+
+
+def _say(key: str, options: list[Any], shown: list[str]) -> None:
+    """Have the link say these options as they are shown."""
+    if key in st.session_state:
+        st.session_state[key] = options
+    else:  # nothing has bound the parameter yet: what the widget reads when it is first drawn
+        st.query_params[key] = shown
+        st.rerun()
 
 
 def enter(widget: Callable[..., Any], label: str, *arguments: Any, key: str, fits: bool, **looks: Any) -> Any:

@@ -222,26 +222,6 @@ def leaderboard(
         st.caption(f"The first {rows} of {writer.number(Decimal(len(now)), 0)}.")
 
 
-def leaders(view: View, dimensions: Sequence[str], measure: Measure) -> pd.DataFrame:
-    """For a file: every member of these dimensions with the measure now and, where that is fair, in the comparison."""
-    names = queries.product_names(view.version)
-    rows = []
-    for dimension in dimensions:
-        now = _by_member(view, view.span, dimension, measure)
-        before = _by_member(view, view.comparable, dimension, measure) if view.comparable else now.iloc[:0]
-        rows += [
-            (
-                LABELS[dimension],
-                member,
-                names.get(str(member)) if dimension == "product" else None,
-                value,
-                before.get(member),
-            )
-            for member, value in now.sort_values(ascending=False, kind="stable").items()
-        ]
-    return pd.DataFrame(rows, columns=["by", "member", "product_name", measure.name, f"{measure.name}_before"])
-
-
 def by_day(view: View, measures: Sequence[Measure]) -> pd.DataFrame:
     """For a file: the measures of each day of the period, with the sums that a rate divides, so that days add up."""
     daily = view.sales(view.span)
@@ -265,7 +245,7 @@ def _keep(key: str, dimension: str, members: list[str]) -> None:
     selected = st.session_state[key]["selection"]["selected"]
     places = [place for series in selected for place in series["data_indices"]]
     if places:
-        filters.keep(dimension, members[places[0]])
+        filters.keep({dimension: members[places[0]]})
 
 
 def choice(label: str, options: Sequence[str], key: str) -> str:

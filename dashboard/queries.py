@@ -6,7 +6,8 @@ session: PostgreSQL refuses it to others, and as an argument it keeps the cached
 
 # ruff: noqa: ARG001 -- `version`, `state` and `heard` are part of the cache key, not of the query
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -22,17 +23,23 @@ from sqlalchemy import (
     ClauseElement,
     ColumnClause,
     ColumnElement,
-    CompoundSelect,
+    Date,
     Engine,
     Executable,
+    FromClause,
+    Numeric,
     Select,
     String,
     TextClause,
     and_,
+    case,
+    cast,
     column,
     create_engine,
     func,
+    literal,
     make_url,
+    null,
     or_,
     select,
     table,
@@ -44,6 +51,7 @@ from sqlalchemy.exc import DBAPIError
 
 from dashboard import push
 from dashboard.access import VIEWER
+from dashboard.measures import Kind, Measure
 from dashboard.settings import settings
 
 DAY = timedelta(days=1)
@@ -104,10 +112,23 @@ class Freshness:
 
 @dataclass(frozen=True)
 class Scope:
-    """Which sales count: one currency, and of some dimensions the members kept (a dimension not named keeps all)."""
+    """Which sales count: one currency, and of some dimensions the members kept, or all but those left out.
+
+    A dimension that neither names keeps all.
+    """
 
     currency: str
     kept: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    left_out: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def narrowed(self) -> set[str]:
+        """The dimensions that do not keep all."""
+        return {name for name, _ in (*self.kept, *self.left_out)}
+
+    def keeps(self, name: str, member: str) -> bool:
+        """Whether sales of this member of a dimension count."""
+        return member in dict(self.kept).get(name, (member,)) and member not in dict(self.left_out).get(name, ())
 
 
 # What sales can be filtered and grouped by, and the column that holds it.
@@ -119,6 +140,7 @@ DIMENSIONS = {
     "store": "store_id",
     "rep": "sales_representative",
 }
+GRAINS = ("date", "week", "month")  # what else sales can be grouped by; a week begins on Monday
 PLACES = {"region", "channel", "store", "rep"}
 # The daily marts with the dimensions they have: a question is asked of the first that can answer. Those by category or
 # product come after, as they count an order once for each that it holds.
@@ -134,6 +156,7 @@ MEASURES = (
     "gross_margin", "costed_net_sales", "cancelled_value", "pending_payment_value", "delivered_lines",
     "delivered_on_time_lines", "delivery_days", "lines",
 )  # fmt: skip
+MOST_COUNTED = 200_000  # lines of which orders are counted one by one, where no mart has counted them: see `_counting`
 OF_PRODUCTS = (
     "net_sales",
     "units_sold",
@@ -213,8 +236,8 @@ def sales(
     """The sums of the dates from `start` to `end`: a row for each combination of `by` that has lines.
 
     `by` names dimensions, or "date", whose columns are then `sale_date` and those of DIMENSIONS; empty: one row at
-    most. `sums`: see `asked_for`. Orders are right for each row; those of several categories or products must not be
-    added up.
+    most. `sums`: see `asked_for`. Orders are right for each row, or not known: see `orders_known`; those of several
+    categories or products must not be added up.
     """
     return read_sales(scope, start, end, by, sums)
 
@@ -233,13 +256,13 @@ def read_sales(
     scope: Scope, start: date, end: date, by: tuple[str, ...], sums: tuple[str, ...] = MEASURES
 ) -> pd.DataFrame:
     """`sales` as they are now, past the cache."""
-    rows, columns = _run(_sales(scope, start, end, by, sums))
+    rows, columns = _run(_sales(scope, start, end, by, sums, counting=_counting(scope, start, end, by, sums)))
     return pd.DataFrame(rows, columns=columns)
 
 
 def sales_sql(scope: Scope, start: date, end: date, by: tuple[str, ...] = (), sums: tuple[str, ...] = MEASURES) -> str:
     """The statement that `sales` runs, its values written out, for people to read and to run again."""
-    return _written_out(_sales(scope, start, end, by, sums))
+    return _written_out(_sales(scope, start, end, by, sums, counting=_counting(scope, start, end, by, sums)))
 
 
 def statement_sql(name: str, /, **parameters: object) -> str:
@@ -256,27 +279,74 @@ def _written_out(statement: ClauseElement) -> str:
 
 def mart_of(scope: Scope, by: tuple[str, ...] = ()) -> str:
     """The mart that `sales` asks."""
-    needed = {*by, *(dimension for dimension, _ in scope.kept)} - {"date"}
+    needed = ({*by} | scope.narrowed).difference(GRAINS)
     return next(name for name, dimensions in MARTS.items() if needed <= dimensions)
 
 
-def _sales(scope: Scope, start: date, end: date, by: tuple[str, ...], sums: tuple[str, ...]) -> Select[Any]:
-    groups: list[ColumnClause[Any]] = [column("sale_date" if name == "date" else DIMENSIONS[name]) for name in by]
-    summed: list[ColumnClause[Any]] = [column(name) for name in sums]
+class Counting(Enum):
+    """Where the number of orders comes from."""
+
+    MART = "the mart"
+    LINES = "the lines"
+    NOWHERE = "nowhere"
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def orders_known(version: int, scope: Scope, start: date, end: date) -> bool:
+    """Whether `sales` can tell how many orders hold several products or categories: of MOST_COUNTED lines at most."""
+    return _counting(scope, start, end, (), MEASURES) is not Counting.NOWHERE
+
+
+def _counting(scope: Scope, start: date, end: date, by: tuple[str, ...], sums: tuple[str, ...]) -> Counting:
+    """A mart by product counts an order once for each product, so of several together the lines have to be asked."""
+    if "orders" not in sums or not _counts_twice(scope, by):
+        return Counting.MART
+    rows, _ = _run(_sales(scope, start, end, (), ("lines",)))
+    return Counting.LINES if not rows or rows[0][0] <= MOST_COUNTED else Counting.NOWHERE
+
+
+def _counts_twice(scope: Scope, by: tuple[str, ...]) -> bool:
+    """Whether a row would be of several products, or of several categories, by which its mart counts orders."""
+    needed = {*by} | scope.narrowed
+    counted_by = next((name for name in ("product", "category") if name in needed), None)
+    return counted_by is not None and counted_by not in by and len(dict(scope.kept).get(counted_by, ())) != 1
+
+
+def _sales(
+    scope: Scope,
+    start: date,
+    end: date,
+    by: tuple[str, ...],
+    sums: tuple[str, ...],
+    *,
+    counting: Counting = Counting.MART,
+    later: int = 0,
+) -> Select[Any]:
+    """`later`: by how many days the dates of rows are put off, so that they meet those they are compared with."""
+    groups = [_group(name, later) for name in by]
     conditions = _in_scope(scope)
     mart = mart_of(scope, by)
 
+    # Of orders that the lines tell, the mart has none to add; where nothing tells them, they are not known.
+    elsewhere = {"orders": cast(literal(0) if counting is Counting.LINES else null(), Numeric).label("orders")}
+
     def part(name: str, dates: ColumnElement[bool]) -> Select[Any]:
+        summed: list[ColumnElement[Any]] = [
+            elsewhere.get(each, column(each)) if counting is not Counting.MART else column(each) for each in sums
+        ]
         return select(*groups, *summed).select_from(table(name, schema="kpi")).where(dates, *conditions)
 
-    source: Select[Any] | CompoundSelect[Any] = part(mart, column("sale_date").between(start, end))
+    dates = column("sale_date").between(start, end)
+    parts = [part(mart, dates)]
     first, last = _whole_months(start, end)
-    if mart == "kpi_daily_product_sales" and set(by) | {name for name, _ in scope.kept} == {"product"} and first < last:
+    if mart == "kpi_daily_product_sales" and {*by} | scope.narrowed == {"product"} and first < last:
         # Of whole months the sums are at hand, which makes a year of many products a tenth of the rows.
         edges = or_(column("sale_date").between(start, first - DAY), column("sale_date").between(last, end))
         months = and_(column("month") >= first, column("month") < last)
-        source = union_all(part(mart, edges), part("kpi_monthly_product_sales", months))
-    rows = source.subquery("sales")
+        parts = [part(mart, edges), part("kpi_monthly_product_sales", months)]
+    if counting is Counting.LINES:
+        parts.append(_orders(groups, by, sums, dates, *conditions))
+    rows = union_all(*parts).subquery("sales") if len(parts) > 1 else parts[0].subquery("sales")
     keys = [rows.c[each.name] for each in groups]
     return (
         select(*keys, *(func.sum(rows.c[name]).label(name) for name in sums))
@@ -286,11 +356,144 @@ def _sales(scope: Scope, start: date, end: date, by: tuple[str, ...], sums: tupl
     )
 
 
+def _orders(
+    groups: list[ColumnElement[Any]], by: tuple[str, ...], sums: tuple[str, ...], *conditions: ColumnElement[bool]
+) -> Select[Any]:
+    """Rows of `orders`, each counted once where its first line in scope was sold, and of no other sum."""
+    told_apart: list[ColumnClause[Any]] = [column(name) for name in ("sale_date", "feed", "sale_id")]
+    apart: list[ColumnClause[Any]] = [column(DIMENSIONS[name]) for name in by if name in ("category", "product")]
+    lines = (
+        select(
+            *groups,
+            func.row_number()
+            .over(partition_by=[*told_apart, *apart], order_by=[column("file_id"), column("row_number")])
+            .label("nth"),
+        )
+        .select_from(table("kpi_order_lines", schema="kpi"))
+        .where(column("line_type") == "sale", *conditions)
+        .subquery("lines")
+    )
+    keys = [lines.c[each.name] for each in groups]
+    counted = [(func.count() if name == "orders" else cast(null(), Numeric)).label(name) for name in sums]
+    return select(*keys, *counted).where(lines.c.nth == 1).group_by(*keys)
+
+
+def _group(name: str, later: int) -> ColumnElement[Any]:
+    if name not in GRAINS:
+        return column(DIMENSIONS[name])
+    day = column("sale_date", Date).op("+")(later) if later else column("sale_date", Date)
+    return (cast(func.date_trunc(name, day), Date) if name != "date" else day).label(key(name))
+
+
+def key(name: str) -> str:
+    """The column that rows by this have."""
+    return "sale_date" if name == "date" else DIMENSIONS.get(name, name)
+
+
 def _in_scope(scope: Scope) -> list[ColumnElement[bool]]:
     return [
         column("currency") == scope.currency,
         *(column(DIMENSIONS[name]).in_(values) for name, values in scope.kept),
+        *(column(DIMENSIONS[name]).not_in(values) for name, values in scope.left_out),
     ]
+
+
+BEFORE, CHANGE = "_before", "_change"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What a grid asks: rows by one or two of DIMENSIONS and GRAINS, of some dates and, maybe, of others `before`.
+
+    `order_by` is one of `by`, or the name of a measure, with `_before` or `_change` behind it where it is of those.
+    """
+
+    scope: Scope
+    by: tuple[str, ...]
+    measures: tuple[Measure, ...]
+    now: tuple[date, date]
+    before: tuple[date, date] | None
+    order_by: str
+    descending: bool
+
+    @property
+    def sums(self) -> tuple[str, ...]:
+        """What the measures are made of."""
+        return tuple(dict.fromkeys(name for measure in self.measures for name in measure.sums))
+
+    @property
+    def columns(self) -> list[str]:
+        """What it shows and can be sorted by."""
+        forms = ("", BEFORE, CHANGE) if self.before else ("",)
+        return [*self.by, *(f"{measure.name}{form}" for measure in self.measures for form in forms)]
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def grid(version: int, asked: Grid, limit: int | None, offset: int = 0) -> pd.DataFrame:
+    """Rows of a grid, sorted as a whole: the columns of `by`, of products their name, the sums now and `_before`.
+
+    `rows`: how many there are in all. A member that sold only before has no sums now.
+    """
+    rows, columns = _run(_grid(asked).limit(limit).offset(offset))
+    return pd.DataFrame(rows, columns=columns)
+
+
+def grid_sql(asked: Grid) -> str:
+    """The statement that `grid` runs, of all rows, as `sales_sql` gives that of `sales`."""
+    return _written_out(_grid(asked))
+
+
+def _grid(asked: Grid) -> Select[Any]:
+    now = _side(asked, asked.now).subquery("now")
+    names = [key(name) for name in asked.by]
+    keys: dict[str, ColumnElement[Any]] = {name: now.c[name] for name in names}
+    figures: dict[str, ColumnElement[Any]] = {name: now.c[name] for name in asked.sums}
+    rows: FromClause = now
+    if asked.before:
+        before = _side(asked, asked.before).subquery("before")
+        rows = now.join(before, and_(*(now.c[name] == before.c[name] for name in names)), full=True)
+        keys = {name: func.coalesce(now.c[name], before.c[name]) for name in names}
+        figures |= {f"{name}_before": before.c[name] for name in asked.sums}
+    told = dict(keys)
+    if "product" in asked.by:
+        products = table("kpi_products", column("product_id"), column("product_name"), schema="kpi")
+        rows = rows.outerjoin(products, products.c.product_id == keys["product_id"])
+        told["product_name"] = products.c.product_name
+    if asked.order_by in asked.by:
+        first = told["product_name"] if asked.order_by == "product" else keys[key(asked.order_by)]
+    else:
+        first = _figure(asked, figures)
+    return (
+        select(*(each.label(name) for name, each in (told | figures).items()), func.count().over().label("rows"))
+        .select_from(rows)
+        # What is not known comes last, whichever way; and every page is the same each time it is asked for.
+        .order_by((first.desc() if asked.descending else first.asc()).nulls_last(), *keys.values())
+    )
+
+
+def _side(asked: Grid, dates: tuple[date, date]) -> Select[Any]:
+    start, end = dates
+    counting = _counting(asked.scope, start, end, asked.by, asked.sums)
+    later = (asked.now[0] - start).days
+    return _sales(asked.scope, start, end, asked.by, asked.sums, counting=counting, later=later).order_by(None)
+
+
+def _figure(asked: Grid, figures: Mapping[str, ColumnElement[Any]]) -> ColumnElement[Any]:
+    """The figure that a grid is sorted by: what `Measure.over` and `Writer.change` come to."""
+
+    def of(measure: Measure, form: str = "") -> ColumnElement[Any]:
+        top = figures[measure.numerator + form]
+        if measure.denominator is None:
+            return top
+        return top / func.nullif(figures[measure.denominator + form], 0)
+
+    for measure in asked.measures:
+        if asked.order_by in (measure.name, f"{measure.name}{BEFORE}"):
+            return of(measure, asked.order_by.removeprefix(measure.name))
+        if asked.order_by == f"{measure.name}{CHANGE}":
+            now, before = of(measure), of(measure, BEFORE)
+            return now - before if measure.kind is Kind.SHARE else case((before > 0, now / func.nullif(before, 0)))
+    raise AssertionError(asked.order_by)
 
 
 def _whole_months(start: date, end: date) -> tuple[date, date]:
@@ -303,8 +506,8 @@ def _whole_months(start: date, end: date) -> tuple[date, date]:
 class Lines:
     """Which order lines: those of the dates in scope that `search` finds, in which order; `customers`: with who bought.
 
-    `search` is an order, a product or a customer by its whole identifier, with the name of its feed or without, or the
-    beginning of a product's name.
+    `search` is an order, a product or a customer by its whole identifier, with the name of its feed or without, or any
+    part of a product's name. Where `products` are named, it is these that it means: they are found along an index.
     """
 
     scope: Scope
@@ -314,6 +517,7 @@ class Lines:
     order_by: str = "sale_date"
     descending: bool = True
     customers: bool = False
+    products: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -335,6 +539,31 @@ CUSTOMER_COLUMNS = ("customer_id", "customer_name")
 LINE_ORDERS = ("sale_date", "net_amount", "quantity", "product_name", "sale_id")
 COUNTED = 10_000  # lines that a search finds are counted up to so many; so far are those leafed that no index orders
 MOST_SORTED = 500_000  # beyond so many lines, putting them in an order that no index has would take seconds
+
+
+def products_called(version: int, text: str) -> tuple[str, ...]:
+    """The products whose name has this text in it, or that have it as their identifier, with the feed's or without."""
+    words = text.lower()
+    return tuple(
+        product
+        for product, name in product_names(version).items()
+        if words in name.lower() or product == text or product.endswith(f":{text}")
+    )
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def is_number(reader: str, version: int, text: str, customers: bool) -> bool:
+    """Whether an order has this number or, where the reader may know, a customer."""
+    if _rows("is_order", number=text)[0]["found"]:
+        return True
+    return customers and bool(
+        _rows("is_customer", reader, number=text, feed_and_number=f"%:{_escaped(text)}")[0]["found"]
+    )
+
+
+def _escaped(text: str) -> str:
+    """Text for LIKE to find as it is."""
+    return re.sub(r"([\\%_])", r"\\\1", text)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -457,7 +686,9 @@ def _shown(customers: bool) -> list[ColumnClause[Any]]:
 
 def _lines(lines: Lines) -> Select[Any]:
     conditions = [column("sale_date").between(lines.start, lines.end), *_in_scope(lines.scope)]
-    if lines.search:
+    if lines.products:
+        conditions.append(column("product_id").in_(lines.products))
+    elif lines.search:
         members = ["product_id", *(["customer_id"] if lines.customers else [])]
         own = column("feed", String) + ":" + lines.search  # as the sheet has it, where its feed shares it with no other
         name: ColumnClause[str] = column("product_name")
@@ -465,7 +696,7 @@ def _lines(lines: Lines) -> Select[Any]:
             or_(
                 column("sale_id") == lines.search,
                 *(or_(column(each) == lines.search, column(each) == own) for each in members),
-                func.lower(name).startswith(lines.search.lower(), autoescape=True),
+                func.lower(name).contains(lines.search.lower(), autoescape=True),
             )
         )
     first: ColumnClause[Any] = column(lines.order_by if lines.order_by in LINE_ORDERS else "sale_date")

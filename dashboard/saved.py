@@ -22,7 +22,7 @@ PARAMETERS = frozenset({
     "rep",
     "status", "trend-shape", "top", "measures", "search", "sort", "page", "bridge", "bridge-month", "pairs",
     "pairs-month", "rated", "customers-by", "cohorts-by", "top-customers", "rank", "target-month", "target-of",
-    "weekdays",
+    "weekdays", "except", "rows", "then", "columns", "grid-sort", "grid-page",
 })  # fmt: skip
 LONGEST_QUERY = 2000
 

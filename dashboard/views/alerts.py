@@ -10,11 +10,12 @@ from sqlalchemy.exc import IntegrityError
 
 from dashboard import access, alerts, queries, saved
 from dashboard.alerts import BACKTEST_DAYS, BASES, Rule
-from dashboard.filters import LABELS, SEVERAL, escape
+from dashboard.filters import LABELS, escape
 from dashboard.measures import MEASURES, MISSING, Kind
 from dashboard.queries import Freshness, Unavailable
 from dashboard.settings import settings
 
+SEVERAL = ("region", "channel")  # of the others one member: its orders of a day are known, however many lines it has
 BASIS_LABELS = {
     "value": "the figure of a day",
     "previous day": "its change against the day before",

@@ -1,8 +1,8 @@
-"""Explore: any measures over time, and who makes them up; a click on a bar filters everything."""
+"""Explore: any measures over time, who makes them up, and a grid of all; a click on a bar or row filters everything."""
 
 import streamlit as st
 
-from dashboard import explain, export, filters, links, panels
+from dashboard import explain, filters, grid, links, panels
 from dashboard.filters import LABELS, View
 from dashboard.measures import MEASURES, Measure, Writer
 from dashboard.settings import settings
@@ -33,7 +33,6 @@ def page() -> None:
     for place, measure in zip(st.columns(len(measures)), measures, strict=True):
         with place.container(border=True, height="stretch"):
             _over_time(view, measure, writer)
-    export.offer("sales-by-day", export.Stamp.of(view), lambda: panels.by_day(view, measures))
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.subheader(f"{measures[0].label} by …", anchor=False, width="content")
         st.page_link("views/orders.py", label="Show the lines", icon=":material/receipt_long:")
@@ -44,8 +43,10 @@ def page() -> None:
         for dimension in LABELS:
             with st.container(border=True, height="stretch"):
                 panels.leaderboard(view, dimension, measures[0], writer, LEADERS)
-    stamp = export.Stamp.of(view, ("Compared with", str(view.comparable or "")))
-    export.offer("leaders", stamp, lambda: panels.leaders(view, list(LABELS), measures[0]))
+    with st.container(border=True):
+        st.subheader("All figures, row by row", anchor=False)
+        st.caption("Click a header to sort all rows by it, a row to keep only that one everywhere.")
+        grid.draw(view, writer)
 
 
 def _over_time(view: View, measure: Measure, writer: Writer) -> None:

@@ -45,15 +45,18 @@ def page() -> None:
             key="search",
             fits=all(len(text) <= SEARCH_CHARS for text in links.asked("search")),
             max_chars=SEARCH_CHARS,
-            placeholder="Number, or how a product's name begins",
+            placeholder="Number, or part of a product's name",
             icon=":material/search:",
-            help=f"Finds {found}, written as in the sheet, and products by the beginning of their name, within the "
-            "period and the filters.",
+            help=f"Finds {found}, written as in the sheet, and products by any part of their name, within the period "
+            "and the filters.",
         )
         by = links.choose(st.selectbox, "Sort by", ORDERS, key="sort", width=170)
         download = st.container(width="content")
     # PostgreSQL has no text with a zero byte, so nothing can be found by one.
-    lines = Lines(view.scope, view.span.start, view.span.end, search.replace("\x00", "").strip(), customers=customers)
+    search = search.replace("\x00", "").strip()
+    lines = Lines(view.scope, view.span.start, view.span.end, search, customers=customers)
+    if search and not queries.is_number(reader, view.version, search, customers):
+        lines = replace(lines, products=queries.products_called(view.version, search))
     count = queries.count_lines(reader, view.version, lines)
     if not count:
         st.info(f"Nothing in {view.span} is found by this. Take a longer period, or search for something else.",

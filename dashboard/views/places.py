@@ -41,8 +41,6 @@ def page() -> None:
         for dimension in PLACES:
             with st.container(border=True, height="stretch"):
                 panels.leaderboard(view, dimension, ranked, writer, LEADERS)
-    stamp = export.Stamp.of(view, ("Compared with", str(view.comparable or "")))
-    export.offer("leaders", stamp, lambda: panels.leaders(view, PLACES, ranked))
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
         _delivery(view, writer)
@@ -75,8 +73,7 @@ def _targets(view: View, writer: Writer) -> None:
             labels = {filters.LABELS[TARGET_OF[name]]: name for name in types}
             kind = labels[panels.choice("Targets by", tuple(labels), "target-of")]
     places = of_month[of_month["place_type"] == kind]
-    if kept := dict(view.scope.kept).get(TARGET_OF[kind]):
-        places = places[places["place"].isin(kept)]
+    places = places[places["place"].map(partial(view.scope.keeps, TARGET_OF[kind])).astype(bool)]
     if month > view.complete:
         st.caption(f"No day of {month:%B %Y} is complete yet.")
         return
@@ -99,7 +96,7 @@ def _targets(view: View, writer: Writer) -> None:
     shown = places.head(LEADERS)
     spec = charts.bullets(shown, writer)
     panels.draw(spec, "Net sales against target", key="targets")
-    others = ", whatever the other filters" if {name for name, _ in view.scope.kept} - {TARGET_OF[kind]} else ""
+    others = ", whatever the other filters" if view.scope.narrowed - {TARGET_OF[kind]} else ""
     st.caption(f"Pale: the whole month's target. Red mark: what is due by now{others}.")
     stamp = export.Stamp.apart(
         view.version,
@@ -107,7 +104,7 @@ def _targets(view: View, writer: Writer) -> None:
         export.link(view.span, target_month=f"{month:%B %Y}", target_of=filters.LABELS[TARGET_OF[kind]]),
         ("Month", f"{month:%B %Y}"),
         ("Currency", view.scope.currency),
-        (filters.LABELS[TARGET_OF[kind]], ", ".join(kept)) if kept else export.UNFILTERED,
+        *(export.narrowed(view, TARGET_OF[kind]) or [export.UNFILTERED]),
     )
     export.offer("targets", stamp, lambda: places)
 
@@ -259,8 +256,7 @@ def _ratings(view: View, writer: Writer) -> None:
     st.subheader("How customers rate representatives", anchor=False)
     first, last = view.span.start.replace(day=1), view.span.end.replace(day=1)
     rated = queries.rep_ratings(view.version, first, last, panels.ENOUGH_RATINGS)
-    if kept := dict(view.scope.kept).get("rep"):
-        rated = rated[rated["sales_representative"].isin(kept)]
+    rated = rated[rated["sales_representative"].map(partial(view.scope.keeps, "rep")).astype(bool)]
     if rated.empty:
         st.caption(f"Nobody was rated {panels.ENOUGH_RATINGS} times in these months.")
         return
@@ -281,7 +277,7 @@ def _ratings(view: View, writer: Writer) -> None:
         export.link(view.span),
         ("Months", months),
         ("Currency", "every currency"),
-        ("Representative", ", ".join(kept)) if kept else export.UNFILTERED,
+        *(export.narrowed(view, "rep") or [export.UNFILTERED]),
     )
     export.offer("ratings", stamp, lambda: rated)
     explain.button("ratings", "Ratings")

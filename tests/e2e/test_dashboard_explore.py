@@ -1,17 +1,14 @@
 """Explore: links, months, and the ways to filter from a leaderboard, in a browser as people do it."""
 
 import re
-from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from streamlit.testing.v1 import AppTest
 
-from dashboard.filters import LABELS
 from dashboard.measures import MEASURES, Kind, Writer
-from tests.e2e.conftest import READY, Warehouse, chart, download
+from tests.e2e.conftest import READY, Warehouse, chart
 
 DOLLARS = Writer("1,234.56", "USD")
 MAIN = """
@@ -152,42 +149,6 @@ def test_lines_open_under_the_same_filters(page: Page, dashboard: str) -> None:
     expect(page).to_have_url(re.compile(r"/orders\?.*region="))
     expect(page).to_have_url(re.compile("period=7D"))
     expect(page.get_by_test_id("stDataFrame").first).to_be_visible()
-
-
-def test_files_hold_the_days_and_every_leader_of_the_filter(
-    page: Page, dashboard: str, warehouse: Warehouse, tmp_path: Path
-) -> None:
-    _visit(page, f"{dashboard}/explore?period=7D&region=Europe")
-    name, rows = download(page, "sales-by-day", tmp_path)
-    assert re.fullmatch(r"sales-by-day-2026-03-25-to-2026-03-31-v\d+\.csv", name)
-    columns = ("net_sales", "orders", "gross_margin", "costed_net_sales")
-    assert [tuple(Decimal(row[column]) for column in columns) for row in rows] == warehouse.sql(
-        MAIN + f"select {', '.join(f'sum({column})' for column in columns)} from kpi.kpi_daily_sales "
-        "inner join main using (currency) where sale_date > last_date - 7 and sales_region = 'Europe' "
-        "group by sale_date order by sale_date"
-    )
-    for row in rows:
-        assert float(row["margin_rate"]) == pytest.approx(float(row["gross_margin"]) / float(row["costed_net_sales"]))
-    assert {row["filters"] for row in rows} == {"Currency: USD; Region: Europe"}
-
-    name, rows = download(page, "leaders", tmp_path)
-    assert re.fullmatch(r"leaders-2026-03-25-to-2026-03-31-v\d+\.csv", name)
-    products = [row for row in rows if row["by"] == "Product"]
-    assert [(row["member"], Decimal(row["net_sales"]), _decimal(row["net_sales_before"])) for row in products] == (
-        warehouse.sql(
-            MAIN + "select product_id, sum(net_sales) filter (where sale_date > last_date - 7) as now, "
-            "sum(net_sales) filter (where sale_date <= last_date - 7) from kpi.kpi_daily_place_product_sales "
-            "inner join main using (currency) where sale_date > last_date - 14 and sales_region = 'Europe' "
-            "group by product_id having sum(net_sales) filter (where sale_date > last_date - 7) is not null "
-            "order by now desc, product_id"
-        )
-    )
-    assert {row["by"] for row in rows} == set(LABELS.values())
-    assert rows[0]["filters"] == "Currency: USD; Region: Europe; Compared with: 18 to 24 Mar 2026"
-
-
-def _decimal(text: str) -> Decimal | None:
-    return Decimal(text) if text else None
 
 
 def _open(app: AppTest, **parameters: str) -> AppTest:

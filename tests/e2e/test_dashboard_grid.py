@@ -1,0 +1,370 @@
+"""The grid and the filters of many members: every figure against the lines, sorting, leafing, files, in a browser."""
+
+import re
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+from streamlit.testing.v1 import AppTest
+
+from dashboard import queries, saved
+from dashboard.filters import LABELS
+from dashboard.measures import MEASURES, MISSING, Kind, Writer
+from tests.e2e.conftest import LAST_DAY, READY, Warehouse, download
+
+DOLLARS = Writer("1,234.56", "USD")
+NOW = (LAST_DAY - timedelta(days=27), LAST_DAY)
+BEFORE = (LAST_DAY - timedelta(days=55), LAST_DAY - timedelta(days=28))
+# Counted from the lines and not from a mart: an order of several products is one, where its first line was sold.
+LINES = """
+    with lines as (
+        select
+            *,
+            (sale_date, feed, sale_id) as sold_as,
+            row_number() over (
+                partition by sale_date, feed, sale_id, line_type {apart} order by file_id, row_number
+            ) as nth
+        from core.fct_sales_lines
+        where
+            currency = (select currency from kpi.kpi_daily_sales group by currency order by sum(net_sales) desc limit 1)
+            and sale_date between %s and %s
+            and {condition}
+    )
+    select {keys}
+        sum(net_amount),
+        count(*) filter (where line_type = 'sale' and nth = 1),
+        sum(net_amount) / nullif(count(*) filter (where line_type = 'sale' and nth = 1), 0),
+        sum(gross_margin) / nullif(sum(net_amount) filter (where cost_amount is not null), 0)
+    from lines
+"""
+Figures = tuple[Decimal | None, ...]
+MEASURED = ("net_sales", "orders", "aov", "margin_rate")
+KINDS = [MEASURES[name].kind for name in MEASURED]
+
+
+def figures(
+    warehouse: Warehouse, dates: tuple[date, date], *keys: str, condition: str = "true"
+) -> dict[tuple[Any, ...], Figures]:
+    """Total sales, orders, average transaction and margin by these columns of the lines."""
+    apart = [f", {key}" for key in keys if key in ("product_id", "product_category")]
+    statement = LINES.format(apart="".join(apart), condition=condition, keys="".join(f"{key}, " for key in keys))
+    grouped = f"group by {', '.join(keys)}" if keys else ""
+    rows = warehouse.sql(f"{statement} {grouped}", *dates)
+    return {row[: len(keys)]: row[len(keys) :] for row in rows}
+
+
+def written(now: Figures, before: Figures | None = None) -> list[str]:
+    """The cells of a row, without or with comparison."""
+    if before is None:
+        return [DOLLARS.write(value, kind) for value, kind in zip(now, KINDS, strict=True)]
+    return [
+        text
+        for value, base, kind in zip(now, before, KINDS, strict=True)
+        for text in (
+            DOLLARS.write(value, kind), DOLLARS.write(base, kind), DOLLARS.change(value, base, kind) or MISSING
+        )
+    ]  # fmt: skip
+
+
+NOTHING: Figures = (None,) * len(MEASURED)
+
+
+@pytest.mark.parametrize(
+    ("link", "keys"),
+    [
+        ({"rows": "Region", "then": "Category"}, ("sales_region", "product_category")),
+        ({"rows": "Category", "then": "Product"}, ("product_category", "product_id")),
+        ({"rows": "Channel"}, ("sales_channel",)),
+        ({"rows": "Representative", "then": "Channel"}, ("sales_representative", "sales_channel")),
+    ],
+)
+def test_every_row_has_its_figures_comparison_and_change(
+    page: Page, dashboard: str, warehouse: Warehouse, link: dict[str, str], keys: tuple[str, ...]
+) -> None:
+    now, before = (figures(warehouse, dates, *keys) for dates in (NOW, BEFORE))
+    names = dict(warehouse.sql("select product_id, product_name from kpi.kpi_products"))
+    grid = visit(page, dashboard, **link)
+    expected = {
+        (*(names.get(part, part) for part in key), *written(now.get(key, NOTHING), before.get(key, NOTHING)))
+        for key in now.keys() | before.keys()
+    }
+    shown = cells(grid)
+    assert len(shown) == min(len(expected), 50)
+    assert set(map(tuple, shown)) <= expected
+
+
+def test_the_last_line_is_the_whole_and_no_sum_of_the_rows(page: Page, dashboard: str, warehouse: Warehouse) -> None:
+    [now], [before] = (list(figures(warehouse, dates).values()) for dates in (NOW, BEFORE))
+    rows = figures(warehouse, NOW, "product_category")
+    grid = visit(page, dashboard, rows="Category")
+    assert total(grid) == ["All", *written(now, before)]
+    assert sum(each[1] or 0 for each in rows.values()) > (now[1] or 0), "orders of several categories"
+
+
+def test_a_header_sorts_all_rows_and_not_only_those_of_the_page(
+    page: Page, dashboard: str, warehouse: Warehouse
+) -> None:
+    keys = ("product_id", "sales_region")
+    now = figures(warehouse, NOW, *keys)
+    assert len(now) > 100
+    grid = visit(page, dashboard, rows="Product", then="Region", compare="None")
+    order = sorted(now.items(), key=lambda row: (row[1][3] is None, -(row[1][3] or 0), row[0]))
+    grid.get_by_role("button", name="Sort by Margin").click()
+    expect(grid.get_by_role("columnheader", name="Margin", exact=False)).to_have_attribute("aria-sort", "descending")
+    assert [row[2:] for row in cells(grid)] == [written(figure) for _, figure in order[:50]]
+    assert total(grid)[0] == "All"
+    page.get_by_role("button", name="Rows after").click()
+    expect(page.get_by_text(f"Rows 51 to 100 of {len(now)}")).to_be_visible()
+    expect(page.locator(READY)).to_be_visible()
+    assert [row[2:] for row in cells(grid)] == [written(figure) for _, figure in order[50:100]]
+    # The other way, from the first page on; and a copied link shows the same.
+    grid.get_by_role("button", name="Sort by Margin").click()
+    expect(grid.get_by_role("columnheader", name="Margin", exact=False)).to_have_attribute("aria-sort", "ascending")
+    order = sorted(now.items(), key=lambda row: (row[1][3] is None, row[1][3] or 0, row[0]))
+    shown = cells(grid)
+    assert [row[2:] for row in shown] == [written(figure) for _, figure in order[:50]]
+    page.goto(page.url)
+    settle(page)
+    assert cells(page.locator(".st-key-grid")) == shown
+    expect(page.get_by_text("The link asks for")).to_have_count(0)
+
+
+@pytest.mark.parametrize(("column", "name"), [("Sort by product", 0), ("Sort by Total sales, change", 1)])
+def test_names_and_changes_can_be_sorted_by(
+    page: Page, dashboard: str, warehouse: Warehouse, column: str, name: int
+) -> None:
+    now, before = (figures(warehouse, dates, "product_id") for dates in (NOW, BEFORE))
+    names = dict(warehouse.sql("select product_id, product_name from kpi.kpi_products"))
+    grid = visit(page, dashboard, rows="Product")
+    grid.get_by_role("button", name=column, exact=True).click()
+    header = grid.get_by_role("columnheader").filter(has=page.get_by_role("button", name=column, exact=True))
+    expect(header).to_have_attribute("aria-sort", re.compile("scending"))
+    settle(page)
+    shown = [row[0] for row in cells(grid)]
+    if name == 0:
+        assert shown == [
+            each for (each,) in warehouse.sql(
+                "select product_name from kpi.kpi_products where product_id = any(%s) order by product_name",
+                [key for (key,) in now.keys() | before.keys()],
+            )
+        ]  # fmt: skip
+    else:
+        change = {
+            names[key[0]]: now[key][0] / before[key][0]  # type: ignore[operator]
+            for key in now.keys() & before.keys()
+            if (before[key][0] or 0) > 0
+        }
+        ranked = [each for each in shown if each in change]
+        assert ranked == sorted(change, key=lambda each: -change[each])
+
+
+def test_days_weeks_and_months_meet_the_days_of_the_comparison(
+    page: Page, dashboard: str, warehouse: Warehouse
+) -> None:
+    grid = visit(page, dashboard, rows="Week")
+    later = (NOW[0] - BEFORE[0]).days
+    week = "date_trunc('week', sale_date)::date"
+    now = figures(warehouse, NOW, week)
+    before = figures(warehouse, BEFORE, f"date_trunc('week', sale_date + {later})::date")
+    assert cells(grid) == [
+        [f"{key[0].day} {key[0]:%b %Y}", *written(now[key], before.get(key, NOTHING))] for key in sorted(now)
+    ]
+
+
+def test_a_row_filters_everything_by_both_its_members_and_again_by_none(
+    page: Page, dashboard: str, warehouse: Warehouse
+) -> None:
+    grid = visit(page, dashboard, rows="Region", then="Channel", compare="None")
+    (region, channel, *row), *_ = cells(grid)
+    everything = total(grid)
+    grid.locator("tbody tr").first.click()
+    expect(page).to_have_url(re.compile(r"[?&]region="))
+    expect(page).to_have_url(re.compile(r"[?&]channel="))
+    expect(grid.locator("tbody tr")).to_have_count(1)
+    settle(page)
+    [now] = figures(warehouse, NOW, condition=f"sales_region = '{region}' and sales_channel = '{channel}'").values()
+    assert total(grid)[2:] == written(now) == row
+    # With the keyboard, as a button of the row.
+    grid.locator("tbody button").first.press("Enter")
+    expect(page).not_to_have_url(re.compile(r"[?&]region="))
+    settle(page)
+    assert total(grid) == everything
+
+
+def test_the_file_holds_every_row_with_exact_figures(
+    page: Page, dashboard: str, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    keys = ("product_id", "sales_region")
+    now, before = (figures(warehouse, dates, *keys) for dates in (NOW, BEFORE))
+    visit(page, dashboard, rows="Product", then="Region", columns=["Total sales", "Orders"], channel="Online")
+    condition = "sales_channel = 'Online'"
+    now, before = (figures(warehouse, dates, *keys, condition=condition) for dates in (NOW, BEFORE))
+    name, rows = download(page, "grid", tmp_path)
+    assert re.fullmatch(r"grid-2026-03-04-to-2026-03-31-v\d+\.csv", name)
+    assert {
+        (row["product_id"], row["sales_region"]): tuple(
+            Decimal(row[column]) if row[column] else None
+            for column in ("net_sales", "orders", "net_sales_before", "orders_before")
+        )
+        for row in rows
+    } == {key: (*now.get(key, NOTHING)[:2], *before.get(key, NOTHING)[:2]) for key in now.keys() | before.keys()}
+    assert rows[0]["filters"] == (
+        "Currency: USD; Channel: Online; Rows by: product and region; Compared with: 4 Feb to 3 Mar 2026"
+    )
+    amounts = [Decimal(row["net_sales"]) for row in rows if row["net_sales"]]
+    assert amounts == sorted(amounts, reverse=True)
+
+
+def test_a_young_history_has_no_columns_to_compare_with(page: Page, dashboard: str) -> None:
+    grid = visit(page, dashboard, period="YTD", rows="Region")
+    expect(grid.get_by_role("columnheader", name="Before")).to_have_count(0)
+    expect(page.locator(".st-key-figures").get_by_text("sales are known from").last).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    "link", [{"grid-sort": "bogus"}, {"grid-sort": "-orders_change", "compare": "None"}, {"grid-page": "99"}]
+)
+def test_a_link_to_a_column_or_a_page_that_is_not_there_is_named(
+    page: Page, dashboard: str, link: dict[str, str]
+) -> None:
+    visit(page, dashboard, **link)
+    [name] = [name for name in link if name.startswith("grid-")]
+    expect(page.get_by_test_id("stAlert").filter(has_text="The link asks for")).to_contain_text(name)
+
+
+def test_taking_the_sorted_column_away_is_no_fault_of_the_link(page: Page, dashboard: str) -> None:
+    grid = visit(page, dashboard, rows="Region", compare="None")
+    grid.get_by_role("button", name="Sort by Orders").click()
+    expect(page).to_have_url(re.compile("grid-sort=-orders"))
+    settle(page)
+    page.locator(".st-key-columns").get_by_role("button", name=re.compile("Remove Orders|Orders")).first.click()
+    expect(grid.get_by_role("button", name="Sort by Orders")).to_have_count(0)
+    settle(page)
+    expect(page.get_by_text("The link asks for")).to_have_count(0)
+
+
+@pytest.mark.parametrize("path", [path for path in saved.PAGES if path != "pipeline"])
+def test_what_is_left_out_is_said_on_every_page_and_comes_back(page: Page, dashboard: str, path: str) -> None:
+    page.goto(f"{dashboard}/{path}?{urlencode({'region': 'Europe', 'except': 'Region'})}")
+    settle(page)
+    chip = page.get_by_role("button", name="Region: all but Europe")
+    expect(chip).to_be_visible()
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    expect(page.get_by_test_id("stAlert").filter(has_text="The link asks for")).to_have_count(0)
+    chip.click()
+    expect(page).not_to_have_url(re.compile("Europe"))
+    settle(page)
+    expect(chip).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    ("link", "condition"),
+    [
+        ({"region": "Europe", "except": "Region"}, "sales_region <> 'Europe'"),
+        ({"product": ["EL-003", "EL-001"]}, "product_id in ('EL-001', 'EL-003')"),
+        ({"product": ["EL-003", "EL-001"], "except": "Product"}, "product_id not in ('EL-001', 'EL-003')"),
+        ({"category": ["Electronics", "Clothing"]}, "product_category in ('Electronics', 'Clothing')"),
+        (
+            {"category": ["Electronics", "Clothing"], "region": "Europe", "except": ["Category", "Region"]},
+            "product_category not in ('Electronics', 'Clothing') and sales_region <> 'Europe'",
+        ),
+        ({"category": "Electronics", "channel": ["Online", "Phone"]},
+         "product_category = 'Electronics' and sales_channel in ('Online', 'Phone')"),
+    ],
+    ids=["without a region", "two products", "without two products", "two categories", "without several", "one"],
+)  # fmt: skip
+@pytest.mark.parametrize("rows", ["Region", "Category", "Product"])
+def test_orders_of_several_members_are_counted_once(
+    page: Page, dashboard: str, warehouse: Warehouse, link: dict[str, Any], condition: str, rows: str
+) -> None:
+    column = {"Region": "sales_region", "Category": "product_category", "Product": "product_id"}[rows]
+    by = figures(warehouse, NOW, column, condition=condition)
+    [whole] = figures(warehouse, NOW, condition=condition).values()
+    names = dict(warehouse.sql("select product_id, product_name from kpi.kpi_products"))
+    grid = visit(page, dashboard, rows=rows, compare="None", **link)
+    assert total(grid) == ["All", *written(whole)]
+    assert {tuple(row) for row in cells(grid)} == {
+        (names.get(key, key), *written(figure)) for (key,), figure in by.items()
+    }
+    card = page.get_by_test_id("stMetric").filter(has_text="Orders")
+    expect(card).to_contain_text(DOLLARS.write(whole[1], Kind.COUNT))
+
+
+def test_orders_of_too_many_lines_are_not_known_and_not_wrong(
+    app: AppTest, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "MOST_COUNTED", 100)
+    for name, value in {"product": ["EL-003", "EL-001"], "except": "Product", "period": "28D"}.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception
+    cards = {card.label: card.value for card in app.metric}
+    [whole] = figures(warehouse, NOW, condition="product_id not in ('EL-001', 'EL-003')").values()
+    assert cards["Total sales"] == DOLLARS.write(whole[0], Kind.MONEY)
+    assert cards["Orders"] == cards["Average transaction"] == cards["Units per order"] == MISSING
+    assert any("counted in up to 100 lines" in caption.value for caption in app.caption)
+
+
+def test_a_filter_finds_a_word_inside_a_name_and_keeps_several(
+    page: Page, dashboard: str, warehouse: Warehouse
+) -> None:
+    grid = visit(page, dashboard, rows="Product", compare="None")
+    page.get_by_role("button", name=re.compile("More")).press("Enter")
+    box = page.get_by_role("combobox", name=re.compile("Product"))
+    for word, name in (("Monitor", '27" Monitor'), ("spresso", "Espresso Maker")):
+        box.fill(word)
+        option = page.get_by_role("option").filter(has_text=name)
+        expect(page.get_by_role("option")).to_have_count(1)
+        option.click()
+        settle(page)
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    names = ('27" Monitor', "Espresso Maker")
+    expect(grid.locator("tbody tr")).to_have_count(2)
+    settle(page)
+    [whole] = figures(warehouse, NOW, condition=f"product_name in {names}").values()
+    assert total(grid) == ["All", *written(whole)]
+    expect(page.get_by_role("button", name=re.compile("Product: .*Espresso Maker"))).to_be_visible()
+
+
+def test_a_link_may_name_a_product_by_its_identifier_alone(page: Page, dashboard: str) -> None:
+    visit(page, dashboard, product="EL-003")
+    expect(page.get_by_role("button", name='Product: 27" Monitor')).to_be_visible()
+    expect(page).to_have_url(re.compile(r"product=EL-003.*Monitor"))
+    expect(page.get_by_text("The link asks for")).to_have_count(0)
+
+
+def test_every_dimension_can_be_chosen_for_rows(page: Page, dashboard: str) -> None:
+    for label in (*LABELS.values(), "Day", "Week", "Month"):
+        grid = visit(page, dashboard, rows=label)
+        expect(grid.get_by_role("button", name=f"Sort by {label.lower()}")).to_be_visible()
+        expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def visit(page: Page, dashboard: str, **link: Any) -> Locator:
+    """The grid that this link opens."""
+    page.goto(f"{dashboard}/explore?{urlencode(link, doseq=True)}")
+    settle(page)
+    return page.locator(".st-key-grid")
+
+
+def settle(page: Page) -> None:
+    expect(page.locator("h1")).to_be_visible()
+    expect(page.locator(READY)).to_be_visible()
+
+
+def cells(grid: Locator) -> list[list[str]]:
+    expect(grid.locator("tfoot tr")).to_be_visible()
+    rows: list[list[str]] = grid.locator("tbody").evaluate(
+        "body => [...body.rows].map(row => [...row.cells].map(cell => cell.textContent))"
+    )
+    return rows
+
+
+def total(grid: Locator) -> list[str]:
+    texts: list[str] = grid.locator("tfoot tr").evaluate("row => [...row.cells].map(cell => cell.textContent)")
+    return texts
