@@ -237,8 +237,9 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
             icon=":material/event_upcoming:",
         )
     if not queries.orders_known(version, view.scope, span.start, span.end):
+        most = Writer(settings().number_style, currency).number(queries.MOST_COUNTED, 0)
         st.caption(
-            f"How many orders hold any of several products or categories is counted in up to {queries.MOST_COUNTED:,} "
+            f"How many orders hold any of several products or categories is counted in up to {most} "
             "lines, and this choice has more: orders, and what is divided by them, are shown as –. Take a shorter "
             "period, or keep one of them."
         )

@@ -12,7 +12,7 @@ import streamlit as st
 
 from dashboard import export, filters, links, panels, queries
 from dashboard.filters import LABELS, View
-from dashboard.measures import MEASURES, MISSING, Measure, Writer
+from dashboard.measures import MEASURES, MISSING, Measure, Writer, direction
 from dashboard.queries import BEFORE, CHANGE, GRAINS, Grid
 
 ROWS = 50
@@ -144,11 +144,12 @@ def draw(view: View, writer: Writer) -> None:
         on_sort_change=partial(_sort, asked),
         on_keep_change=partial(_keep, keys),
     )
-    _leaf(number, found)
+    _leaf(number, found, writer)
     if view.past and not asked.before:
         st.caption(panels.why_alone(view))
     if found > MOST_IN_FILE:
-        st.caption(f"A file takes {MOST_IN_FILE:,} rows: take a shorter period, or rows by less, to have them all.")
+        most = writer.number(MOST_IN_FILE, 0)
+        st.caption(f"A file takes {most} rows: take a shorter period, or rows by less, to have them all.")
     else:
         stamp = export.Stamp.of(view, ("Rows by", _words(by)), ("Compared with", str(view.comparable or "")))
         export.offer("grid", stamp, lambda: table(view, asked))
@@ -262,8 +263,7 @@ def _figures(
     if asked.before is None:
         return [(writer.write(now, measure.kind), "")]
     change = writer.change(now, before, measure.kind)
-    good = change is not None and change.startswith("+") != measure.falls
-    tone = "" if change is None else "up" if good else "down"
+    tone = {1: "up", -1: "down"}.get(-direction(change) if measure.falls else direction(change), "")
     return [(writer.write(now, measure.kind), ""), (writer.write(before, measure.kind), ""), (change or MISSING, tone)]
 
 
@@ -307,15 +307,15 @@ def _keep(keys: Sequence[Mapping[str, str]]) -> None:
     filters.keep(keys[st.session_state["grid"].keep])
 
 
-def _leaf(number: int, found: int) -> None:
+def _leaf(number: int, found: int, writer: Writer) -> None:
     """Say which rows are shown, and offer those before and after."""
     pages = ceil(found / ROWS)
-    first = (number - 1) * ROWS + 1
+    first, last, whole = (writer.number(n, 0) for n in ((number - 1) * ROWS + 1, min(number * ROWS, found), found))
     with st.container(horizontal=True, vertical_alignment="center", key="grid-pages"):
         if pages == 1:
-            st.caption(f"{found:,} {'row' if found == 1 else 'rows'}, and all sales of the choice in the last line.")
+            st.caption(f"{whole} {'row' if found == 1 else 'rows'}, and all sales of the choice in the last line.")
             return
-        st.caption(f"Rows {first:,} to {min(number * ROWS, found):,} of {found:,}", width="content")
+        st.caption(f"Rows {first} to {last} of {whole}", width="content")
         for label, to in (("Rows before", number - 1), ("Rows after", number + 1)):
             st.button(
                 label,

@@ -140,7 +140,7 @@ DIMENSIONS = {
     "store": "store_id",
     "rep": "sales_representative",
 }
-GRAINS = ("date", "week", "month")  # what else sales can be grouped by; a week begins on Monday
+GRAINS = ("date", "week", "month")  # what else sales can be grouped by
 PLACES = {"region", "channel", "store", "rep"}
 # The daily marts with the dimensions they have: a question is asked of the first that can answer. Those by category or
 # product come after, as they count an order once for each that it holds.
@@ -381,8 +381,15 @@ def _orders(
 def _group(name: str, later: int) -> ColumnElement[Any]:
     if name not in GRAINS:
         return column(DIMENSIONS[name])
-    day = column("sale_date", Date).op("+")(later) if later else column("sale_date", Date)
-    return (cast(func.date_trunc(name, day), Date) if name != "date" else day).label(key(name))
+    day: ColumnElement[Any] = column("sale_date", Date)
+    day = day.op("+")(later) if later else day
+    match name:
+        case "week":  # PostgreSQL's begin on Monday
+            first = settings().first_weekday
+            day = cast(func.date_trunc("week", day.op("-")(first)), Date).op("+")(first)
+        case "month":
+            day = cast(func.date_trunc("month", day), Date)
+    return day.label(key(name))
 
 
 def key(name: str) -> str:

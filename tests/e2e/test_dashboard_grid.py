@@ -175,6 +175,23 @@ def test_days_weeks_and_months_meet_the_days_of_the_comparison(
     ]
 
 
+def test_weeks_begin_on_the_day_that_the_shop_says(
+    app: AppTest, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DASHBOARD_WEEK_START", "sunday")
+    app.run()
+    [(currency,)] = warehouse.sql(
+        "select currency from kpi.kpi_daily_sales group by currency order by sum(net_sales) desc limit 1"
+    )
+    shown = queries.read_sales(queries.Scope(currency), *NOW, ("week",), ("net_sales",))
+    assert list(shown.itertuples(index=False, name=None)) == warehouse.sql(
+        "select sale_date - extract(dow from sale_date)::int, sum(net_sales) from kpi.kpi_daily_sales "
+        "where currency = %s and sale_date between %s and %s group by 1 order by 1",
+        currency,
+        *NOW,
+    )
+
+
 def test_a_row_filters_everything_by_both_its_members_and_again_by_none(
     page: Page, dashboard: str, warehouse: Warehouse
 ) -> None:
