@@ -509,6 +509,27 @@ def _whole_months(start: date, end: date) -> tuple[date, date]:
     return first, (end + DAY).replace(day=1)
 
 
+@st.cache_data(max_entries=64, show_spinner=False)
+def hours(version: int, scope: Scope, start: date, end: date) -> pd.DataFrame:
+    """sale_date, sale_hour, net_sales, orders, lines of what has a time of day, in the places of the scope."""
+    sums: list[ColumnElement[Any]] = [func.sum(column(name)).label(name) for name in ("net_sales", "orders", "lines")]
+    keys: list[ColumnClause[Any]] = [column("sale_date"), column("sale_hour")]
+    rows, columns = _run(
+        select(*keys, *sums)
+        .select_from(table("kpi_hourly_sales", schema="kpi"))
+        .where(column("sale_date").between(start, end), *_in_scope(placed(scope)))
+        .group_by(*keys)
+        .order_by(*keys)
+    )
+    return pd.DataFrame(rows, columns=columns)
+
+
+def placed(scope: Scope) -> Scope:
+    """The scope without what it says of products and categories, which hours do not have."""
+    kept, left_out = (tuple(each for each in chosen if each[0] in PLACES) for chosen in (scope.kept, scope.left_out))
+    return Scope(scope.currency, kept, left_out)
+
+
 @dataclass(frozen=True)
 class Lines:
     """Which order lines: those of the dates in scope that `search` finds, in which order; `customers`: with who bought.

@@ -142,6 +142,12 @@ class Format(_Contract):
             raise ValueError(f"decimal and thousands are both {self.decimal!r}")
         return self
 
+    @property
+    def times(self) -> Literal["never", "sometimes", "always"]:
+        """Whether its moments have a time of day: where only some forms do, midnight is taken for a bare date."""
+        clocks = ["%H" in form or "%I" in form for form in self.dates]
+        return "always" if all(clocks) else "sometimes" if any(clocks) else "never"
+
 
 class Column(_Contract):
     """Where a canonical field comes from: `header`, `headers` (the first that the file has), `join` or `value`."""

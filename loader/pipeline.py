@@ -170,7 +170,14 @@ class Pipeline:
         counts = entry.status == "loaded"  # and goes on counting until the moment in which its new rows do
         if feed.reupload == "ignore" and not counts and session.other_version_counts(version, entry.file_id):
             return self._set_aside(session, entry.file_id, feed, arrival.key)
-        session.execute("start_loading", file_id=entry.file_id, feed=feed.feed, shares=list(feed.shares))
+        session.execute(
+            "start_loading",
+            file_id=entry.file_id,
+            feed=feed.feed,
+            shares=list(feed.shares),
+            timezone=feed.format.timezone,
+            times=feed.format.times,
+        )
         if not counts:
             session.commit()
         failpoints.reach("claimed")

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from datetime import time as time_of_day
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache, lru_cache
 from pathlib import Path
@@ -88,6 +89,7 @@ DISCOUNTS = {0: 62, 5: 12, 10: 12, 15: 7, 20: 4, 30: 3}
 LINES_PER_ORDER = {1: 40, 2: 28, 3: 17, 4: 10, 5: 5}
 QUANTITIES = {1: 62, 2: 22, 3: 9, 4: 4, 6: 3}
 WEEKDAYS = (0.92, 0.88, 0.90, 0.98, 1.18, 1.30, 0.84)
+HOURS = {8: 2, 9: 5, 10: 8, 11: 10, 12: 12, 13: 9, 14: 8, 15: 8, 16: 9, 17: 11, 18: 10, 19: 6, 20: 3, 21: 2}
 MONTHS = (0.86, 0.84, 0.93, 0.96, 1.00, 0.98, 0.95, 0.97, 0.98, 1.02, 1.18, 1.33)
 YEARLY_GROWTH = 0.06
 GROWTH_FROM = date(2026, 1, 1)
@@ -121,6 +123,7 @@ class Line:
     """One good row of a sheet. A negative quantity is a return; `cancelled` lines never became sales."""
 
     sale_date: date
+    clock: time_of_day
     sale_id: str
     product: Product
     quantity: int
@@ -156,7 +159,7 @@ class Line:
         total_cost = cents(self.quantity * self.product.unit_cost)
         stars = "" if self.rating is None else f"{self.rating} star{'' if self.rating == 1 else 's'}"
         return [
-            self.sale_date.isoformat(), self.sale_id, self.product.product_id, self.product.name,
+            f"{self.sale_date} {self.clock}", self.sale_id, self.product.product_id, self.product.name,
             self.product.category, str(self.quantity), str(self.unit_price), str(self.discount_percent), str(total),
             str(self.product.unit_cost), str(total_cost), str(total - total_cost), self.payment_method,
             self.payment_status, _day(self.payment_date), self.customer.customer_id, self.customer.name, self.channel,
@@ -206,7 +209,8 @@ def live_sheet(seed: int, at: datetime, rows: int = 400, bad_ratio: float = 0) -
     lines: list[Line] = []
     while len(lines) < size:
         sale_id = f"S{at:%y%m%d}-{at:%H%M%S}-{len(lines) + 1:02}"
-        lines += _order(seed, at.date(), rows, draw, sale_id)[: size - len(lines)]
+        sold = _order(seed, at.date(), rows, draw, sale_id)[: size - len(lines)]
+        lines += [replace(line, clock=at.time().replace(microsecond=0, tzinfo=None)) for line in sold]
     return _sheet(f"{PREFIX}sales_data_{at:%Y%m%d_%H%M%S}.csv", at.date(), lines, bad_ratio, draw)
 
 
@@ -248,6 +252,7 @@ def _returned(seed: int, sold_on: date, rows: int) -> tuple[Line, ...]:
             replace(
                 line,
                 sale_date=back,
+                clock=_clock(seed, f"{line.sale_id} comes back"),
                 quantity=-draw.randint(1, line.quantity),
                 payment_status="Refunded",
                 payment_date=back,
@@ -273,11 +278,13 @@ def _order(seed: int, day: date, rows: int, draw: random.Random, sale_id: str) -
     shipping = (
         Decimal("0.00") if channel == "Store" else draw.choice((Decimal("4.90"), Decimal("7.90"), Decimal("0.00")))
     )
+    clock = _clock(seed, sale_id)
     lines: list[Line] = []
     for product in _basket(day, draw):
         lines.append(
             Line(
                 sale_date=day,
+                clock=clock,
                 sale_id=sale_id,
                 product=product,
                 quantity=_pick(draw, QUANTITIES),
@@ -297,6 +304,12 @@ def _order(seed: int, day: date, rows: int, draw: random.Random, sale_id: str) -
             )
         )
     return lines
+
+
+def _clock(seed: int, sale_id: str) -> time_of_day:
+    """When the shop sells; of a draw of its own, so that all else of a sheet is as it is without a time."""
+    draw = random.Random(f"{seed}/{sale_id}/time")
+    return time_of_day(_pick(draw, HOURS), draw.randrange(60), draw.randrange(60))
 
 
 def _visitor(seed: int, day: date, rows: int, draw: random.Random) -> Customer:

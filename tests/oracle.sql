@@ -12,7 +12,8 @@ with amounts as (
         round(abs(quantity) * unit_price * coalesce(discount_rate, 0), 2) as discount,
         line_type = 'sale' as is_sale,
         line_type = 'return' as is_return,
-        cast(date_trunc('month', sale_date) as date) as month
+        cast(date_trunc('month', sale_date) as date) as month,
+        case when feed = 'online_retail' or sold_at <> date_trunc('day', sold_at) then hour(sold_at) end as sale_hour
     from sales_lines
 ), netted as (
     select
@@ -22,7 +23,7 @@ with amounts as (
     from amounts, lateral (select case when is_return then -1 else 1 end as quantity_sign)
 )
 select
-    feed, file_id, row_number, sale_id, sold_at, sale_date, month, line_type, customer_id, currency,
+    feed, file_id, row_number, sale_id, sold_at, sale_hour, sale_date, month, line_type, customer_id, currency,
     product_id, product_name, product_category, store_id, sales_region, sales_channel, sales_representative,
     case when is_sale then amount else 0 end as m_gross_sales,
     case when is_sale then discount else 0 end as m_discounts,
@@ -64,7 +65,7 @@ with ranked as (
     where line_type in ('sale', 'cancellation')
 )
 select
-    feed, sale_id, sale_date, month, sold_at as ordered_at, is_completed, sold_value, order_units,
+    feed, sale_id, sale_date, month, sold_at as ordered_at, sale_hour, is_completed, sold_value, order_units,
     customer_id, currency, store_id, sales_region, sales_channel, sales_representative
 from ranked
 where position = 1;
@@ -104,6 +105,26 @@ with placed as (
 select summed.*, coalesce(orders, 0) as orders, coalesce(cancelled_orders, 0) as cancelled_orders
 from summed
 left join placed using (sale_date, store_id, sales_region, sales_channel, sales_representative, currency);
+
+-- name: kpi_hourly_sales
+with placed as (
+    select
+        sale_date, sale_hour, store_id, sales_region, sales_channel, sales_representative, currency, count(*) as orders
+    from orders
+    where is_completed and sale_hour is not null
+    group by all
+), summed as (
+    select
+        sale_date, sale_hour, store_id, sales_region, sales_channel, sales_representative, currency,
+        sum(m_net_sales) as net_sales,
+        sum(m_lines) as lines
+    from measured
+    where sale_hour is not null
+    group by all
+)
+select summed.*, coalesce(orders, 0) as orders
+from summed
+left join placed using (sale_date, sale_hour, store_id, sales_region, sales_channel, sales_representative, currency);
 
 -- name: kpi_daily_product_sales
 -- Of several names on a day, the last that is one.

@@ -58,12 +58,30 @@ def _latest_day(view: View, writer: Writer) -> None:
     )
     text = f"{sold} in {orders} orders, {average} each"
     if latest.is_running:
-        text += " so far"
+        text += f" so far{_by_this_time(latest, writer)}"
     elif latest.comparable:
         before = NET_SALES.over(latest.total(latest.comparable))
         if change := writer.change(NET_SALES.over(now), before, Kind.MONEY):
             text += f", {change} against {latest.comparable}"
     st.markdown(f":material/today: **{name}**: {filters.escape(text)}.")
+
+
+def _by_this_time(latest: View, writer: Writer) -> str:
+    """The day in progress up to its last full hour, against the same weekday a week before up to that hour.
+
+    Nothing where that is not known: of a line without a time, of a product, or of a day before the first sales.
+    """
+    day, past = latest.span, latest.past
+    assert past
+    if not latest.knows(past.start) or queries.placed(latest.scope) != latest.scope:
+        return ""
+    hours = {span: queries.hours(latest.version, latest.scope, span.start, span.end) for span in (day, past)}
+    if any(frame.empty or sum(frame["lines"]) != sum(latest.total(span)["lines"]) for span, frame in hours.items()):
+        return ""
+    until = max(hours[day]["sale_hour"])
+    now, before = (sum(frame["net_sales"][frame["sale_hour"] < until], Decimal(0)) for frame in hours.values())
+    change = writer.change(now, before, Kind.MONEY)
+    return f"; {writer.money(now)} by {until}:00, {change} against {past} by {until}:00" if change else ""
 
 
 def _cards(view: View, writer: Writer) -> None:

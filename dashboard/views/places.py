@@ -34,6 +34,7 @@ def page() -> None:
         _targets(view, writer)
     with right.container(border=True, height="stretch"):
         _weekdays(view, writer)
+    _hours(view, writer)
     labels = {MEASURES[name].label: MEASURES[name] for name in RANKED_BY}
     ranked = labels[panels.heading("Who leads", "Rank by", tuple(labels), "rank")]
     st.caption("Click a bar to keep only that one everywhere; click it again to show all.")
@@ -161,6 +162,56 @@ def _explain_weekdays(view: View, by: str) -> explain.Source:
         "Region total": "A cell is the sum of `net_sales` of a region on a weekday",
     }[by]
     return replace(source, title="Weekdays", reading=f"{cell}, of what this statement returns.")
+
+
+def _hours(view: View, writer: Writer) -> None:
+    """When customers buy: an average weekday by the hour, where sheets tell the time of day."""
+    span = filters.Span(max(view.span.start, view.since), view.span.end)
+    hours = queries.hours(view.version, view.scope, span.start, span.end)
+    if hours.empty:
+        return
+    scope = queries.placed(view.scope)
+    lines = sum(queries.sales(view.version, scope, span.start, span.end, ())["lines"])
+    timed = sum(hours["lines"])
+    cells = _by_hour(hours, span)
+    with st.container(border=True):
+        st.subheader("Hours and weekdays", anchor=False)
+        whatever = ", whatever the category and product" if scope != view.scope else ""
+        told = (
+            "" if timed == lines else f" Of the {writer.write(timed / lines, Kind.SHARE)} of lines with a time of day."
+        )
+        st.caption(
+            filters.escape(f"Net sales of an average weekday of {span}, by the hour of the sale{whatever}.{told}")
+        )
+        columns = list(dict.fromkeys(cells["column"]))
+        spec = charts.heat(cells, writer, columns, _weekday_names())
+        panels.draw(spec, "Net sales by hour and weekday", key="hour-heat", height=320)
+        stamp = export.Stamp.apart(
+            view.version,
+            f"{span.start}-to-{span.end}",
+            export.link(view.span),
+            ("From", str(span.start)),
+            ("To", str(span.end)),
+            ("Currency", view.scope.currency),
+            *export.narrowed(view, *PLACES),
+        )
+        export.offer("hours", stamp, lambda: hours)
+
+
+def _by_hour(hours: pd.DataFrame, span: filters.Span) -> pd.DataFrame:
+    """The net sales of an average weekday by the hour, from the first hour with sales to the last one."""
+    days = [(span.start + timedelta(days=offset)).weekday() for offset in range(span.days)]
+    sums: dict[tuple[int, int], Decimal] = {}
+    for day, hour, value in zip(hours["sale_date"], hours["sale_hour"], hours["net_sales"], strict=True):
+        sums[hour, day.weekday()] = sums.get((hour, day.weekday()), Decimal(0)) + value
+    return pd.DataFrame(
+        [
+            (f"{hour}:00", WEEKDAYS[weekday], sums.get((hour, weekday), Decimal(0)) / days.count(weekday))
+            for hour in range(min(hours["sale_hour"]), max(hours["sale_hour"]) + 1)
+            for weekday in sorted(set(days))
+        ],
+        columns=["column", "row", "value"],
+    )
 
 
 def _weekday_names() -> list[str]:

@@ -59,7 +59,7 @@ update raw.files set status = 'ignored', error = :error, next_attempt_at = null 
 -- name: start_loading
 update raw.files
 set
-    status = 'loading', feed = :feed, shares = :shares, attempts = attempts + 1, loading_at = clock_timestamp(), error = null,
+    status = 'loading', feed = :feed, shares = :shares, timezone = :timezone, times = :times, attempts = attempts + 1, loading_at = clock_timestamp(), error = null,
     next_attempt_at = null
 where file_id = :file_id;
 

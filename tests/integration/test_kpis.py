@@ -66,6 +66,7 @@ MARTS = {
     "kpi_order_lines": Mart(("file_id", "row_number"), AS_STATED),
     "kpi_orders": Mart(("sale_date", "feed", "sale_id")),
     "kpi_daily_sales": Mart(("sale_date", *PLACE)),
+    "kpi_hourly_sales": Mart(("sale_date", "sale_hour", *PLACE)),
     "kpi_daily_product_sales": Mart(("sale_date", "product_id", "currency")),
     "kpi_daily_category_sales": Mart(("sale_date", "product_category", "currency")),
     "kpi_daily_place_category_sales": Mart(("sale_date", "product_category", *PLACE)),

@@ -423,7 +423,9 @@ def test_a_version_that_is_taken_back_before_it_is_loaded_waits_for_nobody(world
     with pipeline.warehouse.session() as session:
         world.drop(SHEET.key, BAD_SHEET.content)
         taken = session.discover(pipeline.store.current(world.bucket, SHEET.key), datetime.now(UTC), "aws")
-        session.execute("start_loading", file_id=taken.file_id, feed="sales_data", shares=[])
+        session.execute(
+            "start_loading", file_id=taken.file_id, feed="sales_data", shares=[], timezone="UTC", times="never"
+        )
         session.commit()
     arrival = world.drop(SHEET.key, SHEET.content)
     with closing(Watcher(world.settings)) as watcher:

@@ -109,7 +109,7 @@ def test_the_manifest_equals_a_recount_of_the_file(month: list[Sheet]) -> None:
         assert Decimal(summary["returns"]) == returns
         assert Decimal(summary["net_sales"]) == gross - discounts - returns
         assert Decimal(summary["cancelled_value"]) == cancelled
-        assert {row["Sale Date"] for row in rows} == {summary["sale_date"]}
+        assert {row["Sale Date"][:10] for row in rows} == {summary["sale_date"]}
 
 
 def test_stated_totals_are_right_to_the_cent(month: list[Sheet]) -> None:

@@ -37,6 +37,7 @@ final as (
         sale_date,
         case when sale_lines > 0 then 'completed' else 'cancelled' end as order_status,
         sold_at as ordered_at,
+        sale_hour,
         store_id,
         sales_region,
         sales_channel,

@@ -30,6 +30,13 @@ named as (
         lines.*,
         files.feed,
         case
+            when
+                files.times = 'always'
+                or files.times = 'sometimes'
+                and cast(lines.sold_at at time zone files.timezone as time) <> cast('00:00' as time)
+                then cast(extract(hour from lines.sold_at at time zone files.timezone) as integer)
+        end as sale_hour,
+        case
             when files.shares_customers or lines.customer_id = 'unknown' then lines.customer_id
             else files.feed || ':' || lines.customer_id
         end as own_customer_id,
@@ -99,6 +106,7 @@ final as (
         line_type,
         sold_at,
         sale_date,
+        sale_hour,
         own_store_id as store_id,
         sales_region,
         sales_channel,

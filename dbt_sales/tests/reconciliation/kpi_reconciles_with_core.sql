@@ -58,6 +58,26 @@ counted_days as (
     group by sale_date
 ),
 
+-- Of lines with a time of day the hours come to what the core has of them; without one they are in no hour.
+timed_days as (
+    select
+        sale_date,
+        count(*) as lines,
+        sum(net_amount) as net_sales
+    from {{ affected(ref('fct_sales_lines')) }} as days
+    where sale_hour is not null
+    group by sale_date
+),
+
+hours as (
+    select
+        sale_date,
+        sum(lines) as lines,
+        sum(net_sales) as net_sales
+    from {{ affected(ref('kpi_hourly_sales')) }} as days
+    group by sale_date
+),
+
 differences as (
     select
         coalesce(expected_days.sale_date, mart_days.sale_date) as sale_date,
@@ -89,6 +109,15 @@ differences as (
     from order_days
     full join counted_days on order_days.sale_date = counted_days.sale_date
     where coalesce(order_days.orders, 0) != coalesce(counted_days.orders, 0)
+    union all
+    select
+        coalesce(timed_days.sale_date, hours.sale_date) as sale_date,
+        'kpi_hourly_sales' as difference_in,
+        timed_days.net_sales as core_value,
+        hours.net_sales as mart_value
+    from timed_days
+    full join hours on timed_days.sale_date = hours.sale_date
+    where (timed_days.lines, timed_days.net_sales) is distinct from (hours.lines, hours.net_sales)
 )
 
 select *

@@ -13,6 +13,8 @@ final as (
         'customers' = any(shares) as shares_customers,
         'products' = any(shares) as shares_products,
         'stores' = any(shares) as shares_stores,
+        timezone,
+        times,
         status,
         attempts,
         events,
