@@ -82,6 +82,7 @@ FILTERED = (  # drawn under the filter row
     ("views/customers.py", "Customers", ":material/group:"),
     ("views/orders.py", "Orders", ":material/receipt_long:"),
 )
+CONVERTED = ("Overview", "Explore")  # the pages that can be of all currencies, converted into one
 UNFILTERED = (
     ("views/pipeline.py", "Pipeline & quality", ":material/conversion_path:"),
     ("views/alerts.py", "Alerts & views", ":material/notifications:"),
@@ -179,6 +180,9 @@ def _choose(title: str, state: Freshness) -> bool:
     heading = st.empty()
     view = filters.choose(state.mart_version, currencies)
     heading.title(f"{title} · {view.span}", anchor=False)
+    if view.scope.converted and title not in CONVERTED:
+        st.info("This page has the figures of one currency at a time: choose one.", icon=":material/currency_exchange:")
+        return False
     if view.total(view.span).empty:
         st.info(
             f"No sales in {view.span} for this choice. Take a longer period, or remove a filter.",

@@ -1,7 +1,7 @@
 """What the viewer chose: period, comparison, granularity, currency and filters, the same on every page, in the URL."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -94,6 +94,7 @@ class View:
     last: date
     complete: date
     version: int
+    dimensions: tuple[str, ...] = tuple(LABELS)  # by which its sales differ: those with several members
 
     @property
     def day_in_progress(self) -> date | None:
@@ -180,17 +181,18 @@ def week_of(day: date, first_weekday: int) -> date:
 
 def choose(version: int, currencies: pd.DataFrame) -> View:
     """Draw the filter row and return what it says; each is in the URL."""
-    offered = list(currencies["currency"])
-    known = {row["currency"]: row for row in currencies.to_dict("records")}
+    books = _books(version, currencies)
 
     with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
-        currency = offered[0]
-        if len(offered) > 1:
-            currency = links.choose(st.selectbox, "Currency", offered, key="currency", width=100)
+        name = next(iter(books))
+        if len(books) > 1:
+            name = links.choose(
+                st.selectbox, "Currency", books, key="currency", width=120, help=_why_not_converted(version)
+            )
         else:
-            links.check("currency", set(links.asked("currency")) <= {currency})
-        newest = known[currency]
-        limit, complete = Span(newest["first_date"], newest["last_date"]), newest["complete_until"]
+            links.check("currency", set(links.asked("currency")) <= {name})
+        book = books[name]
+        limit, complete = Span(book.first, book.last), book.complete
         period = links.choose(st.selectbox, "Period", PERIODS, index=PERIODS.index(PERIOD), key="period", width=130)
         span = period_span(period, limit.end, complete, Span(complete, complete).widened(TREND_DAYS))
         if period == "Custom":
@@ -200,17 +202,15 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
         if basis == "Custom":
             past = _pick("Compare with dates", "against", span.back(timedelta(days=span.days)), limit)
         names = queries.product_names(version)
-        choices = queries.members(version, currency) | {"product": tuple(names)}
+        choices = _choices(version, book, currencies["currency"])
         chosen = {name: _members(name, choices[name], names, width=170) for name in IN_ROW}
         with st.popover("More", icon=":material/tune:", help="Granularity of the charts, and more filters"):
             grain = links.choose(st.segmented_control, "Granularity", GRAINS, default="Day", required=True, key="grain")
-            for name in LABELS:
-                if name not in IN_ROW:
-                    chosen[name] = _members(name, choices[name], names)
+            chosen |= {name: _members(name, choices[name], names) for name in choices if name not in IN_ROW}
             links.choose(
                 st.pills,
                 "Leave out what is chosen, and keep the rest, of",
-                LABELS.values(),
+                [LABELS[name] for name in LABELS if name in choices],
                 most=None,
                 selection_mode="multi",
                 key=EXCEPT,
@@ -222,14 +222,20 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
         span=span,
         past=past,
         grain=grain,
-        scope=_scope(currency, chosen),
+        scope=_scope(book, chosen),
         since=limit.start,
         last=limit.end,
         complete=complete,
         version=version,
+        dimensions=tuple(name for name in LABELS if len(choices.get(name, ())) > 1),
     )
+    if book.converted:
+        st.caption(
+            f"Sales of every currency, converted into {book.currency} at the rate of their day. Products, customers, "
+            "targets and order lines are shown of one currency at a time."
+        )
     if view.day_in_progress:
-        st.caption(_so_far(view, newest["lines"], newest["usual_lines"]))
+        st.caption(_so_far(view, book.lines, book.usual_lines))
     if view.last > (today := viewers_today()):
         st.info(
             f"The latest sales are of {Span(view.last, view.last)}, a day that has not begun by your clock "
@@ -237,7 +243,7 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
             icon=":material/event_upcoming:",
         )
     if not queries.orders_known(version, view.scope, span.start, span.end):
-        most = Writer(settings().number_style, currency).number(queries.MOST_COUNTED, 0)
+        most = Writer(settings().number_style, book.currency).number(queries.MOST_COUNTED, 0)
         st.caption(
             f"How many orders hold any of several products or categories is counted in up to {most} "
             "lines, and this choice has more: orders, and what is divided by them, are shown as –. Take a shorter "
@@ -245,6 +251,64 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
         )
     st.session_state["view"] = view
     return view
+
+
+@dataclass(frozen=True)
+class Book:
+    """Sales in one currency or, converted into it, in all: their first, last and last complete date.
+
+    `lines` of the last date, and how many that weekday usually has.
+    """
+
+    currency: str
+    converted: bool
+    first: date
+    last: date
+    complete: date
+    lines: int
+    usual_lines: int
+
+
+def _books(version: int, currencies: pd.DataFrame) -> dict[str, Book]:
+    """By the name under which they are offered, the currency that sold most first."""
+    books = {
+        row["currency"]: Book(
+            row["currency"], False, row["first_date"], row["last_date"], row["complete_until"], row["lines"],
+            row["usual_lines"],
+        )
+        for row in currencies.to_dict("records")
+    }  # fmt: skip
+    reporting = queries.reporting(version)
+    if reporting and not reporting[1]:
+        last = max(book.last for book in books.values())
+        newest = [book for book in books.values() if book.last == last]
+        books[f"All in {reporting[0]}"] = Book(
+            reporting[0], True, min(book.first for book in books.values()), last,
+            min(book.complete for book in newest), sum(book.lines for book in newest),
+            sum(book.usual_lines or 0 for book in newest),
+        )  # fmt: skip
+    return books
+
+
+def _why_not_converted(version: int) -> str | None:
+    """Why sales of all currencies are not offered in one."""
+    reporting = queries.reporting(version)
+    if not reporting or not reporting[1]:
+        return None
+    return (
+        f"All sales in {reporting[0]} are offered once each currency has a rate from its first sales on. Not yet: "
+        f"{', '.join(reporting[1])}. Rates are listed in `dbt_sales/seeds/currency_rates.csv`."
+    )
+
+
+def _choices(version: int, book: Book, currencies: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The members of each dimension that these sales can be filtered by."""
+    if not book.converted:
+        return queries.members(version, book.currency) | {"product": tuple(queries.product_names(version))}
+    of_all = [queries.members(version, currency) for currency in currencies]
+    return {
+        name: tuple(sorted({member for members in of_all for member in members[name]})) for name in queries.CONVERTED_BY
+    }
 
 
 def _pick(label: str, key: str, offered: Span, limit: Span) -> Span:
@@ -298,12 +362,13 @@ def _is_left_out(name: str) -> bool:
     return LABELS[name] in (st.session_state[EXCEPT] if EXCEPT in st.session_state else links.asked(EXCEPT))
 
 
-def _scope(currency: str, chosen: Mapping[str, Sequence[str]]) -> Scope:
+def _scope(book: Book, chosen: Mapping[str, Sequence[str]]) -> Scope:
     named = [(name, tuple(sorted(members))) for name, members in sorted(chosen.items()) if members]
     return Scope(
-        currency,
+        book.currency,
         kept=tuple(each for each in named if not _is_left_out(each[0])),
         left_out=tuple(each for each in named if _is_left_out(each[0])),
+        converted=book.converted,
     )
 
 

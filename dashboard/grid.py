@@ -107,8 +107,10 @@ def draw(view: View, writer: Writer) -> None:
     """Draw the grid of what the link, or else the viewer, chooses."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="grid-choices"):
         named: dict[str, Any] = {"format_func": BY.__getitem__, "width": 170}
-        first = links.choose(st.selectbox, "Rows by", BY, key="rows", index=list(BY).index(DEFAULT_ROWS), **named)
-        others = [name for name in BY if name != first]
+        offered = [name for name in BY if name in view.dimensions or name in GRAINS]
+        usual = offered.index(DEFAULT_ROWS) if DEFAULT_ROWS in offered else 0
+        first = links.choose(st.selectbox, "Rows by", offered, key="rows", index=usual, **named)
+        others = [name for name in offered if name != first]
         second = links.choose(
             st.selectbox, "and by", others, key="then", index=None, placeholder="Nothing else", **named
         )

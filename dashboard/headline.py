@@ -23,8 +23,8 @@ def sentences(view: View, writer: Writer) -> list[str]:
     before = NET_SALES.over(view.total(view.comparable)) if view.comparable else None
     told = [_what_happened(view, now, before, writer)]
     if before is not None and now != before:
-        told.append(_what_drove_it(view, now - before, writer))
-    if odd := _what_is_odd(view, writer):
+        told += filter(None, [_what_drove_it(view, now - before, writer)])
+    if not view.scope.converted and (odd := _what_is_odd(view, writer)):
         told.append(odd)
     return told
 
@@ -80,12 +80,8 @@ def _what_happened(view: View, now: Decimal, before: Decimal | None, writer: Wri
 
 
 def _what_drove_it(view: View, change: Decimal, writer: Writer) -> str:
-    assert view.comparable
-    parts = effects(*(view.sales(span, "product", shown=queries.OF_PRODUCTS) for span in (view.span, view.comparable)))
-    first, second, third = sorted(parts, key=lambda name: parts[name], reverse=change > 0)
-    figures = {name: _figure(_signed(part, writer), "products") for name, part in parts.items()}
-    text = f"{first.capitalize()} made {figures[first]} of it, {second} {figures[second]}, {third} {figures[third]}."
-    free = [name for name in SUSPECTS if name not in dict(view.scope.kept)]
+    text = "" if view.scope.converted else _effects(view, change, writer)
+    free = [name for name in SUSPECTS if name in view.dimensions and name not in dict(view.scope.kept)]
     found = behind({name: _changes(view, name) for name in free}, change)
     if found is None:
         return text
@@ -94,9 +90,17 @@ def _what_drove_it(view: View, change: Decimal, writer: Writer) -> str:
     figure = _figure(_signed(part, writer), "explore", measures="net_sales", **{dimension: member})
     share = part / change
     if share >= 1:
-        return f"{text} {LABELS[dimension]} {escape(name)} alone made {figure}."
+        return f"{text} {LABELS[dimension]} {escape(name)} alone made {figure}.".strip()
     much = "Most of it" if share * 2 >= 1 else "The largest part"
-    return f"{text} {much} came from {LABELS[dimension].lower()} {escape(name)}: {figure}."
+    return f"{text} {much} came from {LABELS[dimension].lower()} {escape(name)}: {figure}.".strip()
+
+
+def _effects(view: View, change: Decimal, writer: Writer) -> str:
+    assert view.comparable
+    parts = effects(*(view.sales(span, "product", shown=queries.OF_PRODUCTS) for span in (view.span, view.comparable)))
+    first, second, third = sorted(parts, key=lambda name: parts[name], reverse=change > 0)
+    figures = {name: _figure(_signed(part, writer), "products") for name, part in parts.items()}
+    return f"{first.capitalize()} made {figures[first]} of it, {second} {figures[second]}, {third} {figures[third]}."
 
 
 def _what_is_odd(view: View, writer: Writer) -> str:

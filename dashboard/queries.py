@@ -112,7 +112,7 @@ class Freshness:
 
 @dataclass(frozen=True)
 class Scope:
-    """Which sales count: one currency, and of some dimensions the members kept, or all but those left out.
+    """Which sales count: of one currency, and of some dimensions the members kept, or all but those left out.
 
     A dimension that neither names keeps all.
     """
@@ -120,6 +120,7 @@ class Scope:
     currency: str
     kept: tuple[tuple[str, tuple[str, ...]], ...] = ()
     left_out: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    converted: bool = False  # sales of every currency, converted into this one
 
     @property
     def narrowed(self) -> set[str]:
@@ -151,6 +152,9 @@ MARTS = {
     "kpi_daily_place_category_sales": PLACES | {"category"},
     "kpi_daily_place_product_sales": PLACES | {"category", "product"},
 }
+CONVERTED = "kpi_reporting_daily_sales"  # the mart of all currencies, converted into one
+CONVERTED_BY = ("region", "channel")  # the dimensions that it has
+NOT_CONVERTED = {"pending_payment_value", "delivered_lines", "delivered_on_time_lines", "delivery_days"}
 MEASURES = (
     "gross_sales", "discounts", "returns", "net_sales", "orders", "units_sold", "returned_units", "cost_amount",
     "gross_margin", "costed_net_sales", "cancelled_value", "pending_payment_value", "delivered_lines",
@@ -209,6 +213,16 @@ def currencies(version: int) -> pd.DataFrame:
     complete_until: its last complete day; lines: of the newest day so far; usual_lines: what that weekday usually has.
     """
     return _frame("currencies")
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def reporting(version: int) -> tuple[str, tuple[str, ...]] | None:
+    """The currency into which all sales can be converted, and which currencies have no rate for some of their days.
+
+    None where all sales are in one currency.
+    """
+    [row] = _rows("reporting") or [{"currencies": 0}]
+    return (row["reporting_currency"], tuple(row["without_rate"])) if row["currencies"] > 1 else None
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -279,6 +293,8 @@ def _written_out(statement: ClauseElement) -> str:
 
 def mart_of(scope: Scope, by: tuple[str, ...] = ()) -> str:
     """The mart that `sales` asks."""
+    if scope.converted:
+        return CONVERTED
     needed = ({*by} | scope.narrowed).difference(GRAINS)
     return next(name for name, dimensions in MARTS.items() if needed <= dimensions)
 
@@ -329,11 +345,11 @@ def _sales(
 
     # Of orders that the lines tell, the mart has none to add; where nothing tells them, they are not known.
     elsewhere = {"orders": cast(literal(0) if counting is Counting.LINES else null(), Numeric).label("orders")}
+    if counting is Counting.MART:
+        elsewhere = {each: cast(null(), Numeric).label(each) for each in NOT_CONVERTED} if scope.converted else {}
 
     def part(name: str, dates: ColumnElement[bool]) -> Select[Any]:
-        summed: list[ColumnElement[Any]] = [
-            elsewhere.get(each, column(each)) if counting is not Counting.MART else column(each) for each in sums
-        ]
+        summed: list[ColumnElement[Any]] = [elsewhere.get(each, column(each)) for each in sums]
         return select(*groups, *summed).select_from(table(name, schema="kpi")).where(dates, *conditions)
 
     dates = column("sale_date").between(start, end)
@@ -398,8 +414,10 @@ def key(name: str) -> str:
 
 
 def _in_scope(scope: Scope) -> list[ColumnElement[bool]]:
+    # The mart of converted sales has one currency, and lines are those of all.
+    of_currency = [] if scope.converted else [column("currency") == scope.currency]
     return [
-        column("currency") == scope.currency,
+        *of_currency,
         *(column(DIMENSIONS[name]).in_(values) for name, values in scope.kept),
         *(column(DIMENSIONS[name]).not_in(values) for name, values in scope.left_out),
     ]
@@ -527,7 +545,7 @@ def hours(version: int, scope: Scope, start: date, end: date) -> pd.DataFrame:
 def placed(scope: Scope) -> Scope:
     """The scope without what it says of products and categories, which hours do not have."""
     kept, left_out = (tuple(each for each in chosen if each[0] in PLACES) for chosen in (scope.kept, scope.left_out))
-    return Scope(scope.currency, kept, left_out)
+    return replace(scope, kept=kept, left_out=left_out)
 
 
 @dataclass(frozen=True)

@@ -925,6 +925,17 @@ from (
 full join targets using (month, place_type, place, currency)
 left join shares using (month, currency);
 
+-- name: kpi_reporting_currencies
+select
+    currency, 'USD' as reporting_currency, first_sale_date, first_rate_date,
+    currency = 'USD' or coalesce(first_rate_date <= first_sale_date, false) as is_convertible
+from (select currency, min(sale_date) as first_sale_date from measured group by currency) as sales
+left join (
+    select currency, min(rate_date) as first_rate_date from currency_rates
+    where reporting_currency = 'USD'
+    group by currency
+) as rates using (currency);
+
 -- name: kpi_reporting_daily_sales
 -- In the reporting currency, at the latest rate on or before the date; rounded at the day, place and currency.
 with placed as (

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from dashboard import explain, filters, grid, links, panels
-from dashboard.filters import LABELS, View
+from dashboard.filters import View
 from dashboard.measures import MEASURES, Measure, Writer
 from dashboard.settings import settings
 
@@ -40,7 +40,7 @@ def page() -> None:
     told += f", the change against {view.comparable}." if view.comparable else "."
     st.caption(f"Click a bar to keep only that one everywhere; click it again to show all.{told}")
     with st.grid(3, min_column_width=300, key="leaderboards"):
-        for dimension in LABELS:
+        for dimension in view.dimensions:
             with st.container(border=True, height="stretch"):
                 panels.leaderboard(view, dimension, measures[0], writer, LEADERS)
     with st.container(border=True):

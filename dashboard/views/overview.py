@@ -9,12 +9,13 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import charts, explain, filters, headline, panels, printing, queries
-from dashboard.filters import TREND_DAYS, Span, View
+from dashboard.filters import LABELS, TREND_DAYS, Span, View
 from dashboard.measures import CARDS, MEASURES, MISSING, Kind, Writer
 from dashboard.settings import settings
 
 LEADERS = 8
 RECENT_FILES = 5
+SHARED_BY = ("category", "region", "channel")  # the first of them that has several members is shown
 RUN_RATE = "run_rate"
 DAY = timedelta(days=1)
 WEEK = timedelta(days=7)
@@ -26,21 +27,27 @@ def page() -> None:
     view = filters.chosen()
     writer = Writer(settings().number_style, view.scope.currency)
     printing.heading(view)
-    explain.panel(view, explain.measures(view, CARDS) | {RUN_RATE: partial(_explain_run_rate, view)})
+    sources = explain.measures(view, CARDS)
+    if not view.scope.converted:
+        sources[RUN_RATE] = partial(_explain_run_rate, view)
+    explain.panel(view, sources)
     _latest_day(view, writer)
     st.markdown(" ".join(headline.sentences(view, writer)))
     _cards(view, writer)
-    left, right = st.columns([2, 1])
+    by = next((name for name in SHARED_BY if name in view.dimensions), None)
+    left, *right = st.columns([2, 1]) if by else [st.container()]
     with left.container(border=True, height="stretch"):
         _trend(view, writer)
-    with right.container(border=True, height="stretch"):
-        _categories(view, writer)
-    left, right = st.columns(2)
-    names = queries.product_names(view.version)
-    with left.container(border=True, height="stretch"):
-        _products(view, names, writer)
-    with right.container(border=True, height="stretch"):
-        _movers(view, names, writer)
+    if by:
+        with right[0].container(border=True, height="stretch"):
+            _shares(view, by, writer)
+    if "product" in view.dimensions:
+        left, right_half = st.columns(2)
+        names = queries.product_names(view.version)
+        with left.container(border=True, height="stretch"):
+            _products(view, names, writer)
+        with right_half.container(border=True, height="stretch"):
+            _movers(view, names, writer)
     _recent_files(view)
 
 
@@ -69,11 +76,12 @@ def _latest_day(view: View, writer: Writer) -> None:
 def _by_this_time(latest: View, writer: Writer) -> str:
     """The day in progress up to its last full hour, against the same weekday a week before up to that hour.
 
-    Nothing where that is not known: of a line without a time, of a product, or of a day before the first sales.
+    Nothing where that is not known: of a line without a time, of a product, of a day before the first sales, or of
+    several currencies.
     """
     day, past = latest.span, latest.past
     assert past
-    if not latest.knows(past.start) or queries.placed(latest.scope) != latest.scope:
+    if latest.scope.converted or not latest.knows(past.start) or queries.placed(latest.scope) != latest.scope:
         return ""
     hours = {span: queries.hours(latest.version, latest.scope, span.start, span.end) for span in (day, past)}
     if any(frame.empty or sum(frame["lines"]) != sum(latest.total(span)["lines"]) for span, frame in hours.items()):
@@ -91,9 +99,10 @@ def _cards(view: View, writer: Writer) -> None:
             with st.container(border=True, height="stretch", gap="xsmall"):
                 panels.figure(view, measure, writer, course=measure.by_day(daily))
                 explain.button(measure.name, measure.label)
-        with st.container(border=True, height="stretch", gap="xsmall"):
-            _run_rate(view, writer)
-            explain.button(RUN_RATE, "Run rate")
+        if not view.scope.converted:
+            with st.container(border=True, height="stretch", gap="xsmall"):
+                _run_rate(view, writer)
+                explain.button(RUN_RATE, "Run rate")
 
 
 def _run_rate(view: View, writer: Writer) -> None:
@@ -168,9 +177,10 @@ def _trend(view: View, writer: Writer) -> None:
     panels.draw(spec, "Net sales over time", key="trend", height=300)
 
 
-def _categories(view: View, writer: Writer) -> None:
-    st.subheader("Sales by category", anchor=False)
-    frame = view.sales(view.span, "category").sort_values("net_sales", ascending=False, kind="stable")
+def _shares(view: View, by: str, writer: Writer) -> None:
+    label = LABELS[by].lower()
+    st.subheader(f"Sales by {label}", anchor=False)
+    frame = view.sales(view.span, by).sort_values("net_sales", ascending=False, kind="stable")
     st.caption("Net sales and share")
     total = sum(frame["net_sales"]) or Decimal(1)
     texts = pd.Series(
@@ -178,8 +188,8 @@ def _categories(view: View, writer: Writer) -> None:
         index=frame.index,
     )
     frame, texts = frame.head(LEADERS), texts.head(LEADERS)
-    spec = charts.leaderboard(frame["product_category"], frame["net_sales"], texts, room=2.1)
-    panels.draw(spec, "Net sales by product category", key="categories")
+    spec = charts.leaderboard(frame[queries.DIMENSIONS[by]], frame["net_sales"], texts, room=2.1)
+    panels.draw(spec, f"Net sales by {label}", key="shares")
 
 
 def _products(view: View, names: dict[str, str], writer: Writer) -> None:

@@ -39,7 +39,7 @@ def page() -> None:
     ranked = labels[panels.heading("Who leads", "Rank by", tuple(labels), "rank")]
     st.caption("Click a bar to keep only that one everywhere; click it again to show all.")
     with st.grid(2, min_column_width=300, key="leaders"):
-        for dimension in PLACES:
+        for dimension in (name for name in PLACES if name in view.dimensions):
             with st.container(border=True, height="stretch"):
                 panels.leaderboard(view, dimension, ranked, writer, LEADERS)
     left, right = st.columns(2)

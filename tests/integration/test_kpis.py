@@ -100,6 +100,7 @@ MARTS = {
     "kpi_period_comparisons": Mart(("currency", "period", "comparison")),
     "kpi_target_attainment": Mart(("month", "place_type", "place", "currency")),
     "kpi_movers": Mart(("currency", "period", "dimension", "member"), frozenset({"member_name"})),
+    "kpi_reporting_currencies": Mart(("currency",)),
     "kpi_reporting_daily_sales": Mart(("sale_date", "sales_region", "sales_channel")),
     "kpi_volume_anomalies": Mart(("currency", "sale_date"), frozenset({"events"})),
 }
