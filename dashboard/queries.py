@@ -160,7 +160,7 @@ MEASURES = (
     "gross_margin", "costed_net_sales", "cancelled_value", "pending_payment_value", "delivered_lines",
     "delivered_on_time_lines", "delivery_days", "lines",
 )  # fmt: skip
-MOST_COUNTED = 200_000  # lines of which orders are counted one by one, where no mart has counted them: see `_counting`
+MOST_COUNTED = 100_000  # lines of which orders are counted one by one, where no mart has counted them: see `_counting`
 OF_PRODUCTS = (
     "net_sales",
     "units_sold",
