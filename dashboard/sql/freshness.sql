@@ -5,6 +5,9 @@ select
     (
         select coalesce(jsonb_agg(to_jsonb(trouble) order by trouble.severity desc, trouble.since), '[]')
         from ops.problems as trouble
-    ) as problems
+    ) as problems,
+    -- It only rises, as no change is ever taken out and no note but marked as deleted: what is cached under it is of now.
+    (select count(*) from dashboard.target_changes)
+    + (select count(*) + count(deleted_at) from dashboard.annotations) as entries
 from ops.ops_freshness as freshness
 cross join ops.bucket as bucket
