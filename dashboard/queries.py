@@ -625,8 +625,7 @@ def planned(version: int, entries: int, currency: str) -> pd.DataFrame:
 def target_changes(entries: int, currency: str, limit: int) -> pd.DataFrame:
     """The last changes of targets, the newest first.
 
-    month, place_type, place, target_net_sales, changed_by, changed_at; previous_target and has_previous: what was set on
-    the page before, if anything was.
+    month, place_type, place, target_net_sales, changed_by, changed_at, previous_target: that of the change before.
     """
     return _frame("target_changes", currency=currency, limit=limit)
 

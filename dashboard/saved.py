@@ -27,6 +27,7 @@ PARAMETERS = frozenset({
     "weekdays",
 })  # fmt: skip
 LONGEST_QUERY = 2000
+NOBODY = "Views of your own, and one to begin with, are for people who sign in: without that, nobody knows who you are."
 
 
 class NotSavable(Exception):
@@ -82,7 +83,7 @@ def save(
     if len(query) > LONGEST_QUERY:
         raise NotSavable("Too much is chosen to keep it under a name.")
     if (private or first) and person is None:
-        raise NotSavable("Only who has signed in has views of their own.")
+        raise NotSavable(NOBODY)
     owner = person if private else None
     [row] = queries.write(
         "save_view", person=person, name=name, page=page, query=query, created_by=created_by, owner=owner

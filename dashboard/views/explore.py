@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import explain, export, filters, links, panels
+from dashboard import explain, export, filters, links, notes, panels
 from dashboard.filters import LABELS, View
 from dashboard.measures import MEASURES, Measure, Writer
 from dashboard.settings import settings
@@ -33,6 +33,7 @@ def page() -> None:
     for place, measure in zip(st.columns(len(measures)), measures, strict=True):
         with place.container(border=True, height="stretch"):
             _over_time(view, measure, writer)
+    notes.below(view, view.span)
     export.offer("sales-by-day", export.Stamp.of(view), lambda: panels.by_day(view, measures))
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.subheader(f"{measures[0].label} by …", anchor=False, width="content")

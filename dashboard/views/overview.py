@@ -8,7 +8,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, explain, filters, headline, panels, printing, queries
+from dashboard import charts, explain, filters, headline, notes, panels, printing, queries
 from dashboard.filters import TREND_DAYS, Span, View
 from dashboard.measures import CARDS, MEASURES, MISSING, Kind, Writer
 from dashboard.settings import settings
@@ -148,6 +148,7 @@ def _trend(view: View, writer: Writer) -> None:
     )
     spec = panels.trend(view, NET_SALES, writer, span, past_span, cumulative=cumulative)
     st.echarts_chart(spec, height=300, key="trend", alt="Net sales over time")
+    notes.below(view, span)
 
 
 def _categories(view: View, writer: Writer) -> None:
