@@ -31,7 +31,7 @@ CLOCK_SKEW_SECONDS = 300
 RESTRICTED = {
     "customers": "Customers and who bought what are shown to people with the role `customers`.",
     "rejects": "Rejected rows, as they stand in the files, are shown to people with the role `rejects`.",
-    "editor": "Views and alerts are kept by people who have signed in.",
+    "editor": "Views, alerts, targets and notes are kept by people who have signed in.",
 }
 
 
@@ -45,10 +45,14 @@ class Door(Enum):
 
 @dataclass(frozen=True)
 class Rights:
-    """What the viewer of this session may see and do; `name` is None for somebody who has not signed in."""
+    """What the viewer of this session may see and do; `name` is None for somebody who has not signed in.
+
+    `person` is what tells people apart, the subject of their token: others may bear the same name, and names change.
+    """
 
     name: str | None
     roles: frozenset[str]
+    person: str | None = None
 
     @property
     def customers(self) -> bool:
@@ -93,7 +97,7 @@ def judge(user: Mapping[str, Any], configured: Settings, *, sign_in: bool | None
         return Door.SIGN_IN_AGAIN
     name = next((str(user[claim]) for claim in ("email", "name", "preferred_username", "sub") if user.get(claim)), "?")
     granted = _claimed(user, configured.roles_claim) & {"customers", "rejects"}
-    return Rights(name, granted | {"editor"})
+    return Rights(name, granted | {"editor"}, str(user["sub"]) if user.get("sub") else None)
 
 
 def reader() -> str:
@@ -104,6 +108,11 @@ def reader() -> str:
 def may(part: str) -> bool:
     """Whether the viewer has this role: customers, rejects or editor. What may be read is PostgreSQL's to decide."""
     return isinstance(who := rights(), Rights) and part in who.roles
+
+
+def person() -> str | None:
+    """What tells the viewer from all others; None for somebody who has not signed in."""
+    return who.person if isinstance(who := rights(), Rights) else None
 
 
 def explain(part: str) -> None:

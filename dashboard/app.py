@@ -59,6 +59,7 @@ STYLE = """
   [data-testid=stVerticalBlock] {break-inside: avoid}
   header, [data-testid=stHeader], [data-testid=stToolbar], [data-testid=stElementToolbar], [data-testid=stTooltipIcon],
   .st-key-live-bar, .st-key-filters, .st-key-chips, [class*=st-key-explain-], .st-key-trend-shape, .st-key-top,
+  .st-key-note-add,
   [data-testid=stDialog] {display: none !important}
 }
 </style>
@@ -106,6 +107,7 @@ def main() -> None:
         st.navigation([*pages, *others], position="hidden")
         return
     page = st.navigation([*pages, *others], position="top")
+    _begin(page)
     state = live.observe()
     if isinstance(state, Problem):
         shown = live.kept(state)
@@ -125,6 +127,22 @@ def main() -> None:
                 st.info("The rest of this view is not kept.", icon=":material/cloud_off:")
 
 
+def _begin(page: "StreamlitPage") -> None:
+    """Open the view that the viewer begins with, where a session begins at the bare address."""
+    if st.session_state.get("begun"):
+        return
+    st.session_state["begun"] = True
+    person = access.person()
+    if page.url_path or st.query_params or person is None:
+        return
+    try:
+        first = next((view for view in saved.views(person) if view.is_first), None)
+    except Unavailable:
+        return  # the page says what is the matter
+    if first:
+        st.switch_page(first.script, query_params=first.parameters)
+
+
 def _draw(page: "StreamlitPage", state: Freshness, place: links.Place, *, filtered: bool) -> None:
     """Draw the page that the viewer is on; `place`: where it says that the link asks for something in vain."""
     links.begin()
@@ -142,6 +160,11 @@ def _tools(page: "StreamlitPage") -> None:
     if page.url_path in saved.PAGES and access.may("editor"):
         with st.popover("Save view", icon=":material/bookmark_add:", type="tertiary", key="save-view"):
             st.text_input("Name of this view", key="view-name", max_chars=80)
+            if access.person() is None:
+                st.caption(saved.NOBODY)
+            else:
+                st.checkbox("Only for me", key="view-private")
+                st.checkbox("Open with this", key="view-first", help="Where the address says nothing else.")
             st.button("Save", key="view-save", type="primary", on_click=_save, args=(page.url_path,))
             if outcome := st.session_state.pop("view-saved", None):
                 st.caption(filters.escape(outcome))
@@ -155,8 +178,11 @@ def _save(path: str) -> None:
         return
     chosen = [(name, value) for name in st.query_params for value in st.query_params.get_all(name)]
     try:
-        saved.save(st.session_state["view-name"], path, chosen, who.name)
-        st.session_state["view-saved"] = "Saved for everybody."
+        private, first = (bool(st.session_state.get(f"view-{each}")) for each in ("private", "first"))
+        saved.save(
+            st.session_state["view-name"], path, chosen, who.name, person=who.person, private=private, first=first
+        )
+        st.session_state["view-saved"] = f"Saved for {'you alone' if private else 'everybody'}."
         st.session_state["view-name"] = ""
     except saved.NotSavable as error:
         st.session_state["view-saved"] = str(error)

@@ -2,6 +2,7 @@
 
 import math
 from base64 import b64encode
+from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
@@ -21,6 +22,7 @@ MUTED = "#8a93a6"
 UP = "#1a9e6e"
 DOWN = "#d9534f"
 CLASSES = {"A": "#4f6bed", "B": "#e0912f", "C": "#8a93a6"}
+NOTE_COLOR = "#e0912f"
 STARS = ("#d9534f", "#e0912f", "#8a93a6", "#5bb891", "#1a9e6e")  # from one to five
 STACK = ("#4f6bed", "#1a9e6e", "#8a93a6")
 HEAT = 0.62  # opacity of the strongest cell, through which a label is read in either theme
@@ -44,6 +46,17 @@ _RING: Spec = {
     "symbolSize": 9,
     "color": ACCENT,
 }
+NOTE, NOTED = "Note", "Noted"
+LONGEST_NOTE = 40  # characters that a tooltip has room for; the whole stands below the chart
+_PIN: Spec = {
+    "type": "scatter",
+    "name": NOTE,
+    "encode": {"x": "Day", "y": NOTED},
+    "symbol": "pin",
+    "symbolSize": 22,
+    "color": NOTE_COLOR,
+    "z": 5,
+}
 MOVER_BASE = Decimal("0.01")  # share of all sales below which a change is noise
 
 
@@ -59,10 +72,12 @@ def trend(
     first_weekday: int = 0,
     cumulative: bool = False,
     in_progress: bool = False,
+    notes: Sequence[tuple[date, str]] = (),
 ) -> Spec:
     """A measure over time; what lies as far into the comparison is dashed beneath.
 
-    A last day that is `in_progress` stands apart as a ring: the line would fall towards it.
+    A last day that is `in_progress` stands apart as a ring: the line would fall towards it. `notes` on days are pins,
+    which tell in the tooltip what they say.
 
     `daily` and `past` have sale_date and the columns of the measure; a date without a row sold nothing. A `grain` of
     Week or Month adds the days up to where the next one begins, the comparison's to the same lengths; a ratio is one of
@@ -89,6 +104,17 @@ def trend(
         frame[measure.label] = _drawn([*figures[:whole], None])
         frame[IN_PROGRESS] = _drawn([*[None] * whole, figures[whole]])
         names.append(IN_PROGRESS)
+    pinned = _pinned(notes, days, cuts, grain)
+    if pinned:
+        bottom = min((figure for figure in figures if figure is not None), default=Decimal(0))
+        frame[NOTED] = _drawn(
+            [
+                None if place not in pinned else bottom if figure is None else figure
+                for place, figure in enumerate(figures)
+            ]
+        )
+        frame[NOTE] = [pinned.get(place, "") for place in range(len(cuts))]
+        hover += f"<br/>{{@{NOTE}}}"
     # A rate moves too little to be seen from zero on.
     rate = measure.denominator is not None
     axis, lines, left = _scale(frame[names], writer, measure.kind, from_zero=not rate)
@@ -117,7 +143,8 @@ def trend(
             }
             for name, color, dash, width, shade in columns
         ]
-        + ([_RING] if in_progress else []),
+        + ([_RING] if in_progress else [])
+        + ([_PIN] if pinned else []),
     }  # fmt: skip
     spec["series"][0]["markLine"] = lines
     return spec
@@ -714,6 +741,17 @@ def _cuts(days: list[date], grain: str, first_weekday: int) -> list[int]:
         place for place, day in enumerate(days)
         if place == 0 or (day == week_of(day, first_weekday) if grain == "Week" else day.day == 1)
     ]  # fmt: skip
+
+
+def _pinned(notes: Sequence[tuple[date, str]], days: list[date], cuts: list[int], grain: str) -> dict[int, str]:
+    """What is noted of each stretch, by its place; of a week or a month with the day that it is of."""
+    pinned: dict[int, list[str]] = {}
+    for day, text in sorted(notes):
+        if days and days[0] <= day <= days[-1]:
+            place = bisect_right(cuts, (day - days[0]).days) - 1
+            pinned.setdefault(place, []).append(text if grain == "Day" else f"{day.day} {day:%b}: {text}")
+    told = {place: "; ".join(texts) for place, texts in pinned.items()}
+    return {place: text if len(text) <= LONGEST_NOTE else f"{text[:LONGEST_NOTE]}…" for place, text in told.items()}
 
 
 def _figures(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, filters, links, live, queries
+from dashboard import charts, filters, links, live, notes, queries
 from dashboard.filters import LABELS, Span, View
 from dashboard.measures import MISSING, Kind, Measure, Writer, direction
 from dashboard.settings import settings
@@ -121,7 +121,10 @@ def why_alone(view: View) -> str:
 def trend(
     view: View, measure: Measure, writer: Writer, span: Span, past_span: Span | None, *, cumulative: bool = False
 ) -> charts.Spec:
-    """The measure over these dates beside those of the comparison; the day in progress follows, drawn apart."""
+    """The measure over these dates beside those of the comparison; the day in progress follows, drawn apart.
+
+    With the notes on its days: `notes.below` says the same in words.
+    """
     grain = "Day" if cumulative else view.grain
     apart = view.day_in_progress if span.end >= view.complete else None
     if apart:
@@ -132,6 +135,7 @@ def trend(
     return charts.trend(
         view.sales(span), past, span, past_span, writer, measure=measure, grain=grain,
         first_weekday=settings().first_weekday, cumulative=cumulative, in_progress=apart is not None,
+        notes=[(note.day, note.text) for note in notes.within(view, span)],
     )  # fmt: skip
 
 

@@ -26,8 +26,8 @@ PATH = "/changes"
 HEALTH = (Path(__file__).parent / "sql" / "health.sql").read_bytes()
 PUBLISHED = "mart_version"
 # Published marts; a file that was loaded and waits for them; a file or a run that ended otherwise; alerts that were
-# raised or have been seen.
-CHANNELS = (PUBLISHED, "rebuild_queue", "pipeline", "alerts")
+# raised or have been seen; targets and notes that people entered.
+CHANNELS = (PUBLISHED, "rebuild_queue", "pipeline", "alerts", "entries")
 RECONNECT_SECONDS = 2
 HEALTH_SECONDS = 10
 KEEPALIVE_SECONDS = 20  # shorter than the idle limit of common proxies, and than a page's patience

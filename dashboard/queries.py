@@ -4,7 +4,7 @@ A query reads as a viewer, whoever looks. What only some may see takes the `read
 session: PostgreSQL refuses it to others, and as an argument it keeps the cached answers of each role apart.
 """
 
-# ruff: noqa: ARG001 -- `version`, `state` and `heard` are part of the cache key, not of the query
+# ruff: noqa: ARG001 -- `version`, `entries`, `state` and `heard` are part of the cache key, not of the query
 
 import re
 from collections.abc import Iterator, Mapping
@@ -58,7 +58,9 @@ DAY = timedelta(days=1)
 SQL = Path(__file__).parent / "sql"
 CONNECT_SECONDS = 3
 WRITER = "dashboard_writer"
-TAKE_ROLE = text("select set_config('role', :role, :local)")
+# Each time: a connection of the pool has the role, and is of the person, of whom it was used for last. Which views are
+# somebody's own, PostgreSQL tells by the person; it is nobody's where there is none.
+TAKE_ROLE = text("select set_config('role', :role, :local), set_config('dashboard.person', :person, :local)")
 FRESHNESS_SECONDS = 1.5  # so many sessions that look at the same moment cost one read
 
 
@@ -108,6 +110,7 @@ class Freshness:
     latency_p50_seconds: Decimal | None
     latency_p95_seconds: Decimal | None
     problems: tuple[Trouble, ...]
+    entries: str  # tells apart the states of targets and notes: what shows them is cached under it, too
 
 
 @dataclass(frozen=True)
@@ -668,7 +671,7 @@ def stream_lines(reader: str, lines: Lines, limit: int, size: int = 10_000) -> I
         parts = [replace(lines, start=day, end=day) for day in sorted(days, reverse=lines.descending)]
     try:
         with _engine().connect() as connection, connection.execution_options(isolation_level="REPEATABLE READ").begin():
-            connection.execute(TAKE_ROLE, {"role": reader, "local": True})
+            connection.execute(TAKE_ROLE, {"role": reader, "person": "", "local": True})
             for part in parts:
                 statement = _lines(part).add_columns(version.label("mart_version")).limit(limit)
                 result = connection.execute(statement, execution_options={"stream_results": True})
@@ -757,13 +760,17 @@ def _lines(lines: Lines) -> Select[Any]:
     )
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
 def run_rate(version: int, currency: str) -> pd.DataFrame:
     """The last twelve months, oldest first: month, net_sales, run_rate, previous_month_net_sales, target_net_sales.
 
     The target is the sum of those that there are, `target_of` regions or stores: None where there are none. It is that
     of `planned_places` of the `places` that sold something; `planned_run_rate` is their run rate alone.
     """
+    return _run_rate(version, freshness().entries, currency)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _run_rate(version: int, entries: str, currency: str) -> pd.DataFrame:
     return _frame("run_rate", currency=currency)
 
 
@@ -875,10 +882,35 @@ def top_customers(reader: str, version: int, currency: str, *, by: str, limit: i
     return pd.DataFrame(rows, columns=columns)
 
 
-@st.cache_data(max_entries=16, show_spinner=False)
 def targets(version: int, currency: str) -> pd.DataFrame:
     """Every month and place with its target and attainment, latest month first, largest target first."""
+    return _targets(version, freshness().entries, currency)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _targets(version: int, entries: str, currency: str) -> pd.DataFrame:
     return _frame("targets", currency=currency)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def planned(version: int, entries: str, currency: str) -> pd.DataFrame:
+    """Every target, of past and future months: month, place_type, place, target_net_sales, changed_by, changed_at."""
+    return _frame("planned", currency=currency)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def target_changes(entries: str, currency: str, limit: int) -> pd.DataFrame:
+    """The last changes of targets, the newest first.
+
+    month, place_type, place, target_net_sales, changed_by, changed_at, previous_target: that of the change before.
+    """
+    return _frame("target_changes", currency=currency, limit=limit)
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def annotations(entries: str) -> list[dict[str, Any]]:
+    """Every note on a day that nobody has deleted, the newest day first."""
+    return _rows("annotations")
 
 
 @st.cache_data(max_entries=32, show_spinner=False)
@@ -943,27 +975,34 @@ def test_results(state: Freshness) -> pd.DataFrame:
     return _frame("test_results")
 
 
-def read(name: str, /, **parameters: object) -> list[dict[str, Any]]:
-    """What a statement of `sql/` answers now, past the cache; raises Unavailable."""
-    return _rows(name, **parameters)
+def read(name: str, /, *, person: str | None = None, **parameters: object) -> list[dict[str, Any]]:
+    """What a statement of `sql/` answers now, past the cache; raises Unavailable.
+
+    `person`: who asks, `Rights.person`, where the answer holds what is theirs alone.
+    """
+    rows, columns = _run(_statement(name), parameters, person=person)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
-def write(name: str, /, **parameters: object) -> list[dict[str, Any]]:
+def write(name: str, /, *, person: str | None = None, **parameters: object) -> list[dict[str, Any]]:
     """Carry out a statement of `sql/` that changes what the dashboard itself keeps, and return its rows.
 
-    The login reads only; this is the one transaction that does not, in a role that may change nothing else.
-    Raises Unavailable, and sqlalchemy.exc.IntegrityError where a constraint forbids it.
+    The login reads only; this is the one transaction that does not, in a role that may change nothing else, and of what
+    is somebody's own only that of `person`. Raises Unavailable, and sqlalchemy.exc.IntegrityError where a constraint
+    forbids it.
     """
     try:
         with (
             _engine().connect() as connection,
             connection.execution_options(isolation_level="READ COMMITTED", postgresql_readonly=False).begin(),
         ):
-            connection.execute(TAKE_ROLE, {"role": WRITER, "local": True})
+            connection.execute(TAKE_ROLE, {"role": WRITER, "person": person or "", "local": True})
             result = connection.execute(_statement(name), parameters)
-            return [dict(row) for row in result.mappings()] if result.returns_rows else []
+            rows = [dict(row) for row in result.mappings()] if result.returns_rows else []
     except DBAPIError as error:
         raise Unavailable(_problem(error)) from error
+    _freshness.clear()  # who has written sees it at once, and not when the notification has come back
+    return rows
 
 
 def _frame(name: str, reader: str = VIEWER, /, **parameters: object) -> pd.DataFrame:
@@ -981,12 +1020,14 @@ def _read(name: str, reader: str, parameters: dict[str, object]) -> tuple[list[t
 
 
 def _run(
-    statement: Executable, parameters: dict[str, object] | None = None, reader: str = VIEWER
+    statement: Executable,
+    parameters: dict[str, object] | None = None,
+    reader: str = VIEWER,
+    person: str | None = None,
 ) -> tuple[list[tuple[Any, ...]], list[str]]:
     try:
         with _engine().connect() as connection:
-            # Each time: a connection of the pool has the role of whom it was used for last.
-            connection.execute(TAKE_ROLE, {"role": reader, "local": False})
+            connection.execute(TAKE_ROLE, {"role": reader, "person": person or "", "local": False})
             result = connection.execute(statement, parameters)
             return [tuple(row) for row in result], list(result.keys())
     except DBAPIError as error:

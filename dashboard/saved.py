@@ -1,4 +1,7 @@
-"""Saved views: a page with what is chosen on it, under a name, for everybody."""
+"""Saved views: a page with what is chosen on it, under a name, for everybody or for one person.
+
+Whose a view is, is `Rights.person`; of another's PostgreSQL shows nothing and deletes nothing.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +28,7 @@ PARAMETERS = frozenset({
     "weekdays", "except", "rows", "then", "columns", "grid-sort", "grid-page",
 })  # fmt: skip
 LONGEST_QUERY = 2000
+NOBODY = "Views of your own, and one to begin with, are for people who sign in: without that, nobody knows who you are."
 
 
 class NotSavable(Exception):
@@ -41,6 +45,8 @@ class SavedView:
     query: str
     created_by: str | None
     created_at: datetime
+    is_private: bool
+    is_first: bool  # the person who asks begins with it
 
     @property
     def script(self) -> str:
@@ -58,24 +64,49 @@ def known(parameters: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(name, value) for name, value in parameters if name in PARAMETERS]
 
 
-def save(name: str, page: str, parameters: list[tuple[str, str]], created_by: str | None) -> None:
-    """Keep the view; raises NotSavable, and sqlalchemy.exc.IntegrityError where the name is taken."""
+def save(
+    name: str,
+    page: str,
+    parameters: list[tuple[str, str]],
+    created_by: str | None,
+    *,
+    person: str | None = None,
+    private: bool = False,
+    first: bool = False,
+) -> None:
+    """Keep the view, `private`: for this person only; `first`: the person begins with it.
+
+    Raises NotSavable, and sqlalchemy.exc.IntegrityError where the name is taken.
+    """
     name, query = clean(name), urlencode(known(parameters))
     if page not in PAGES:
         raise NotSavable("This page has nothing to save.")
     if len(query) > LONGEST_QUERY:
         raise NotSavable("Too much is chosen to keep it under a name.")
-    queries.write("save_view", name=name, page=page, query=query, created_by=created_by)
+    if (private or first) and person is None:
+        raise NotSavable(NOBODY)
+    owner = person if private else None
+    [row] = queries.write(
+        "save_view", person=person, name=name, page=page, query=query, created_by=created_by, owner=owner
+    )
+    if first:
+        begin_with(row["view_id"], person)
 
 
-def delete(view_id: int) -> None:
-    """Forget the view."""
-    queries.write("delete_view", view_id=view_id)
+def delete(view_id: int, person: str | None = None) -> None:
+    """Forget the view; nothing where it is of somebody else."""
+    queries.write("delete_view", person=person, view_id=view_id)
 
 
-def views() -> list[SavedView]:
-    """Every view of a page that is still here, by name."""
-    return [SavedView(**row) for row in queries.read("saved_views") if row["page"] in PAGES]
+def begin_with(view_id: int | None, person: str | None) -> None:
+    """Have the person begin with the view, one of all or of their own; None: with the Overview, as everybody does."""
+    if person is not None:
+        queries.write("begin_with", person=person, whose=person, view_id=view_id)
+
+
+def views(person: str | None = None) -> list[SavedView]:
+    """Every view of a page that is still here, by name: everybody's, and this person's own."""
+    return [SavedView(**row) for row in queries.read("saved_views", person=person) if row["page"] in PAGES]
 
 
 def clean(name: str) -> str:

@@ -889,6 +889,10 @@ select
 from whole
 where net_sales >= 100 or previous_net_sales >= 100;
 
+-- name: kpi_sales_targets
+-- Nobody has changed one.
+select month, place_type, place, currency, target_net_sales from sales_targets;
+
 -- name: kpi_target_attainment
 -- A month without any sale is over. What a day in progress sold does not count yet.
 with elapsed as (

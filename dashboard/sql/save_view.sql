@@ -1,3 +1,3 @@
-insert into dashboard.saved_views (name, page, query, created_by)
-values (:name, :page, :query, :created_by)
+insert into dashboard.saved_views (name, page, query, created_by, owner)
+values (:name, :page, :query, :created_by, :owner)
 returning view_id

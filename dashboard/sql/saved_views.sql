@@ -1,3 +1,9 @@
-select view_id, name, page, query, created_by, created_at
+-- Of somebody's own views, PostgreSQL shows those of the person who asks.
+select
+    saved_views.view_id, saved_views.name, saved_views.page, saved_views.query, saved_views.created_by,
+    saved_views.created_at,
+    saved_views.owner is not null as is_private,
+    default_views.view_id is not null as is_first
 from dashboard.saved_views
-order by name
+left join dashboard.default_views on default_views.view_id = saved_views.view_id
+order by saved_views.name, saved_views.view_id

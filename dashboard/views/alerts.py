@@ -1,4 +1,4 @@
-"""Alerts & views: what was raised, the rules that raise it, a new one with what it would have done, saved views."""
+"""Alerts & views: what was raised, its rules, a new one with what it would have done, saved views, notes on days."""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 from sqlalchemy.exc import IntegrityError
 
-from dashboard import access, alerts, queries, saved
+from dashboard import access, alerts, notes, queries, saved
 from dashboard.alerts import BACKTEST_DAYS, BASES, Rule
 from dashboard.filters import LABELS, escape
 from dashboard.measures import MEASURES, MISSING, Kind
@@ -41,6 +41,8 @@ def page() -> None:
             _new(state)
         else:
             access.explain("editor")
+    with st.container(border=True):
+        _notes()
 
 
 def _events() -> None:
@@ -236,19 +238,33 @@ def _backtest(state: Freshness, rule: Rule) -> None:
 
 def _views() -> None:
     st.subheader("Saved views", anchor=False)
-    views = saved.views()
+    person = access.person()
+    views = saved.views(person)
     if not views:
         st.caption("None yet. *Save view*, at the top of every page, keeps what is chosen there under a name.")
     for view in views:
+        by = f"By {view.created_by}" if view.created_by else None
         with st.container(horizontal=True, wrap=False, vertical_alignment="center", key=f"view-{view.view_id}"):
             st.page_link(
                 view.script,
                 label=escape(view.name),
-                icon=":material/bookmark:",
+                icon=":material/lock:" if view.is_private else ":material/bookmark:",
                 query_params=view.parameters,
-                help=escape(f"By {view.created_by}") if view.created_by else None,
+                help="Only you see it" if view.is_private else by and escape(by),
                 width="stretch",
             )
+            if person is not None:
+                st.button(
+                    "",
+                    icon=":material/home_pin:" if view.is_first else ":material/add_home:",
+                    help=f"You begin with {escape(view.name)}: do not any more"
+                    if view.is_first
+                    else f"Begin with {escape(view.name)}",
+                    key=f"view-first-{view.view_id}",
+                    on_click=_change,
+                    args=(saved.begin_with, None if view.is_first else view.view_id, person),
+                    type="primary" if view.is_first else "tertiary",
+                )
             if access.may("editor"):
                 st.button(
                     "",
@@ -256,7 +272,29 @@ def _views() -> None:
                     help=f"Delete the view {escape(view.name)}",
                     key=f"view-delete-{view.view_id}",
                     on_click=_change,
-                    args=(saved.delete, view.view_id),
+                    args=(saved.delete, view.view_id, person),
+                    type="tertiary",
+                )
+    if person is None:
+        st.caption(saved.NOBODY)
+
+
+def _notes() -> None:
+    st.subheader("Notes on days", anchor=False)
+    found = notes.every()
+    if not found:
+        st.caption("None yet. `Note on a day`, below the trend on Overview and Explore, keeps what happened on a day.")
+    for note in found:
+        with st.container(horizontal=True, wrap=False, vertical_alignment="center", key=f"note-{note.annotation_id}"):
+            st.markdown(notes.line(note), width="stretch")
+            if access.may("editor"):
+                st.button(
+                    "",
+                    icon=":material/delete:",
+                    help=f"Delete the note {escape(note.text)}",
+                    key=f"note-delete-{note.annotation_id}",
+                    on_click=_change,
+                    args=(notes.delete, note.annotation_id),
                     type="tertiary",
                 )
 
@@ -284,7 +322,7 @@ def _enable(rule_id: int, key: str) -> None:
         st.session_state[key] = not st.session_state[key]  # the switch stands as it stood
 
 
-def _change(change: Callable[..., None], *arguments: int) -> None:
+def _change(change: Callable[..., None], *arguments: object) -> None:
     if not access.may("editor"):
         return
     try:

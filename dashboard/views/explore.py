@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import explain, filters, grid, links, panels
+from dashboard import explain, filters, grid, links, notes, panels
 from dashboard.filters import View
 from dashboard.measures import MEASURES, Measure, Writer
 from dashboard.settings import settings
@@ -33,6 +33,7 @@ def page() -> None:
     for place, measure in zip(st.columns(len(measures)), measures, strict=True):
         with place.container(border=True, height="stretch"):
             _over_time(view, measure, writer)
+    notes.below(view, view.span)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.subheader(f"{measures[0].label} by …", anchor=False, width="content")
         st.page_link("views/orders.py", label="Show the lines", icon=":material/receipt_long:")

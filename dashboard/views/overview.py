@@ -8,7 +8,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, explain, filters, headline, panels, printing, queries
+from dashboard import charts, explain, filters, headline, notes, panels, printing, queries
 from dashboard.filters import LABELS, TREND_DAYS, Span, View
 from dashboard.measures import CARDS, MEASURES, MISSING, Kind, Writer
 from dashboard.settings import settings
@@ -175,6 +175,7 @@ def _trend(view: View, writer: Writer) -> None:
     )
     spec = panels.trend(view, NET_SALES, writer, span, past_span, cumulative=cumulative)
     panels.draw(spec, "Net sales over time", key="trend", height=300)
+    notes.below(view, span)
 
 
 def _shares(view: View, by: str, writer: Writer) -> None:

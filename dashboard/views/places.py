@@ -8,7 +8,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, explain, export, filters, links, panels, queries
+from dashboard import charts, explain, export, filters, links, notes, panels, queries, targets
 from dashboard.filters import View
 from dashboard.measures import MEASURES, Kind, Writer
 from dashboard.settings import settings
@@ -18,7 +18,7 @@ PLACES = ("region", "channel", "store", "rep")
 RANKED_BY = ("net_sales", "orders", "aov", "margin_rate")
 DELIVERY = ("on_time_rate", "days_to_deliver")
 OVERDUE = ("31 to 90 days", "over 90 days")
-TARGET_OF = {"sales_region": "region", "store_id": "store"}
+TARGET_OF = targets.PLACES
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 WEEKS = 14  # that a heat map has room for
 
@@ -29,6 +29,7 @@ def page() -> None:
     writer = Writer(settings().number_style, view.scope.currency)
     delivery = explain.measures(view, [MEASURES[name] for name in DELIVERY])
     explain.panel(view, delivery | {"pending": partial(_explain_pending, view)})
+    targets.panel(view, writer)
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
         _targets(view, writer)
@@ -53,26 +54,28 @@ def page() -> None:
 
 def _targets(view: View, writer: Writer) -> None:
     st.subheader("Target attainment", anchor=False)
-    targets = queries.targets(view.version, view.scope.currency)
-    if targets.empty:
+    attained = queries.targets(view.version, view.scope.currency)
+    if attained.empty:
         st.info(
-            f"There are no targets in {view.scope.currency}. List them by month and region or store in "
-            "`dbt_sales/seeds/sales_targets.csv`, then run `dbt build`: they are shown here, and the run rate is "
+            f"There are no targets in {view.scope.currency}. Set them here, or list them by month and region or store "
+            "in `dbt_sales/seeds/sales_targets.csv` and run `dbt build`: they are shown here, and the run rate is "
             "compared with them.",
             icon=":material/flag:",
         )
+        targets.button(view.last.replace(day=1), "sales_region")
         return
-    months = list(dict.fromkeys(targets["month"]))
+    months = list(dict.fromkeys(attained["month"]))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         month = links.choose(
             st.selectbox, "Month", months, format_func=lambda each: f"{each:%B %Y}", key="target-month", width=180
         )
-        of_month = targets[targets["month"] == month]
+        of_month = attained[attained["month"] == month]
         types = [name for name in TARGET_OF if name in set(of_month["place_type"])]
         kind = types[0]
         if len(types) > 1:
             labels = {filters.LABELS[TARGET_OF[name]]: name for name in types}
             kind = labels[panels.choice("Targets by", tuple(labels), "target-of")]
+        targets.button(month, kind)
     places = of_month[of_month["place_type"] == kind]
     places = places[places["place"].map(partial(view.scope.keeps, TARGET_OF[kind])).astype(bool)]
     if month > view.complete:
@@ -99,6 +102,7 @@ def _targets(view: View, writer: Writer) -> None:
     panels.draw(spec, "Net sales against target", key="targets")
     others = ", whatever the other filters" if view.scope.narrowed - {TARGET_OF[kind]} else ""
     st.caption(f"Pale: the whole month's target. Red mark: what is due by now{others}.")
+    targets.last_change(view, writer)
     stamp = export.Stamp.apart(
         view.version,
         f"{month:%Y-%m}",
@@ -256,6 +260,7 @@ def _delivery(view: View, writer: Writer) -> None:
             explain.button(name, MEASURES[name].label)
     spec = panels.trend(view, MEASURES["on_time_rate"], writer, view.span, view.comparable)
     panels.draw(spec, f"Share delivered on time per {view.grain.lower()}", key="on-time", height=240)
+    notes.below(view, view.span)
     export.offer(
         "delivery-by-day",
         export.Stamp.of(view),

@@ -31,7 +31,9 @@ ROLES = {
     "dashboard_rejects": {"viewer", "rejects"},
     "dashboard_full": {"viewer", "customers", "rejects"},
 }
-DASHBOARDS_OWN = ("saved_views", "alert_rules", "alert_events", "alert_deliveries")
+DASHBOARDS_OWN = (
+    "saved_views", "default_views", "alert_rules", "alert_events", "alert_deliveries", "target_changes", "annotations",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

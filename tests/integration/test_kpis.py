@@ -98,6 +98,7 @@ MARTS = {
     "kpi_daily_totals": Mart(("sale_date", "currency")),
     "kpi_newest_days": Mart(("currency",)),
     "kpi_period_comparisons": Mart(("currency", "period", "comparison")),
+    "kpi_sales_targets": Mart(("month", "place_type", "place", "currency"), frozenset({"changed_by", "changed_at"})),
     "kpi_target_attainment": Mart(("month", "place_type", "place", "currency")),
     "kpi_movers": Mart(("currency", "period", "dimension", "member"), frozenset({"member_name"})),
     "kpi_reporting_currencies": Mart(("currency",)),

@@ -29,8 +29,17 @@
 {%- endmacro %}
 
 {% macro refuse_unmigrated_database() -%}
-    {%- set needed = 'raw.begin_run(text, text, double precision, double precision, boolean, boolean)' -%}
-    {%- if not run_query("select to_regprocedure('" ~ needed ~ "') is not null").columns[0].values()[0] -%}
+    {#- What the last revision made that dbt needs: a source, to which the catalogue is asked, as an earlier revision lets
+        nobody look into its schema. -#}
+    {%- set needed -%}
+        select exists (
+            select from pg_catalog.pg_class
+            where relname = 'target_changes' and relnamespace in (
+                select oid from pg_catalog.pg_namespace where nspname = 'dashboard'
+            )
+        )
+    {%- endset -%}
+    {%- if not run_query(needed).columns[0].values()[0] -%}
         {{ exceptions.raise_compiler_error(
             'the database ' ~ target.dbname ~ ' has no tables to build from, or those of an earlier version: run '
             ~ '`loader migrate` with ADMIN_DATABASE_URL'

@@ -3,7 +3,7 @@
 from loader.migrations import execute_script_beside
 
 revision = "0019"
-down_revision = "0016"
+down_revision = "0017"
 
 
 def upgrade() -> None:

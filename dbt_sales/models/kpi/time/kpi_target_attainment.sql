@@ -1,7 +1,7 @@
 {{ config(materialized='view') }}
 
 with targets as (
-    select * from {{ ref('sales_targets') }}
+    select * from {{ ref('fct_sales_targets') }}
 ),
 
 months as (
