@@ -17,7 +17,7 @@ from dashboard.access import Rights
 from dashboard.filters import Span, View
 from dashboard.queries import Scope
 from scripts.browser import serving
-from tests.e2e.conftest import LAST_DAY, READY, Warehouse, chart, download, forget
+from tests.e2e.conftest import LAST_DAY, READY, Warehouse, chart, download, forget, minus
 
 MARCH = date(2026, 3, 1)
 EDITOR = Rights("ann@example.com", frozenset({"editor"}), "1")
@@ -109,7 +109,7 @@ def test_a_target_set_on_the_page_moves_the_figures_of_every_open_page(
         "select to_char(100 * (round(sum(net_sales)) / sum(target_net_sales) - 1), 'SFM990.0') || '%%' "
         f"from kpi.kpi_target_attainment {OF_MARCH}"
     )
-    expect(card).to_contain_text(str(change))
+    expect(card).to_contain_text(minus(change))
     elsewhere.close()
 
 
@@ -287,7 +287,7 @@ def test_notes_and_targets_are_for_reading_where_nobody_may_edit(
     warehouse.sql("insert into dashboard.annotations (day, note) values (%s, 'A strike')", LAST_DAY)
     with serving(warehouse.dashboard_url, tmp_path) as (address, _):
         page.goto(address)
-        expect(page.get_by_text("A strike")).to_be_visible()
+        expect(page.get_by_test_id("stCaptionContainer").filter(has_text="A strike")).to_be_visible()
         expect(page.get_by_role("button", name="Note on a day")).to_have_count(0)
         page.goto(f"{address}/places")
         page.get_by_role("button", name="All targets").click()
@@ -295,5 +295,5 @@ def test_notes_and_targets_are_for_reading_where_nobody_may_edit(
         expect(dialog.get_by_test_id("data-grid-canvas").first).to_be_visible()
         expect(dialog.get_by_role("button", name="Save targets")).to_have_count(0)
         page.goto(f"{address}/alerts")
-        expect(page.get_by_text("A strike")).to_be_visible()
+        expect(page.get_by_test_id("stCaptionContainer").filter(has_text="A strike")).to_be_visible()
         expect(page.locator("[class*=st-key-note-delete-]")).to_have_count(0)
