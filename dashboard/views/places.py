@@ -312,7 +312,8 @@ def _ratings(view: View, writer: Writer) -> None:
     st.subheader("How customers rate representatives", anchor=False)
     first, last = view.span.start.replace(day=1), view.span.end.replace(day=1)
     rated = queries.rep_ratings(view.version, first, last, panels.ENOUGH_RATINGS)
-    rated = rated[rated["sales_representative"].map(partial(view.scope.keeps, "rep")).astype(bool)]
+    if "rep" in view.scope.narrowed:
+        rated = rated[rated["sales_representative"].map(partial(view.scope.keeps, "rep")).astype(bool)]
     if rated.empty:
         st.caption(f"Nobody was rated {panels.ENOUGH_RATINGS} times in these months.")
         return
