@@ -36,6 +36,10 @@ class Span:
     def days(self) -> int:
         return (self.end - self.start).days + 1
 
+    def dates(self) -> list[date]:
+        """Each of them; none where the end lies before the start."""
+        return [self.start + timedelta(days=offset) for offset in range(self.days)]
+
     def back(self, by: timedelta) -> "Span":
         """The span of equal length that much earlier."""
         return Span(self.start - by, self.end - by)
@@ -195,18 +199,8 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
                 custom = Span(picked[0], picked[-1])
     _chips(kept, queries.product_names(version))
 
-    span = period_span(period, limit.end, complete, custom)
-    view = View(
-        period=period,
-        span=span,
-        past=comparison(period, span, basis),
-        grain=grain,
-        scope=Scope(currency, tuple((name, tuple(sorted(values))) for name, values in sorted(kept.items()) if values)),
-        since=limit.start,
-        last=limit.end,
-        complete=complete,
-        version=version,
-    )
+    scope = Scope(currency, tuple((name, tuple(sorted(values))) for name, values in sorted(kept.items()) if values))
+    view = _view(version, period, basis, grain, scope, limit, complete, custom)
     if view.day_in_progress:
         st.caption(_so_far(view, newest["lines"], newest["usual_lines"]))
     if view.last > (today := viewers_today()):
@@ -217,6 +211,64 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
         )
     st.session_state["view"] = view
     return view
+
+
+def of_parameters(
+    version: int, currencies: pd.DataFrame, parameters: Sequence[tuple[str, str]]
+) -> tuple[View, list[str]]:
+    """The view of complete days that the parameters of a link choose, and the names of those that fit nothing here.
+
+    What `choose` reads from its widgets, for whom there are none: a report. *Today* is the last complete day.
+    """
+    asked: dict[str, list[str]] = {}
+    for name, value in parameters:
+        if value:
+            asked.setdefault(name, []).append(value)
+    missing = []
+
+    def members(name: str, options: Sequence[str], most: int | None = 1) -> list[str]:
+        values = asked.get(name, [])
+        if set(values) <= set(options) and (most is None or len(values) <= most):
+            return values
+        missing.append(name)
+        return []
+
+    def one(name: str, options: Sequence[str], usual: str) -> str:
+        return next(iter(members(name, options)), usual)
+
+    known = {row["currency"]: row for row in currencies.to_dict("records")}
+    currency = one("currency", list(known), next(iter(known)))
+    complete = known[currency]["complete_until"]
+    limit = Span(known[currency]["first_date"], complete)
+    choices = queries.members(version, currency) | {"product": tuple(queries.product_names(version))}
+    kept = {name: members(name, choices[name], None if name in SEVERAL else 1) for name in LABELS}
+    scope = Scope(currency, tuple((name, tuple(sorted(values))) for name, values in sorted(kept.items()) if values))
+    dates = asked.get("dates", [])
+    custom = Span(max(complete - timedelta(days=TREND_DAYS - 1), limit.start), complete)
+    if dates and possible_dates(dates, limit):
+        custom = Span(date.fromisoformat(dates[0]), date.fromisoformat(dates[-1]))
+    elif dates:
+        missing.append("dates")
+    period, basis, grain = one("period", PERIODS, PERIOD), one("compare", BASES, BASES[0]), one("grain", GRAINS, "Day")
+    return _view(version, period, basis, grain, scope, limit, complete, custom), missing
+
+
+def _view(
+    version: int, period: str, basis: str, grain: str, scope: Scope, limit: Span, complete: date, custom: Span
+) -> View:
+    """What these choices come to; `limit`: the first and the last date with sales."""
+    span = period_span(period, limit.end, complete, custom)
+    return View(
+        period=period,
+        span=span,
+        past=comparison(period, span, basis),
+        grain=grain,
+        scope=scope,
+        since=limit.start,
+        last=limit.end,
+        complete=complete,
+        version=version,
+    )
 
 
 def viewers_today() -> date:
