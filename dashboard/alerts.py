@@ -282,13 +282,16 @@ def save(rule: Rule) -> None:
 
     Raises sqlalchemy.exc.IntegrityError where its name is taken.
     """
-    queries.write(
-        "save_alert" if rule.rule_id is None else "change_alert",
-        name=rule.name, measure=rule.measure, currency=rule.currency, kept=json.dumps(rule.kept), basis=rule.basis,
-        direction=rule.direction, threshold=rule.threshold, finished_days=rule.finished_days, from_date=rule.from_date,
-        webhook=rule.webhook, email=rule.email, recipients=list(rule.recipients),
-        **{"created_by": rule.created_by} if rule.rule_id is None else {"rule_id": rule.rule_id},
-    )  # fmt: skip
+    kept = {
+        "name": rule.name, "measure": rule.measure, "currency": rule.currency, "kept": json.dumps(rule.kept),
+        "basis": rule.basis, "direction": rule.direction, "threshold": rule.threshold,
+        "finished_days": rule.finished_days, "from_date": rule.from_date, "webhook": rule.webhook, "email": rule.email,
+        "recipients": list(rule.recipients),
+    }  # fmt: skip
+    if rule.rule_id is None:
+        queries.write("save_alert", **kept, created_by=rule.created_by)
+    else:
+        queries.write("change_alert", **kept, rule_id=rule.rule_id)
 
 
 def enable(rule_id: int, enabled: bool) -> None:

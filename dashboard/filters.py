@@ -200,7 +200,7 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
     _chips(kept, queries.product_names(version))
 
     scope = Scope(currency, tuple((name, tuple(sorted(values))) for name, values in sorted(kept.items()) if values))
-    view = _view(version, period, basis, grain, scope, limit, complete, custom)
+    view = _view(version, scope, limit, complete, period=period, basis=basis, grain=grain, custom=custom)
     if view.day_in_progress:
         st.caption(_so_far(view, newest["lines"], newest["usual_lines"]))
     if view.last > (today := viewers_today()):
@@ -250,11 +250,12 @@ def of_parameters(
     elif dates:
         missing.append("dates")
     period, basis, grain = one("period", PERIODS, PERIOD), one("compare", BASES, BASES[0]), one("grain", GRAINS, "Day")
-    return _view(version, period, basis, grain, scope, limit, complete, custom), missing
+    view = _view(version, scope, limit, complete, period=period, basis=basis, grain=grain, custom=custom)
+    return view, missing
 
 
 def _view(
-    version: int, period: str, basis: str, grain: str, scope: Scope, limit: Span, complete: date, custom: Span
+    version: int, scope: Scope, limit: Span, complete: date, *, period: str, basis: str, grain: str, custom: Span
 ) -> View:
     """What these choices come to; `limit`: the first and the last date with sales."""
     span = period_span(period, limit.end, complete, custom)

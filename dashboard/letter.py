@@ -6,7 +6,6 @@ Everything in it is read as a viewer, who sees totals and no customer.
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from decimal import Decimal
 from html import escape
 
@@ -23,7 +22,7 @@ LEADERS = 5  # of each dimension
 PDF = "application/pdf"
 CELL = "padding:4px 12px 4px 0;border-bottom:1px solid #d5d9e2;text-align:left"
 BODY = "font-family:system-ui,-apple-system,Segoe UI,Helvetica,Arial,sans-serif;line-height:1.5"
-COLORS: dict[object, str] = {True: charts.UP, False: charts.DOWN, None: ""}
+COLORS: dict[object, str] = {True: f";color:{charts.UP}", False: f";color:{charts.DOWN}", None: ""}
 
 
 @dataclass(frozen=True)
@@ -167,14 +166,10 @@ def _html(sheet: paper.Sheet, sentences: Sequence[str], address: str) -> str:
 
 def _table(rows: Iterable[tuple[str | bool | None, ...]]) -> str:
     """A table of the rows, the last cell of each in the colour that the value behind it says."""
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f'<td style="{CELL}{f";color:{color}" if color and place == len(cells) - 1 else ""}">{escape(str(cell))}</td>'
-            for place, cell in enumerate(cells)
-        )
-        + "</tr>"
-        for *cells, good in rows
-        for color in (COLORS[good],)
-    )
+    body = ""
+    for *cells, good in rows:
+        looks = [CELL] * len(cells)
+        looks[-1] += COLORS[good]
+        drawn = (f'<td style="{look}">{escape(str(cell))}</td>' for look, cell in zip(looks, cells, strict=True))
+        body += f"<tr>{''.join(drawn)}</tr>"
     return f'<table style="border-collapse:collapse;font-size:14px">{body}</table>'

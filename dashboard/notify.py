@@ -121,7 +121,7 @@ def _slack(message: Message) -> dict[str, object]:
     text = f"{message.subject}\n{message.text}"
     for sign, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         text = text.replace(sign, escaped)
-    return {"text": f"{text}\n<{message.link}>" if message.link else text, "mrkdwn": False}
+    return {"text": f"{text}\n<{message.link}>" if message.link else text}
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

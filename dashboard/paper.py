@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -97,7 +98,7 @@ class _Page:
         self.y += points
 
     def put(
-        self, text: str, x: float, size: float, *, bold: bool = False, color: str = charts.INK, **looks: str
+        self, text: str, x: float, size: float, *, bold: bool = False, color: str = charts.INK, **looks: Any
     ) -> None:
         """A line of text at `x` points from the left edge, its foot on the line below `y`."""
         self.figure.text(
@@ -160,9 +161,9 @@ def _trend(page: _Page, sheet: Sheet) -> None:
     axes.margins(x=0.01)
     axes.locator_params(axis="y", nbins=STEPS)
     if sheet.from_zero:
-        axes.set_ylim(bottom=min(0, lines.min(axis=None)))
+        axes.set_ylim(bottom=min(0.0, float(lines.min().min())))
     ticks = [tick for tick in axes.get_yticks() if axes.get_ylim()[0] <= tick <= axes.get_ylim()[1]]
-    looks = {"fontproperties": _font(bold=False), "fontsize": 7, "color": MUTED, "parse_math": False}
+    looks: dict[str, Any] = {"fontproperties": _font(bold=False), "fontsize": 7, "color": MUTED, "parse_math": False}
     axes.set_yticks(ticks, [sheet.axis(tick) for tick in ticks], **looks)
     shown = sorted({round(place * (len(names) - 1) / (DATES_SHOWN - 1)) for place in range(DATES_SHOWN)})
     axes.set_xticks(shown, [names[place] for place in shown], **looks)
@@ -215,7 +216,7 @@ def _cell(page: _Page, column: int, text: str, color: str) -> None:
 def _end(page: _Page, sheet: Sheet, pages: PdfPages) -> None:
     page.y = HEIGHT - MARGIN - 4
     page.put(_cut(sheet.foot, 6.5, bold=False, width=INNER), MARGIN, 6.5, color=MUTED)
-    pages.savefig(page.figure)
+    pages.savefig(page.figure)  # type: ignore[no-untyped-call]
 
 
 def _font(bold: bool) -> FontProperties:

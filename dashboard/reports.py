@@ -84,12 +84,11 @@ class Report:
         return datetime(day.year, day.month, day.day, self.hour, tzinfo=ZoneInfo(self.time_zone)).astimezone(UTC)
 
 
-def issue() -> float | None:
+def issue(now: datetime | None = None) -> float | None:
     """Issue every report that is due, and return the seconds until the next one may be; raises Unavailable."""
-    on = [report for report in reports() if report.enabled]
-    now = datetime.now(UTC)
+    now = now or datetime.now(UTC)
     waits: list[datetime] = []
-    for report in on:
+    for report in [report for report in reports() if report.enabled]:
         due = report.due(now)
         waits.append(report.next_due(now))
         if due < report.since or (report.last_due_at and report.last_due_at >= due):
@@ -213,13 +212,15 @@ def save(report: Report) -> None:
         raise NotKept("Choose a saved view.")
     if report.time_zone not in available_timezones():
         raise NotKept("There is no such time zone. Write it as Europe/Berlin.")
-    queries.write(
-        "save_report" if report.report_id is None else "change_report",
-        name=saved.clean(report.name), view_id=report.view_id, schedule=report.schedule, weekday=report.weekday,
-        month_day=report.month_day, hour=report.hour, time_zone=report.time_zone,
-        recipients=list(recipients(", ".join(report.recipients), needed=True)),
-        **{"created_by": report.created_by} if report.report_id is None else {"report_id": report.report_id},
-    )  # fmt: skip
+    kept = {
+        "name": saved.clean(report.name), "view_id": report.view_id, "schedule": report.schedule,
+        "weekday": report.weekday, "month_day": report.month_day, "hour": report.hour, "time_zone": report.time_zone,
+        "recipients": list(recipients(", ".join(report.recipients), needed=True)),
+    }  # fmt: skip
+    if report.report_id is None:
+        queries.write("save_report", **kept, created_by=report.created_by)
+    else:
+        queries.write("change_report", **kept, report_id=report.report_id)
 
 
 def enable(report_id: int, enabled: bool) -> None:

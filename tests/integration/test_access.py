@@ -31,7 +31,7 @@ ROLES = {
     "dashboard_rejects": {"viewer", "rejects"},
     "dashboard_full": {"viewer", "customers", "rejects"},
 }
-DASHBOARDS_OWN = ("saved_views", "alert_rules", "alert_events", "alert_deliveries")
+DASHBOARDS_OWN = ("saved_views", "alert_rules", "alert_events", "deliveries", "reports", "report_issues")
 
 
 @pytest.fixture(scope="module")
