@@ -370,7 +370,8 @@ def test_a_report_is_made_changed_and_deleted_on_the_page(
     assert not app.exception
     assert not app.error
     [row] = warehouse.sql(
-        "select report_id, name, view_id, schedule, weekday, month_day, hour, time_zone, recipients from dashboard.reports"
+        "select report_id, name, view_id, schedule, weekday, month_day, hour, time_zone, recipients "
+        "from dashboard.reports"
     )
     assert row[1:] == ("The week", view.view_id, "weekly", 3, None, 7, "Europe/Berlin", ["boss@example.com"])
     app.button(key=f"mail-edit-{row[0]}").click().run()

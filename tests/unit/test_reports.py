@@ -114,9 +114,7 @@ def test_a_sentence_of_the_headline_becomes_text_and_html_that_show_just_it() ->
 
 
 def a_sheet(**given: Any) -> paper.Sheet:
-    trend = pd.DataFrame(
-        {"Day": ["1 Mar", "2 Mar"], "Total sales": [Decimal(10), Decimal(20)], "Comparison": [9, None]}
-    )
+    trend = pd.DataFrame({"Day": ["1 Mar", "2 Mar"], "Total sales": [10, 20], "Comparison": [9, None]})
     usual: dict[str, Any] = {
         "title": "Mine", "dates": "1 to 2 Mar 2026", "filters": "USD", "sentences": ["So it was."], "note": "",
         "figures": [("Total sales", "$30.00", "+3.0% against $9.00", True)], "trend_title": "Total sales per day",
@@ -132,16 +130,7 @@ def text_of(pdf: bytes) -> list[str]:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "Łódź Żółć",
-        "Ελλάδα",
-        "Київ Благоевград",
-        "Ğöß Ñandú Þórður",
-        "Ștefan Țară",
-        "Šiauliai ŐŰ",
-        "$x$ $5",
-        "ქართული Հայ",
-    ],
+    ["Łódź Żółć", "Ελλάδα", "Київ Благоевград", "Ğöß Ñandú Þórður", "Ștefan Țară", "ŐŰ Šiauliai", "$x$ $5", "ქართული"],
 )
 def test_every_european_name_is_written_and_can_be_searched(name: str) -> None:
     [page] = text_of(paper.draw(a_sheet(title=name, leaders=[("Product", name, "€5", "", "")])))
