@@ -101,10 +101,10 @@ class _Page:
         self, text: str, x: float, size: float, *, bold: bool = False, color: str = charts.INK, **looks: Any
     ) -> None:
         """A line of text at `x` points from the left edge, its foot on the line below `y`."""
+        x, y = x / WIDTH, 1 - (self.y + size) / HEIGHT
         self.figure.text(
-            x / WIDTH, 1 - (self.y + size) / HEIGHT, text, fontproperties=_font(bold), fontsize=size, color=color,
-            parse_math=False, va="baseline", **looks,
-        )  # fmt: skip
+            x, y, text, fontproperties=_font(bold), fontsize=size, color=color, parse_math=False, va="baseline", **looks
+        )
 
     def write(self, text: str, size: float, *, bold: bool = False, color: str = charts.INK) -> None:
         """A paragraph, as many lines as it takes."""

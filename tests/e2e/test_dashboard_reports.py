@@ -18,10 +18,12 @@ from playwright.sync_api import Page, expect
 from pypdf import PdfReader
 from streamlit.testing.v1 import AppTest
 
-from dashboard import dispatch, headline, letter, queries, reports, saved
+from dashboard import dispatch, filters, headline, letter, queries, reports, saved
+from dashboard.access import VIEWER
 from dashboard.measures import Kind, Writer
 from dashboard.queries import Problem, Unavailable
 from dashboard.reports import Report
+from dashboard.settings import settings
 from scripts.browser import serving
 from tests.conftest import eventually
 from tests.e2e.conftest import EVERYTHING, LAST_DAY, READY, Warehouse
@@ -175,7 +177,7 @@ def test_no_customer_is_in_a_report(warehouse: Warehouse, mailbox: SmtpServer, m
     roles: set[str] = set()
     run = queries._run
 
-    def noted(statement: Any, parameters: Any = None, reader: str = queries.VIEWER) -> Any:
+    def noted(statement: Any, parameters: Any = None, reader: str = VIEWER) -> Any:
         roles.add(reader)
         return run(statement, parameters, reader)
 
@@ -334,7 +336,7 @@ def test_every_view_that_a_page_can_save_reads_the_same_without_its_widgets(
         app.run()
         assert not app.exception
         parameters = [(name, value) for name, values in chosen.items() for value in values]
-        read = reports.filters.of_parameters(version, queries.currencies(version), parameters)
+        read = filters.of_parameters(version, queries.currencies(version), parameters)
         assert read == (app.session_state["view"], [])
         app = AppTest.from_file(app._script_path, default_timeout=30)
 
@@ -394,7 +396,7 @@ def test_without_the_right_nobody_changes_a_report_or_sees_where_it_goes(
 ) -> None:
     report_id = keep(warehouse)
     monkeypatch.setenv("DASHBOARD_ANONYMOUS_ROLES", "")
-    queries.settings.cache_clear()
+    settings.cache_clear()
     open_page(app)
     assert app.toggle(key=f"mail-on-{report_id}").disabled
     assert [each.key for each in app.button if str(each.key).startswith(("mail-", "report-"))] == []
@@ -406,7 +408,7 @@ def test_a_report_is_sent_at_once_from_the_page_and_the_page_says_so(
 ) -> None:
     keep(warehouse, "", ("period", "7D"), name="From the page")
     host, port = mailbox.server_address[:2]
-    env = {
+    env: Any = {
         "DASHBOARD_ANONYMOUS_ROLES": EVERYTHING, "DASHBOARD_MAIL_ALLOWED": "example.com",
         "DASHBOARD_ALERT_SMTP_HOST": str(host), "DASHBOARD_ALERT_SMTP_PORT": str(port),
         "DASHBOARD_ALERT_EMAIL_FROM": "dashboard@example.com", "SSL_CERT_FILE": str(certificate),

@@ -9,6 +9,7 @@ import pytest
 from pypdf import PdfReader
 
 from dashboard import headline, paper, reports
+from dashboard.filters import escape
 from dashboard.headline import Links
 from dashboard.reports import NotKept, Report
 from dashboard.settings import Settings, settings
@@ -88,7 +89,7 @@ def test_mail_may_go_nowhere_else(configured: None, address: str) -> None:
 
 def test_without_a_setting_only_the_addresses_of_alerts_are_allowed() -> None:
     url = "postgresql://dashboard:x@127.0.0.1/sales"
-    alone = Settings(database_url=url, alert_email_to=("sales@example.com",), mail_allowed=())  # type: ignore[arg-type]
+    alone = Settings(database_url=url, alert_email_to=("sales@example.com",), mail_allowed=())
     assert alone.allows("sales@example.com")
     assert not alone.allows("other@example.com")
 
@@ -103,7 +104,7 @@ def test_addresses_are_read_once_each_however_they_are_separated(configured: Non
 def test_a_sentence_of_the_headline_becomes_text_and_html_that_show_just_it() -> None:
     name = r'<b>27" [Monitor](x) *new* & \co'
     figure = Links([("region", "A & B")], "https://sales.example.com/").figure("$1,234", "explore", product="é(1)")
-    told = f"Product {headline.escape(name)} made {figure} of it."
+    told = f"Product {escape(name)} made {figure} of it."
     assert headline.plain(told) == f"Product {name} made $1,234 of it."
     assert headline.linked(told) == (
         "Product &lt;b&gt;27&quot; [Monitor](x) *new* &amp; \\co made "
