@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from html import escape
 
 import pandas as pd
@@ -14,7 +15,7 @@ import pandas as pd
 from dashboard import charts, export, headline, panels, paper
 from dashboard.filters import LABELS, TREND_DAYS, Span, View
 from dashboard.headline import Links
-from dashboard.measures import Kind, Measure, Writer
+from dashboard.measures import BRIEF_FROM, Kind, Measure, Writer
 from dashboard.notify import Attachment
 from dashboard.queries import product_names
 
@@ -53,7 +54,7 @@ def write(
         trend_title=f"{first.label} per {view.grain.lower()}",
         trend=_trend(view, first, writer),
         from_zero=first.denominator is None,
-        axis=lambda value: writer.brief(Decimal(str(value)), first.kind),
+        axis=partial(_tick, writer, first.kind),
         leaders_title=f"Who made most of it: {first.label.lower()}",
         headings=("", "", first.label, "Share", "Change"),
         leaders=list(_leaders(view, first, writer)),
@@ -71,6 +72,11 @@ def write(
             Attachment(f"{file}.xlsx", export.MIME["XLSX"], _book(view, measures, stamp)),
         ),
     )
+
+
+def _tick(writer: Writer, kind: Kind, value: float) -> str:
+    exact = Decimal(str(value))
+    return writer.money(exact) if kind is Kind.MONEY and abs(value) < BRIEF_FROM else writer.brief(exact, kind)
 
 
 def _as_now(links: Links, span: Span) -> Links:
@@ -141,7 +147,10 @@ def _text(sheet: paper.Sheet) -> str:
     parts = [" ".join(sheet.sentences), sheet.note, f"{sheet.dates}\n{sheet.filters}"]
     parts.append("\n".join(f"{label}: {now} ({change})" for label, now, change, _ in sheet.figures))
     for by, rows in itertools.groupby(sheet.leaders, key=lambda row: row[0]):
-        lines = [f"  {name}: {' · '.join(filter(None, figures))}" for _, name, *figures in rows]
+        lines = [
+            f"  {name}: {now}{f', a share of {share}' if share else ''}{f', change {change}' if change else ''}"
+            for _, name, now, share, change in rows
+        ]
         parts.append("\n".join([by, *lines]))
     return "\n\n".join(filter(None, parts))
 

@@ -55,16 +55,19 @@ def _row(report: Report, deliveries: list[dict[str, Any]]) -> None:
         upcoming = f" Next: {live.clock(report.next_due(datetime.now(UTC)))}." if report.enabled else ""
         to = f" To {', '.join(report.recipients)}." if may else f" To {len(report.recipients)}."
         by = f" By {report.created_by}." if report.created_by else ""
-        of = report.view_name or "a view that is deleted"
-        st.markdown(
-            f"**{escape(report.name)}**: {escape(of)}  \n{escape(f'{reports.when(report)}.{upcoming}{to}{by}')}  \n"
-            f"{_outcome(deliveries)}",
-            width="stretch",
-        )
+        name, of = escape(report.name), report.view_name or "a view that is deleted"
+        with st.container(gap="xsmall"):
+            st.markdown(
+                f"**{name}**: {escape(of)}  \n{escape(f'{reports.when(report)}.{upcoming}{to}{by}')}  \n"
+                f"{_outcome(deliveries)}"
+            )
+            if may:
+                st.button(
+                    "Send now", icon=":material/send:", key=f"mail-send-{report.report_id}", on_click=_send,
+                    args=(report.report_id,), type="tertiary", help=f"Send the report {name} to everybody who gets it",
+                )  # fmt: skip
         if may:
-            name = escape(report.name)
             for icon, what, action, argument in (
-                ("send", f"Send the report {name} now", _send, report.report_id),
                 ("edit", f"Change the report {name}", _fill, report),
                 ("delete", f"Delete the report {name}", _delete, report.report_id),
             ):

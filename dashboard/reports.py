@@ -18,6 +18,7 @@ from dashboard import filters, letter, notify, queries, saved
 from dashboard.filters import Span, View
 from dashboard.headline import Links
 from dashboard.measures import CARDS, MEASURES, Measure, Writer
+from dashboard.queries import Problem, Unavailable
 from dashboard.settings import settings
 
 SCHEDULES = ("daily", "weekly", "monthly")
@@ -85,23 +86,37 @@ class Report:
 
 
 def issue(now: datetime | None = None) -> float | None:
-    """Issue every report that is due, and return the seconds until the next one may be; raises Unavailable."""
+    """Issue every report that is due, and return the seconds until the next one may be.
+
+    Raises Unavailable: when nothing can be read, or for one report after all the others have been looked at.
+    """
     now = now or datetime.now(UTC)
     waits: list[datetime] = []
+    failed: Unavailable | None = None
     for report in [report for report in reports() if report.enabled]:
-        due = report.due(now)
-        waits.append(report.next_due(now))
-        if due < report.since or (report.last_due_at and report.last_due_at >= due):
-            continue
-        if now < due + PATIENCE and not _day_before_is_complete(report, due):
-            waits.append(due + PATIENCE)  # or earlier: it is looked at again at every version
-            continue
         try:
-            if queries.write("issue_report", report_id=report.report_id, due_at=due):
-                log.info("report_issued", report_id=report.report_id, due_at=due.isoformat())
+            waits.append(_issue(report, now))
+        except Unavailable as error:
+            if error.problem is Problem.DOWN:
+                raise
+            log.warning("report_not_issued", report_id=report.report_id, error=str(error))
+            failed = error
         except IntegrityError:
             log.info("report_is_gone", report_id=report.report_id)  # deleted meanwhile
+    if failed:
+        raise failed
     return max((min(waits) - now).total_seconds(), 1) if waits else None
+
+
+def _issue(report: Report, now: datetime) -> datetime:
+    """Issue a report if it is due, and return when to look again; at every version it is looked at anyway."""
+    due = report.due(now)
+    if due >= report.since and not (report.last_due_at and report.last_due_at >= due):
+        if now < due + PATIENCE and not _day_before_is_complete(report, due):
+            return min(due + PATIENCE, report.next_due(now))
+        if queries.write("issue_report", report_id=report.report_id, due_at=due):
+            log.info("report_issued", report_id=report.report_id, due_at=due.isoformat())
+    return report.next_due(now)
 
 
 def send_now(report_id: int) -> None:

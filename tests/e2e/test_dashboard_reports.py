@@ -317,6 +317,30 @@ def test_a_letter_that_cannot_be_written_holds_up_no_other(
     ]
 
 
+def test_a_report_whose_figures_cannot_be_read_holds_up_no_other(
+    warehouse: Warehouse, mailbox: SmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(warehouse, name="First and slow")
+    [view] = saved.views()
+    reports.save(Report("Second", view.view_id, "daily", 7, "UTC", ("boss@example.com",)))
+    warehouse.sql("update dashboard.reports set since = '2020-01-01'")
+    of_parameters = filters.of_parameters
+    slow = iter([True])
+
+    def slow_at_first(*arguments: Any) -> Any:
+        if next(slow, False):
+            raise Unavailable(Problem.SLOW)
+        return of_parameters(*arguments)
+
+    monkeypatch.setattr(filters, "of_parameters", slow_at_first)
+    with pytest.raises(Unavailable):  # so that it is tried again soon
+        reports.issue(MORNING)
+    issued = "select name from dashboard.report_issues join dashboard.reports using (report_id) order by issue_id"
+    assert warehouse.sql(issued) == [("Second",)]
+    reports.issue(MORNING)
+    assert warehouse.sql(issued) == [("Second",), ("First and slow",)]
+
+
 def test_every_view_that_a_page_can_save_reads_the_same_without_its_widgets(
     app: AppTest, warehouse: Warehouse, region: str
 ) -> None:
@@ -419,7 +443,7 @@ def test_a_report_is_sent_at_once_from_the_page_and_the_page_says_so(
         expect(page.locator(READY)).to_be_visible()
         row = page.locator("[class*=st-key-mail-]").filter(has_text="From the page").first
         expect(row).to_contain_text("Not sent yet")
-        row.get_by_role("button").nth(0).click()
+        row.get_by_role("button", name="Send now").click()
         eventually("the mail", lambda: mailbox.mails, 30)
         page.reload()
         expect(row).to_contain_text(re.compile("delivered to 1 of 1"))
