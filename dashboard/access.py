@@ -1,7 +1,7 @@
 """Who is looking, and as which role of the database they read. What a role may read is granted in PostgreSQL.
 
 People sign in by OpenID Connect where Streamlit's `[auth]` is configured; each of them may see totals, save views and
-keep alerts, and what else the roles in their identity token say. Elsewhere everybody is anonymous.
+keep alerts and reports, and what else the roles in their identity token say. Elsewhere everybody is anonymous.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ CLOCK_SKEW_SECONDS = 300
 RESTRICTED = {
     "customers": "Customers and who bought what are shown to people with the role `customers`.",
     "rejects": "Rejected rows, as they stand in the files, are shown to people with the role `rejects`.",
-    "editor": "Views, alerts, targets and notes are kept by people who have signed in.",
+    "editor": "Views, alerts, reports, targets and notes are kept by people who have signed in.",
 }
 
 

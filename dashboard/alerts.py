@@ -1,15 +1,12 @@
-"""Alerts: rules over the measures of a day, judged at every published version, and told to who is not on the page.
+"""Alerts: rules over the measures of a day, a week or a month, judged at every published version.
 
-A rule fires once for a day, however often and by however many processes it is judged: a constraint sees to it. What a
-rule would have done is answered by the function that judges it.
+A rule fires once for a day, a week or a month, however often and by however many processes it is judged: a constraint
+sees to it. What a rule would have done is answered by the function that judges it.
 """
 
-import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,22 +14,55 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 import structlog
-from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 
 from dashboard import notify, push, queries
+from dashboard.filters import Span
 from dashboard.measures import MEASURES, MINUS, Kind, Measure, Writer
 from dashboard.queries import Problem, Scope, Unavailable
 from dashboard.settings import settings
 
-BASES = {"value": 0, "previous day": 1, "same weekday": 7}  # the day compared with lies so many days back
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What a rule looks at: the figure of a day, a week or a month, or its change against an earlier one."""
+
+    period: str  # day, week (from Monday on) or month
+    label: str
+    before: str = ""  # what a change is measured from, in words; empty: the figure itself is judged
+    back: int = 0  # days that a day is compared with lie before it; a week or a month follows on that before it
+
+    def ending(self, day: date) -> Span | None:
+        """The period whose last day this is."""
+        if self.period == "day":
+            return Span(day, day)
+        if self.period == "week":
+            return Span(day - 6 * DAY, day) if day.isoweekday() == 7 else None
+        return Span(day.replace(day=1), day) if (day + DAY).day == 1 else None
+
+    def reference(self, span: Span) -> Span | None:
+        """What that period is compared with."""
+        if not self.before:
+            return None
+        return span.back(self.back * DAY) if self.back else self.ending(span.start - DAY)
+
+
+BASES = {
+    "value": Basis("day", "the figure of a day"),
+    "previous day": Basis("day", "its change against the day before", "the day before", 1),
+    "same weekday": Basis(
+        "day", "its change against the same weekday a week before", "the same weekday a week before", 7
+    ),
+    "week": Basis("week", "the figure of a week, Monday to Sunday"),
+    "previous week": Basis("week", "the change of a week against the week before", "the week before"),
+    "month": Basis("month", "the figure of a month"),
+    "previous month": Basis("month", "the change of a month against the month before", "the month before"),
+}
 BACKTEST_DAYS = 90
 LOOK_BACK_DAYS = 35  # a day that is corrected later than that fires no more
-MOST_ATTEMPTS = 8
-FIRST_PAUSE_SECONDS = 10
-SHORTEST_PAUSE_SECONDS = 1
-LONGEST_PAUSE_SECONDS = 3600
-LEASE_SECONDS = 60  # longer than an attempt can take
+COMPARED_DAYS = 62  # so far back lie the two months of which the first begins on the day after
 RECENT = 50
 COUNT_SECONDS = 30  # where no notification comes
 
@@ -58,6 +88,7 @@ class Rule:
     from_date: date
     webhook: bool = False
     email: bool = False
+    recipients: tuple[str, ...] = ()  # of mail; none: the addresses of the settings
     enabled: bool = True
     created_by: str | None = None
     rule_id: int | None = None
@@ -79,10 +110,18 @@ class Rule:
     def channels(self) -> list[str]:
         return [name for name, wanted in (("webhook", self.webhook), ("email", self.email)) if wanted]
 
+    @property
+    def judged(self) -> dict[str, Any]:
+        """What is judged, as JSON: kept with what it raises, as the rule may be changed later."""
+        return {
+            "measure": self.measure, "currency": self.currency, "kept": self.kept, "basis": self.basis,
+            "direction": self.direction, "threshold": str(self.threshold),
+        }  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Breach:
-    """A day that a rule fires on; `reference` is what a change is measured from."""
+    """A period that a rule fires on, by its last day; `reference` is what a change is measured from."""
 
     sale_date: date
     value: Decimal
@@ -90,33 +129,39 @@ class Breach:
 
 
 def judge(rule: Rule, daily: pd.DataFrame, start: date, since: date, newest: date) -> list[Breach]:
-    """The days from `start` on which the rule fires, in order.
+    """The periods that end from `start` on of which the rule fires, in order.
 
-    `daily` has a row of sums for each day with sales, from seven days before `start` on; `since` and `newest` are the
-    first and the last day with any. Between them a day without a row sold nothing. A figure that is not defined (a
-    ratio of nothing, a change from nothing) never fires.
+    `daily` has a row of sums for each day with sales, from COMPARED_DAYS before `start` on; `since` and `newest` are
+    the first and the last day with any. Between them a day without a row sold nothing; what reaches beyond them is not
+    known. A figure that is not known, or not defined (a ratio of nothing, a change from nothing), never fires. Of a
+    rule for finished days a week or a month has to be followed by a later day, too.
     """
-    rows = {row["sale_date"]: daily.iloc[[place]] for place, row in enumerate(daily.to_dict("records"))}
+    basis = BASES[rule.basis]
+    days = {day: place for place, day in enumerate(daily["sale_date"])}
 
-    def figure(day: date) -> Decimal | None:
-        if day in rows:
-            return rule.of.over(rows[day])
-        return Decimal(0) if since <= day <= newest and rule.of.denominator is None else None
+    def figure(span: Span) -> Decimal | None:
+        sold = [days[day] for day in span.dates() if day in days]
+        if span.start < since or span.end > newest:
+            return None
+        if sold:
+            return rule.of.over(daily.iloc[sold])
+        return Decimal(0) if rule.of.denominator is None else None
 
     found = []
-    last = newest - timedelta(days=1) if rule.finished_days else newest
-    for offset in range((last - start).days + 1):
-        day = start + timedelta(days=offset)
-        value = figure(day)
-        reference = figure(day - timedelta(days=BASES[rule.basis])) if BASES[rule.basis] else None
-        if value is not None and _fires(rule, value, reference):
-            found.append(Breach(day, value, reference))
+    last = newest - DAY if rule.finished_days else newest
+    for day in Span(start, last).dates():
+        if span := basis.ending(day):
+            value = figure(span)
+            past = basis.reference(span)
+            reference = figure(past) if past else None
+            if value is not None and _fires(rule, value, reference):
+                found.append(Breach(day, value, reference))
     return found
 
 
 def _fires(rule: Rule, value: Decimal, reference: Decimal | None) -> bool:
     share = rule.of.kind is Kind.SHARE
-    if rule.basis == "value":
+    if not BASES[rule.basis].before:
         figure = value * 100 if share else value
         return figure > rule.threshold if rule.direction == "above" else figure < rule.threshold
     if reference is None or (not share and reference <= 0):
@@ -126,15 +171,15 @@ def _fires(rule: Rule, value: Decimal, reference: Decimal | None) -> bool:
 
 
 def breaches(rule: Rule, start: date, since: date, newest: date) -> list[Breach]:
-    """The days from `start` on which the rule fires by the marts as they are now."""
+    """The periods that end from `start` on of which the rule fires by the marts as they are now."""
     start = max(start, since)
-    daily = queries.read_sales(rule.scope, start - timedelta(days=max(BASES.values())), newest, ("date",))
+    daily = queries.read_sales(rule.scope, start - COMPARED_DAYS * DAY, newest, ("date",))
     return judge(rule, daily, start, since, newest)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def backtest(version: int, rule: Rule, since: date, newest: date) -> list[Breach]:  # noqa: ARG001  # a part of the key
-    """The days of the last ninety on which the rule would have fired."""
+    """What the rule would have fired on in the last ninety days."""
     return breaches(rule, newest - timedelta(days=BACKTEST_DAYS - 1), since, newest)
 
 
@@ -169,6 +214,7 @@ def evaluate() -> int:
 
 def _fire(rule: Rule, since: date, newest: date, mart_version: int) -> int:
     fired = 0
+    told = _told(rule)
     for breach in breaches(rule, max(rule.from_date, newest - timedelta(days=LOOK_BACK_DAYS)), since, newest):
         recorded = queries.write(
             "fire_alert",
@@ -177,7 +223,9 @@ def _fire(rule: Rule, since: date, newest: date, mart_version: int) -> int:
             mart_version=mart_version,
             value=breach.value,
             reference=breach.reference,
-            channels=rule.channels,
+            judged=json.dumps(rule.judged),
+            channels=[channel for channel, _ in told],
+            recipients=[recipient for _, recipient in told],
         )
         fired += len(recorded)
         if recorded:
@@ -185,36 +233,29 @@ def _fire(rule: Rule, since: date, newest: date, mart_version: int) -> int:
     return fired
 
 
-def deliver() -> float | None:
-    """Hand over every delivery that is due, and return the seconds until the next one is; raises Unavailable."""
-    while claimed := queries.write("claim_delivery", lease_seconds=LEASE_SECONDS):
-        [row] = claimed
-        rule = _rule(row)
-        error: str | None = "its measure is no longer known"
-        if rule.known:
-            error = notify.send(row["channel"], _message(row, rule), settings())
-        again = None
-        if error is not None and rule.known and row["attempts"] < MOST_ATTEMPTS:
-            again = min(FIRST_PAUSE_SECONDS * 2 ** (row["attempts"] - 1), LONGEST_PAUSE_SECONDS)
-        queries.write(
-            "end_delivery", event_id=row["event_id"], channel=row["channel"], error=error, again_seconds=again
-        )
-        outcome = {"event_id": row["event_id"], "channel": row["channel"], "attempt": row["attempts"]}
-        if error is None:
-            log.info("alert_delivered", **outcome)
-        else:
-            log.warning("alert_not_delivered", **outcome, error=error, again_seconds=again)
-    [due] = queries.read("next_delivery")
-    return None if due["seconds"] is None else max(float(due["seconds"]), SHORTEST_PAUSE_SECONDS)
+def _told(rule: Rule) -> list[tuple[str, str]]:
+    """Channel and recipient of each delivery; without any address, one that will say what is missing."""
+    addresses = rule.recipients or settings().alert_email_to or ("",)
+    return [(name, each) for name in rule.channels for each in (addresses if name == "email" else ("",))]
 
 
-def _message(row: Mapping[str, Any], rule: Rule) -> notify.Message:
+def message(event_id: int) -> notify.Message:
+    """What is told of an alert that was raised; raises notify.Undeliverable."""
+    rows = queries.read("alert_event", event_id=event_id)
+    if not rows:
+        raise notify.Undeliverable("the alert is deleted")
+    [row] = rows
+    rule = _raised_by(row)
+    if not rule.known:
+        raise notify.Undeliverable("its measure is no longer known")
     breach = Breach(row["sale_date"], row["value"], row["reference"])
     return notify.Message(
-        event_id=row["event_id"],
+        message_id=f"alert-{event_id}",
+        subject=f"{rule.name}: {rule.of.label} {_period(rule, breach.sale_date)}",
         text=describe(rule, breach),
-        subject=f"{rule.name}: {rule.of.label} on {breach.sale_date}",
+        link=notify.link(settings(), "alerts"),
         fields={
+            "id": event_id,
             "alert": rule.name,
             "measure": rule.measure,
             "currency": rule.currency,
@@ -231,55 +272,26 @@ def _message(row: Mapping[str, Any], rule: Rule) -> notify.Message:
     )
 
 
-@asynccontextmanager
-async def watching(published: asyncio.Event) -> AsyncIterator[None]:
-    """Judge and deliver in a thread while inside: whenever `published` is set, and when a delivery is due again."""
-    watcher = asyncio.create_task(_watch(published))
-    try:
-        yield
-    finally:
-        watcher.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watcher
-
-
-async def _watch(published: asyncio.Event) -> None:
-    while True:
-        judged, _ = await asyncio.to_thread(_attempt, evaluate)
-        delivered, pause = await asyncio.to_thread(_attempt, deliver)
-        if not (judged and delivered):
-            pause = min(pause or LEASE_SECONDS, LEASE_SECONDS)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(pause):
-                await published.wait()
-        published.clear()
-
-
-def _attempt(step: Callable[[], float | None]) -> tuple[bool, float | None]:
-    """Whether the step could be taken, and its answer: what is not judged keeps nothing from being delivered."""
-    try:
-        return True, step()
-    except (Unavailable, ValidationError) as error:
-        reason = str(error) if isinstance(error, Unavailable) else "settings"
-        log.warning("alerts_not_judged", step=step.__name__, error=reason)
-    except Exception:  # the dashboard shows what it can even where an alert cannot be judged
-        log.exception("alerts_failed", step=step.__name__)
-    return False, None
-
-
 def rules() -> list[Rule]:
     """Every rule by its name, as they are now."""
     return [_rule(row) for row in queries.read("alert_rules")]
 
 
 def save(rule: Rule) -> None:
-    """Keep a rule from now on; raises sqlalchemy.exc.IntegrityError where its name is taken."""
-    queries.write(
-        "save_alert",
-        name=rule.name, measure=rule.measure, currency=rule.currency, kept=json.dumps(rule.kept), basis=rule.basis,
-        direction=rule.direction, threshold=rule.threshold, finished_days=rule.finished_days, from_date=rule.from_date,
-        webhook=rule.webhook, email=rule.email, created_by=rule.created_by,
-    )  # fmt: skip
+    """Keep a rule from now on, or as it is now where it is one already; it looks at no day before its `from_date`.
+
+    Raises sqlalchemy.exc.IntegrityError where its name is taken.
+    """
+    kept: dict[str, Any] = {
+        "name": rule.name, "measure": rule.measure, "currency": rule.currency, "kept": json.dumps(rule.kept),
+        "basis": rule.basis, "direction": rule.direction, "threshold": rule.threshold,
+        "finished_days": rule.finished_days, "from_date": rule.from_date, "webhook": rule.webhook, "email": rule.email,
+        "recipients": list(rule.recipients),
+    }  # fmt: skip
+    if rule.rule_id is None:
+        queries.write("save_alert", **kept, created_by=rule.created_by)
+    else:
+        queries.write("change_alert", **kept, rule_id=rule.rule_id)
 
 
 def enable(rule_id: int, enabled: bool) -> None:
@@ -300,7 +312,7 @@ def see(newest: int) -> None:
 def events() -> list[tuple[dict[str, Any], Rule, Breach]]:
     """What was raised lately, newest first: event_id, fired_at, is_open and deliveries; by which rule; and the day."""
     raised = [
-        (row, _rule(row), Breach(row["sale_date"], row["value"], row["reference"]))
+        (row, _raised_by(row), Breach(row["sale_date"], row["value"], row["reference"]))
         for row in queries.read("alert_events", limit=RECENT)
     ]
     return [each for each in raised if each[1].known]
@@ -320,32 +332,37 @@ def describe(rule: Rule, breach: Breach) -> str:
     """What a rule that is known has found: `Orders on 31 Mar 2026: 12, 18.2% less than the day before (15).`"""
     writer = Writer(settings().number_style, rule.currency)
     kind = rule.of.kind
-    day = f"{breach.sale_date.day} {breach.sale_date:%b %Y}"
-    figure = f"{rule.of.label} on {day}: {writer.write(breach.value, kind)}"
+    figure = f"{rule.of.label} {_period(rule, breach.sale_date)}: {writer.write(breach.value, kind)}"
     if breach.reference is None:
         return f"{figure}, {rule.direction} {limit(rule)}.{_only(rule)}"
     change = writer.change(breach.value, breach.reference, kind) or ""
-    before = "the day before" if rule.basis == "previous day" else "the same weekday a week before"
     more = "more" if rule.direction == "above" else "less"
     reference = writer.write(breach.reference, kind)
-    return f"{figure}, {change.lstrip(f'+{MINUS}')} {more} than {before} ({reference}).{_only(rule)}"
+    return f"{figure}, {change.lstrip(f'+{MINUS}')} {more} than {BASES[rule.basis].before} ({reference}).{_only(rule)}"
+
+
+def _period(rule: Rule, last_day: date) -> str:
+    """`on 31 Mar 2026`, `from 23 to 29 Mar 2026`."""
+    span = BASES[rule.basis].ending(last_day) or Span(last_day, last_day)
+    return f"on {span}" if span.days == 1 else f"from {span}"
 
 
 def condition(rule: Rule) -> str:
-    """When a rule fires, in a line: `Total sales below $1,000, on finished days.`"""
-    when = " On finished days." if rule.finished_days else ""
-    if rule.basis == "value":
-        return f"{rule.of.label} {rule.direction} {limit(rule)}.{when}{_only(rule)}"
+    """When a rule fires, in a line: `Total sales below $1,000. On finished days.`"""
+    basis = BASES[rule.basis]
+    when = f" On finished {basis.period}s." if rule.finished_days else ""
+    if not basis.before:
+        of = "" if basis.period == "day" else f" of a {basis.period}"
+        return f"{rule.of.label}{of} {rule.direction} {limit(rule)}.{when}{_only(rule)}"
     verb = "rises" if rule.direction == "above" else "falls"
-    before = "the day before" if rule.basis == "previous day" else "the same weekday a week before"
-    return f"{rule.of.label} {verb} by more than {limit(rule)} against {before}.{when}{_only(rule)}"
+    return f"{rule.of.label} {verb} by more than {limit(rule)} against {basis.before}.{when}{_only(rule)}"
 
 
 def limit(rule: Rule) -> str:
     """The threshold with its unit."""
     writer = Writer(settings().number_style, rule.currency)
     share = rule.of.kind is Kind.SHARE
-    if rule.basis != "value":
+    if BASES[rule.basis].before:
         return f"{writer.number(rule.threshold, 1)}{' pp' if share else '%'}"
     return writer.write(rule.threshold / 100 if share else rule.threshold, rule.of.kind)
 
@@ -356,4 +373,10 @@ def _only(rule: Rule) -> str:
 
 
 def _rule(row: Mapping[str, Any]) -> Rule:
-    return Rule(**{name: row[name] for name in Rule.__dataclass_fields__})
+    return Rule(**{name: row[name] for name in Rule.__dataclass_fields__} | {"recipients": tuple(row["recipients"])})
+
+
+def _raised_by(row: Mapping[str, Any]) -> Rule:
+    """The rule as it was when it raised an event."""
+    judged: dict[str, Any] = row["judged"]
+    return replace(_rule(row), **judged | {"threshold": Decimal(judged["threshold"])})

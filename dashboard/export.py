@@ -23,6 +23,7 @@ from loader.spreadsheet import guarded
 # sheet of XLSX could hold 1,048,575.
 MOST_ROWS = {"CSV": 500_000, "XLSX": 100_000}
 MIME = {"CSV": "text/csv", "XLSX": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
+Table = tuple[str, Iterable[str], Iterable[tuple[object, ...]]]  # the title of a sheet, its columns and its rows
 UNFILTERED = ("Filters", "not applied")  # of a table that the filters do not narrow
 
 
@@ -36,9 +37,14 @@ class Stamp:
     @classmethod
     def of(cls, view: View, *more: tuple[str, str]) -> "Stamp":
         """Of what the viewer looks at now; `more` says what else it is of, as far as that is something."""
+        return cls.at(link(view.span), view, *more)
+
+    @classmethod
+    def at(cls, address: str, view: View, *more: tuple[str, str]) -> "Stamp":
+        """As `of`, of a view that is found at this address."""
         dates = (("From", str(view.span.start)), ("To", str(view.span.end)))
         of = (*dates, ("Currency", view.scope.currency), *narrowed(view, *LABELS), *(fact for fact in more if fact[1]))
-        return cls.apart(view.version, f"{view.span.start}-to-{view.span.end}", link(view.span), *of)
+        return cls.apart(view.version, f"{view.span.start}-to-{view.span.end}", address, *of)
 
     @classmethod
     def apart(cls, version: int, name: str, address: str, *of: tuple[str, str]) -> "Stamp":
@@ -111,8 +117,13 @@ def table_csv(frame: pd.DataFrame, stamp: Stamp) -> bytes:
 
 def table_xlsx(frame: pd.DataFrame, stamp: Stamp) -> bytes:
     """As `xlsx_bytes`, of a table."""
+    return book_bytes([sheet("Data", frame)], stamp)
+
+
+def sheet(title: str, frame: pd.DataFrame) -> Table:
+    """A table as `book_bytes` takes it."""
     plain = frame.astype(object).where(frame.notna(), None)
-    return xlsx_bytes(map(str, frame.columns), plain.itertuples(index=False, name=None), stamp)
+    return title, map(str, frame.columns), plain.itertuples(index=False, name=None)
 
 
 def lines_csv(reader: str, lines: Lines, stamp: Stamp) -> bytes:
@@ -137,6 +148,11 @@ def lines_xlsx(reader: str, lines: Lines, stamp: Stamp) -> bytes:
 
 def xlsx_bytes(columns: Iterable[str], rows: Iterable[tuple[object, ...]], stamp: Stamp) -> bytes:
     """A workbook of the rows, each written out before the next is read."""
+    return book_bytes([("Data", columns, rows)], stamp)
+
+
+def book_bytes(tables: Iterable[Table], stamp: Stamp) -> bytes:
+    """A workbook of tables, each a sheet of this name with columns and rows, and of a sheet that says what they are."""
     file = io.BytesIO()
     # Text is written as text: whatever it looks like, it is neither a formula nor a link.
     options = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
@@ -144,23 +160,24 @@ def xlsx_bytes(columns: Iterable[str], rows: Iterable[tuple[object, ...]], stamp
         day = book.add_format({"num_format": "yyyy-mm-dd"})
         amount = book.add_format({"num_format": "#,##0.00##"})
         bold = book.add_format({"bold": True})
-        sheet = book.add_worksheet("Data")
-        sheet.freeze_panes(1, 0)
-        for place, name in enumerate(columns):
-            sheet.write_string(0, place, name, bold)
-            sheet.set_column(place, place, 14)
-        for number, row in enumerate(rows, start=1):
-            for place, cell in enumerate(row):
-                if isinstance(cell, datetime):  # a moment, and a workbook knows no time zones
-                    sheet.write_string(number, place, cell.isoformat(timespec="seconds"))
-                elif isinstance(cell, date):
-                    sheet.write_datetime(number, place, cell, day)
-                elif isinstance(cell, Decimal):
-                    sheet.write_number(number, place, cell, amount)
-                elif isinstance(cell, int | float | np.number):
-                    sheet.write_number(number, place, cell)
-                elif cell is not None:
-                    sheet.write_string(number, place, str(cell))
+        for title, columns, rows in tables:
+            page = book.add_worksheet(title)
+            page.freeze_panes(1, 0)
+            for place, name in enumerate(columns):
+                page.write_string(0, place, name, bold)
+                page.set_column(place, place, 14)
+            for number, row in enumerate(rows, start=1):
+                for place, cell in enumerate(row):
+                    if isinstance(cell, datetime):  # a moment, and a workbook knows no time zones
+                        page.write_string(number, place, cell.isoformat(timespec="seconds"))
+                    elif isinstance(cell, date):
+                        page.write_datetime(number, place, cell, day)
+                    elif isinstance(cell, Decimal):
+                        page.write_number(number, place, cell, amount)
+                    elif isinstance(cell, int | float | np.number):
+                        page.write_number(number, place, cell)
+                    elif cell is not None:
+                        page.write_string(number, place, str(cell))
         about = book.add_worksheet("About")
         about.set_column(0, 0, 14)
         about.set_column(1, 1, 80)

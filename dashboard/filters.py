@@ -1,8 +1,8 @@
 """What the viewer chose: period, comparison, granularity, currency and filters, the same on every page, in the URL."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -48,6 +48,10 @@ class Span:
     @property
     def days(self) -> int:
         return (self.end - self.start).days + 1
+
+    def dates(self) -> list[date]:
+        """Each of them; none where the end lies before the start."""
+        return [self.start + timedelta(days=offset) for offset in range(self.days)]
 
     def back(self, by: timedelta) -> "Span":
         """The span of equal length that much earlier."""
@@ -217,18 +221,8 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
             )
     _chips(chosen, names)
 
-    view = View(
-        period=period,
-        span=span,
-        past=past,
-        grain=grain,
-        scope=_scope(book, chosen),
-        since=limit.start,
-        last=limit.end,
-        complete=complete,
-        version=version,
-        dimensions=tuple(name for name in LABELS if len(choices.get(name, ())) > 1),
-    )
+    scope = _scope(book, chosen, [name for name in LABELS if _is_left_out(name)])
+    view = _view(version, book, scope, choices, period=period, span=span, past=past, grain=grain)
     if book.converted:
         st.caption(
             f"Sales of every currency, converted into {book.currency} at the rate of their day. Products, customers, "
@@ -362,13 +356,85 @@ def _is_left_out(name: str) -> bool:
     return LABELS[name] in (st.session_state[EXCEPT] if EXCEPT in st.session_state else links.asked(EXCEPT))
 
 
-def _scope(book: Book, chosen: Mapping[str, Sequence[str]]) -> Scope:
+def of_parameters(
+    version: int, currencies: pd.DataFrame, parameters: Sequence[tuple[str, str]]
+) -> tuple[View, list[str]]:
+    """The view of complete days that the parameters of a link choose, and the names of those that fit nothing here.
+
+    What `choose` reads from its widgets, for whom there are none: a report. *Today* is the last complete day.
+    """
+    asked: dict[str, list[str]] = {}
+    for name, value in parameters:
+        if value:
+            asked.setdefault(name, []).append(value)
+    missing = []
+
+    def members(name: str, options: Iterable[str], most: int | None = 1) -> list[str]:
+        values = asked.get(name, [])
+        if set(values) <= set(options) and (most is None or len(values) <= most):
+            return values
+        missing.append(name)
+        return []
+
+    def one(name: str, options: Iterable[str], usual: str) -> str:
+        return next(iter(members(name, options)), usual)
+
+    def dates(name: str, usual: Span) -> Span:
+        if possible_dates(days := asked.get(name, []), limit):
+            return Span(date.fromisoformat(days[0]), date.fromisoformat(days[-1])) if days else usual
+        missing.append(name)
+        return usual
+
+    books = _books(version, currencies)
+    book = books[one("currency", books, next(iter(books)))]
+    book = replace(book, last=book.complete)
+    limit, names = Span(book.first, book.last), queries.product_names(version)
+    asked["product"] = [_product(names, value) for value in asked.get("product", [])]
+    choices = _choices(version, book, currencies["currency"])
+    chosen = {name: members(name, choices.get(name, ()), None) for name in LABELS}
+    apart = members(EXCEPT, LABELS.values(), None)
+    scope = _scope(book, chosen, [name for name in LABELS if LABELS[name] in apart])
+    period, basis, grain = one("period", PERIODS, PERIOD), one("compare", BASES, BASES[0]), one("grain", GRAINS, "Day")
+    latest = Span(limit.end, limit.end).widened(TREND_DAYS)
+    span = period_span(period, limit.end, limit.end, dates("dates", Span(max(latest.start, limit.start), limit.end)))
+    past = comparison(period, span, basis)
+    if basis == "Custom":
+        past = dates("against", span.back(timedelta(days=span.days)))
+    return _view(version, book, scope, choices, period=period, span=span, past=past, grain=grain), missing
+
+
+def _scope(book: Book, chosen: Mapping[str, Sequence[str]], left_out: Container[str]) -> Scope:
     named = [(name, tuple(sorted(members))) for name, members in sorted(chosen.items()) if members]
     return Scope(
         book.currency,
-        kept=tuple(each for each in named if not _is_left_out(each[0])),
-        left_out=tuple(each for each in named if _is_left_out(each[0])),
+        kept=tuple(each for each in named if each[0] not in left_out),
+        left_out=tuple(each for each in named if each[0] in left_out),
         converted=book.converted,
+    )
+
+
+def _view(
+    version: int,
+    book: Book,
+    scope: Scope,
+    choices: Mapping[str, Sequence[str]],
+    *,
+    period: str,
+    span: Span,
+    past: Span | None,
+    grain: str,
+) -> View:
+    return View(
+        period=period,
+        span=span,
+        past=past,
+        grain=grain,
+        scope=scope,
+        since=book.first,
+        last=book.last,
+        complete=book.complete,
+        version=version,
+        dimensions=tuple(name for name in LABELS if len(choices.get(name, ())) > 1),
     )
 
 

@@ -1,6 +1,9 @@
 """The headline: what happened in a period against what, what drove it, and what is odd in the data, in words."""
 
-from collections.abc import Iterable, Mapping
+import html
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from urllib.parse import urlencode
 
@@ -17,14 +20,63 @@ CENT = Decimal("0.01")
 ODD_DAYS = 100  # so many of the newest are looked through for those of the period
 
 
-def sentences(view: View, writer: Writer) -> list[str]:
+_LINK = re.compile(r"\[\*\*(?P<text>(?:\\.|[^\\\]])*)\*\*\]\((?P<address>\S*)\)")  # as `Links.figure` writes them
+_ESCAPED = re.compile(r"\\(.)")
+
+
+@dataclass(frozen=True)
+class Links:
+    """What is chosen where the sentences stand, and what comes before the names of pages in an address.
+
+    On a page itself that is nothing; None where nobody knows where the pages are.
+    """
+
+    kept: Sequence[tuple[str, str]]
+    base: str | None = ""
+
+    @classmethod
+    def here(cls) -> "Links":
+        """On the page that is being drawn."""
+        return cls([(name, value) for name in st.query_params for value in st.query_params.get_all(name)])
+
+    def address(self, page: str, **chosen: str) -> str:
+        """That of a page with what is chosen here, and more; empty where nobody knows it."""
+        query = urlencode([*((name, value) for name, value in self.kept if name not in chosen), *chosen.items()])
+        return "" if self.base is None else f"{self.base}{page}{f'?{query}' if query else ''}"
+
+    def figure(self, text: str, page: str, **chosen: str) -> str:
+        """A figure that links to a page with what is chosen here, and more."""
+        return f"[**{escape(text)}**]({self.address(page, **chosen)})"
+
+
+def plain(markdown: str) -> str:
+    """A sentence as text alone."""
+    return _ESCAPED.sub(r"\1", _LINK.sub(r"\g<text>", markdown))
+
+
+def linked(markdown: str) -> str:
+    """A sentence as HTML, its links with it."""
+
+    def anchor(found: re.Match[str]) -> str:
+        text = f"<b>{html.escape(plain(found['text']))}</b>"
+        return f'<a href="{html.escape(found["address"])}">{text}</a>' if found["address"] else text
+
+    parts, done = [], 0
+    for found in _LINK.finditer(markdown):
+        parts += [html.escape(plain(markdown[done : found.start()])), anchor(found)]
+        done = found.end()
+    return "".join([*parts, html.escape(plain(markdown[done:]))])
+
+
+def sentences(view: View, writer: Writer, links: Links | None = None) -> list[str]:
     """Two or three sentences as Markdown; each figure links to the page that shows more of it."""
+    links = links or Links.here()
     now = NET_SALES.over(view.total(view.span)) or Decimal(0)
     before = NET_SALES.over(view.total(view.comparable)) if view.comparable else None
-    told = [_what_happened(view, now, before, writer)]
+    told = [_what_happened(view, now, before, writer, links)]
     if before is not None and now != before:
-        told += filter(None, [_what_drove_it(view, now - before, writer)])
-    if not view.scope.converted and (odd := _what_is_odd(view, writer)):
+        told += filter(None, [_what_drove_it(view, now - before, writer, links)])
+    if not view.scope.converted and (odd := _what_is_odd(view, writer, links)):
         told.append(odd)
     return told
 
@@ -64,8 +116,10 @@ def behind(changes: Mapping[str, Mapping[str, Decimal]], change: Decimal) -> tup
     return halves[0] if halves else max(leaders, key=lambda leader: direction * leader[2], default=None)
 
 
-def _what_happened(view: View, now: Decimal, before: Decimal | None, writer: Writer) -> str:
-    text = f"Net sales of {view.span} were {_figure(writer.write(now, Kind.MONEY), 'explore', measures='net_sales')}"
+def _what_happened(view: View, now: Decimal, before: Decimal | None, writer: Writer, links: Links) -> str:
+    text = (
+        f"Net sales of {view.span} were {links.figure(writer.write(now, Kind.MONEY), 'explore', measures='net_sales')}"
+    )
     if view.past is None:
         return f"{text}."
     if view.comparable is None:
@@ -79,15 +133,15 @@ def _what_happened(view: View, now: Decimal, before: Decimal | None, writer: Wri
     return f"{text}, {escape(f'{by} ({change})' if change else by)} than those of {view.past}."
 
 
-def _what_drove_it(view: View, change: Decimal, writer: Writer) -> str:
-    text = "" if view.scope.converted else _effects(view, change, writer)
+def _what_drove_it(view: View, change: Decimal, writer: Writer, links: Links) -> str:
+    text = "" if view.scope.converted else _effects(view, change, writer, links)
     free = [name for name in SUSPECTS if name in view.dimensions and name not in dict(view.scope.kept)]
     found = behind({name: _changes(view, name) for name in free}, change)
     if found is None:
         return text
     dimension, member, part = found
     name = queries.product_names(view.version).get(member, member) if dimension == "product" else member
-    figure = _figure(_signed(part, writer), "explore", measures="net_sales", **{dimension: member})
+    figure = links.figure(_signed(part, writer), "explore", measures="net_sales", **{dimension: member})
     share = part / change
     if share >= 1:
         return f"{text} {LABELS[dimension]} {escape(name)} alone made {figure}.".strip()
@@ -95,22 +149,22 @@ def _what_drove_it(view: View, change: Decimal, writer: Writer) -> str:
     return f"{text} {much} came from {LABELS[dimension].lower()} {escape(name)}: {figure}.".strip()
 
 
-def _effects(view: View, change: Decimal, writer: Writer) -> str:
+def _effects(view: View, change: Decimal, writer: Writer, links: Links) -> str:
     assert view.comparable
     parts = effects(*(view.sales(span, "product", shown=queries.OF_PRODUCTS) for span in (view.span, view.comparable)))
     first, second, third = sorted(parts, key=lambda name: parts[name], reverse=change > 0)
-    figures = {name: _figure(_signed(part, writer), "products") for name, part in parts.items()}
+    figures = {name: links.figure(_signed(part, writer), "products") for name, part in parts.items()}
     return f"{first.capitalize()} made {figures[first]} of it, {second} {figures[second]}, {third} {figures[third]}."
 
 
-def _what_is_odd(view: View, writer: Writer) -> str:
+def _what_is_odd(view: View, writer: Writer, links: Links) -> str:
     days = queries.volume_anomalies(view.version, ODD_DAYS)
     odd = days[(days["currency"] == view.scope.currency) & days["sale_date"].between(view.span.start, view.span.end)]
     if odd.empty:
         return ""
     day = odd.iloc[0]
     score = max((each for each in (day["lines_z_score"], day["net_sales_z_score"]) if pd.notna(each)), key=abs)
-    figure = _figure(f"{writer.number(Decimal(int(day['lines'])), 0)} lines", "pipeline")
+    figure = links.figure(f"{writer.number(Decimal(int(day['lines'])), 0)} lines", "pipeline")
     event = f" ({escape(day['events'])})" if isinstance(day["events"], str) else ""
     text = f"Odd in the data: {day['sale_date']:%A} {Span(day['sale_date'], day['sale_date'])}{event} had {figure}, far"
     text += f" {'above' if score > 0 else 'below'} what its weekday usually has"
@@ -149,10 +203,3 @@ def _changes(view: View, dimension: str) -> dict[str, Decimal]:
 def _signed(value: Decimal, writer: Writer) -> str:
     text = writer.brief(value, Kind.MONEY)
     return f"+{text}" if value > 0 else text
-
-
-def _figure(text: str, page: str, **chosen: str) -> str:
-    """A figure that links to a page with what is chosen here, and more."""
-    kept = [(name, value) for name in st.query_params if name not in chosen for value in st.query_params.get_all(name)]
-    query = urlencode([*kept, *chosen.items()])
-    return f"[**{escape(text)}**]({page}{f'?{query}' if query else ''})"

@@ -1,4 +1,4 @@
-"""Alerts to where nobody has the page open: a signed POST of JSON, and mail. Addresses come from the settings alone."""
+"""Messages to where nobody has the page open: a signed POST of JSON, and mail. The settings say where they may go."""
 
 import base64
 import hashlib
@@ -10,10 +10,11 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import make_msgid
+from urllib.parse import urlencode
 
 from dashboard.settings import Settings
 
@@ -21,26 +22,45 @@ TIMEOUT_SECONDS = 5
 
 
 @dataclass(frozen=True)
-class Message:
-    """One alert, as text and as fields. `event_id` stays the same when it is sent again."""
+class Attachment:
+    """A file of a mail; `kind` is its MIME type."""
 
-    event_id: int
+    name: str
+    kind: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Message:
+    """What is told. `message_id` stays the same when it is sent again; `fields` are the JSON of a webhook."""
+
+    message_id: str
     subject: str
     text: str
-    fields: Mapping[str, object]
+    link: str | None
+    fields: Mapping[str, object] = field(default_factory=dict)
+    html: str | None = None
+    attachments: tuple[Attachment, ...] = ()
+
+
+class Undeliverable(Exception):
+    """There is nothing to send, now or later; the message says why."""
 
 
 class NotConfigured(ValueError):
-    """A rule names a channel that the settings no longer have."""
+    """The settings do not have this channel, or do not allow this recipient."""
 
 
-def send(channel: str, message: Message, settings: Settings) -> str | None:
-    """Send it; None when the other side has accepted it, else what went wrong, without any secret."""
+def send(channel: str, recipient: str, message: Message, settings: Settings) -> str | None:
+    """Send it; None when the other side has accepted it, else what went wrong, without any secret.
+
+    An empty recipient of mail stands for the addresses of the settings.
+    """
     try:
         if channel == "webhook":
             _post(message, settings)
         else:
-            _mail(message, settings)
+            _mail(recipient, message, settings)
     except (OSError, smtplib.SMTPException, http.client.HTTPException, ValueError) as error:
         return _reason(error)
     return None
@@ -74,19 +94,34 @@ def _post(message: Message, settings: Settings) -> None:
     if settings.alert_webhook_url is None:
         raise NotConfigured("DASHBOARD_ALERT_WEBHOOK_URL is not set")
     url = settings.alert_webhook_url.get_secret_value()
-    body = json.dumps({"id": message.event_id, "text": message.text, "url": _link(settings), **message.fields}).encode()
-    message_id, timestamp = f"alert-{message.event_id}", str(int(time.time()))
+    told = _slack(message) if settings.alert_webhook_format == "slack" else _standard(message)
+    body, timestamp = json.dumps(told).encode(), str(int(time.time()))
     headers = {
         "Content-Type": "application/json",
         "User-Agent": "sales-dashboard",
-        "webhook-id": message_id,
+        "webhook-id": message.message_id,
         "webhook-timestamp": timestamp,
     }
     if secret := settings.alert_webhook_secret:
-        headers["webhook-signature"] = signature(secret.get_secret_value(), message_id, timestamp, body)
+        headers["webhook-signature"] = signature(secret.get_secret_value(), message.message_id, timestamp, body)
     request = urllib.request.Request(url, body, headers, method="POST")  # noqa: S310  # the setting is http or https
     with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT_SECONDS):
         pass
+
+
+def _standard(message: Message) -> dict[str, object]:
+    return {"text": message.text, "url": message.link, **message.fields}
+
+
+def _slack(message: Message) -> dict[str, object]:
+    """As Slack's incoming webhooks take it, and those of others that are shaped like them.
+
+    Text is escaped as https://docs.slack.dev/messaging/formatting-message-text says: a name cannot call anybody.
+    """
+    text = f"{message.subject}\n{message.text}"
+    for sign, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        text = text.replace(sign, escaped)
+    return {"text": f"{text}\n<{message.link}>" if message.link else text}
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -96,15 +131,25 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def _mail(message: Message, settings: Settings) -> None:
+def _mail(recipient: str, message: Message, settings: Settings) -> None:
     if settings.alert_smtp_host is None:
         raise NotConfigured("DASHBOARD_ALERT_SMTP_HOST is not set")
+    if recipient and not settings.allows(recipient):
+        raise NotConfigured("DASHBOARD_MAIL_ALLOWED does not allow this address")
+    to = (recipient,) if recipient else settings.alert_email_to
+    if not to:
+        raise NotConfigured("DASHBOARD_ALERT_EMAIL_TO is not set")
     mail = EmailMessage()
     mail["Subject"] = message.subject
     mail["From"] = settings.alert_email_from
-    mail["To"] = ", ".join(settings.alert_email_to)
-    mail["Message-ID"] = make_msgid(f"alert-{message.event_id}", "sales-dashboard")
-    mail.set_content("\n\n".join(filter(None, (message.text, _link(settings)))))
+    mail["To"] = ", ".join(to)
+    mail["Message-ID"] = make_msgid(message.message_id, "sales-dashboard")
+    mail.set_content("\n\n".join(filter(None, (message.text, message.link))))
+    if message.html:
+        mail.add_alternative(message.html, subtype="html")
+    for each in message.attachments:
+        main, _, sub = each.kind.partition("/")
+        mail.add_attachment(each.content, maintype=main, subtype=sub, filename=each.name)
     context = ssl.create_default_context()
     host, port = settings.alert_smtp_host, settings.alert_smtp_port
     server: smtplib.SMTP
@@ -122,5 +167,8 @@ def _mail(message: Message, settings: Settings) -> None:
         raise smtplib.SMTPRecipientsRefused(refused)
 
 
-def _link(settings: Settings) -> str | None:
-    return f"{str(settings.public_url).rstrip('/')}/alerts" if settings.public_url else None
+def link(settings: Settings, path: str, query: Sequence[tuple[str, str]] = ()) -> str | None:
+    """The address of a page of the dashboard, where the settings say where the dashboard is."""
+    if settings.public_url is None:
+        return None
+    return f"{str(settings.public_url).rstrip('/')}/{path}{f'?{urlencode(query)}' if query else ''}"

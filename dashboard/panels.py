@@ -226,6 +226,21 @@ def leaderboard(
         st.caption(f"The first {rows} of {writer.number(Decimal(len(now)), 0)}.")
 
 
+def leaders(view: View, measure: Measure) -> pd.DataFrame:
+    """For a file: every member of each dimension, with the measure now and, where that is fair, in the comparison."""
+    names = queries.product_names(view.version)
+    rows = []
+    for dimension in view.dimensions:
+        now = _by_member(view, view.span, dimension, measure)
+        before = _by_member(view, view.comparable, dimension, measure) if view.comparable else now.iloc[:0]
+        rows += [
+            (LABELS[dimension], member, names.get(str(member)) if dimension == "product" else None, value,
+             before.get(member))
+            for member, value in now.sort_values(ascending=False, kind="stable").items()
+        ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["by", "member", "product_name", measure.name, f"{measure.name}_before"])
+
+
 def by_day(view: View, measures: Sequence[Measure]) -> pd.DataFrame:
     """For a file: the measures of each day of the period, with the sums that a rate divides, so that days add up."""
     daily = view.sales(view.span)

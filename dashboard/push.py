@@ -24,10 +24,10 @@ from dashboard.settings import settings
 
 PATH = "/changes"
 HEALTH = (Path(__file__).parent / "sql" / "health.sql").read_bytes()
-PUBLISHED = "mart_version"
-# Published marts; a file that was loaded and waits for them; a file or a run that ended otherwise; alerts that were
-# raised or have been seen; targets and notes that people entered.
-CHANNELS = (PUBLISHED, "rebuild_queue", "pipeline", "alerts", "entries")
+WORK = ("mart_version", "reports")  # published marts, and a report that was made, changed or asked for
+# Also a file that was loaded and waits for marts; a file or a run that ended otherwise; alerts that were raised or have
+# been seen; targets and notes that people entered.
+CHANNELS = (*WORK, "rebuild_queue", "pipeline", "alerts", "entries")
 RECONNECT_SECONDS = 2
 HEALTH_SECONDS = 10
 KEEPALIVE_SECONDS = 20  # shorter than the idle limit of common proxies, and than a page's patience
@@ -45,13 +45,13 @@ def heard() -> int:
 
 
 @asynccontextmanager
-async def listening(on_version: Callable[[], None]) -> AsyncIterator[None]:
+async def listening(on_work: Callable[[], None]) -> AsyncIterator[None]:
     """Pass on every notification while inside, and end all streams when the process is told to stop.
 
-    `on_version` is called, in the event loop, when a version was published or may have been.
+    `on_work` is called, in the event loop, when there is something to judge or to send, or may be.
     """
     _ending[0] = False
-    listener = asyncio.create_task(_listen(on_version))
+    listener = asyncio.create_task(_listen(on_work))
     _end_streams_on_signal(asyncio.get_running_loop())
     try:
         yield
@@ -94,7 +94,7 @@ async def _events() -> AsyncIterator[str]:
         _streams.discard(mine)
 
 
-async def _listen(on_version: Callable[[], None]) -> None:
+async def _listen(on_work: Callable[[], None]) -> None:
     while True:
         try:
             url = settings().database_url.get_secret_value()
@@ -112,12 +112,12 @@ async def _listen(on_version: Callable[[], None]) -> None:
                 health = await _health(connection)
                 _listens[0] = True
                 _tell()  # what was notified while there was no connection is not lost
-                on_version()
+                on_work()
                 while True:
                     async for notice in connection.notifies(timeout=HEALTH_SECONDS):
                         _tell()
-                        if notice.channel == PUBLISHED:
-                            on_version()
+                        if notice.channel in WORK:
+                            on_work()
                     if health != (health := await _health(connection)):
                         _tell()
         except (psycopg.Error, ValidationError) as error:

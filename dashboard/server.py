@@ -17,11 +17,11 @@ from dashboard import push, security
 
 @asynccontextmanager
 async def lifespan(_: st.App) -> AsyncIterator[dict[str, Any]]:
-    """Listen to PostgreSQL, and judge alerts at every version, as long as the server is up."""
-    from dashboard import alerts  # not before Streamlit's runtime is there, which its caches ask for
+    """Listen to PostgreSQL, and tell of alerts and reports, as long as the server is up."""
+    from dashboard import dispatch  # not before Streamlit's runtime is there, which its caches ask for
 
-    published = asyncio.Event()
-    async with push.listening(published.set), alerts.watching(published):
+    wanted = asyncio.Event()
+    async with push.listening(wanted.set), dispatch.watching(wanted):
         yield {}
 
 

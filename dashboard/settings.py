@@ -1,5 +1,6 @@
 """What the dashboard is told from outside: the only reader of its environment."""
 
+import re
 from functools import lru_cache
 from typing import Annotated, Literal, get_args
 
@@ -10,6 +11,9 @@ NumberStyle = Literal["1,234.56", "1.234,56", "1 234,56"]
 Role = Literal["customers", "rejects", "editor"]
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 SmtpSecurity = Literal["starttls", "tls", "none"]
+WebhookFormat = Literal["standard", "slack"]
+# What a mail server takes as one address; nothing that could end it and begin another.
+ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@(?P<domain>[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*)")
 
 
 class Settings(BaseSettings):
@@ -30,18 +34,22 @@ class Settings(BaseSettings):
         (), description="What people may beyond totals where nobody signs in: customers, rejects, editor."
     )
 
-    public_url: HttpUrl | None = Field(None, description="Address of the dashboard, for the links of alerts.")
+    public_url: HttpUrl | None = Field(None, description="Address of the dashboard, for the links of mail.")
     alert_webhook_url: SecretStr | None = Field(None, description="Where alerts are posted as JSON.")
+    alert_webhook_format: WebhookFormat = Field("standard", description="What the posts look like.")
     alert_webhook_secret: SecretStr | None = Field(None, description="What the posts are signed with.")
-    alert_smtp_host: str | None = Field(None, description="Mail server that alerts are handed to.")
+    alert_smtp_host: str | None = Field(None, description="Mail server that alerts and reports are handed to.")
     alert_smtp_port: int = Field(587, gt=0, lt=65536, description="Its port.")
     alert_smtp_security: SmtpSecurity = Field("starttls", description="How the connection to it is secured.")
     alert_smtp_username: str | None = Field(None, description="Login at the mail server.")
     alert_smtp_password: SecretStr | None = Field(None, description="Its password.")
-    alert_email_from: str | None = Field(None, description="Sender of alerts.")
+    alert_email_from: str | None = Field(None, description="Sender of alerts and reports.")
     alert_email_to: Annotated[tuple[str, ...], NoDecode] = Field((), description="Receivers of alerts.")
+    mail_allowed: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Addresses, and domains, that may be chosen as receivers on the page."
+    )
 
-    @field_validator("anonymous_roles", "alert_email_to", mode="before")
+    @field_validator("anonymous_roles", "alert_email_to", "mail_allowed", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
@@ -60,11 +68,22 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _whole(self) -> "Settings":
-        if self.alert_smtp_host and not (self.alert_email_from and self.alert_email_to):
-            raise ValueError("DASHBOARD_ALERT_SMTP_HOST needs DASHBOARD_ALERT_EMAIL_FROM and DASHBOARD_ALERT_EMAIL_TO")
+        if self.alert_smtp_host and not (self.alert_email_from and (self.alert_email_to or self.mail_allowed)):
+            raise ValueError(
+                "DASHBOARD_ALERT_SMTP_HOST needs DASHBOARD_ALERT_EMAIL_FROM, and DASHBOARD_ALERT_EMAIL_TO or "
+                "DASHBOARD_MAIL_ALLOWED"
+            )
         if self.alert_smtp_password and self.alert_smtp_security == "none":
             raise ValueError("DASHBOARD_ALERT_SMTP_SECURITY=none would send the password in the open")
         return self
+
+    def allows(self, recipient: str) -> bool:
+        """Whether the operator lets figures be sent there: to this address, or to its domain."""
+        if recipient in self.alert_email_to:
+            return True
+        allowed = {each.lower().removeprefix("@") for each in (*self.alert_email_to, *self.mail_allowed)}
+        address = ADDRESS.fullmatch(recipient.lower())
+        return address is not None and not allowed.isdisjoint({address[0], address["domain"]})
 
 
 @lru_cache

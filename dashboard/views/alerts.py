@@ -1,6 +1,7 @@
-"""Alerts & views: what was raised, its rules, a new one with what it would have done, saved views, notes on days."""
+"""Alerts & views: what was raised, the rules that raise it, a form for one; saved views, reports, notes on days."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 
@@ -8,7 +9,7 @@ import pandas as pd
 import streamlit as st
 from sqlalchemy.exc import IntegrityError
 
-from dashboard import access, alerts, notes, queries, saved
+from dashboard import access, alerts, notes, queries, report_form, reports, saved
 from dashboard.alerts import BACKTEST_DAYS, BASES, Rule
 from dashboard.filters import LABELS, escape
 from dashboard.measures import MEASURES, MISSING, Kind
@@ -16,11 +17,7 @@ from dashboard.queries import Freshness, Unavailable
 from dashboard.settings import settings
 
 SEVERAL = ("region", "channel")  # of the others one member: its orders of a day are known, however many lines it has
-BASIS_LABELS = {
-    "value": "the figure of a day",
-    "previous day": "its change against the day before",
-    "same weekday": "its change against the same weekday a week before",
-}
+FORM = "alert-"  # with which the keys of its widgets begin
 DATES_SHOWN = 12
 
 
@@ -33,14 +30,17 @@ def page() -> None:
         _events()
     with right.container(border=True, height="stretch"):
         _views()
+    rules = alerts.rules()
     with st.container(border=True):
-        _rules()
-    with st.container(border=True):
-        st.subheader("New alert", anchor=False)
+        _rules(rules, state)
+    with st.container(border=True, key="alert-form"):
+        changed = next((rule for rule in rules if rule.rule_id == st.session_state.get("alert-changed")), None)
+        st.subheader(f"Change {escape(changed.name)}" if changed else "New alert", anchor=False)
         if access.may("editor"):
-            _new(state)
+            _form(state, changed)
         else:
             access.explain("editor")
+    report_form.section()
     with st.container(border=True):
         _notes()
 
@@ -84,11 +84,10 @@ def _events() -> None:
     )
 
 
-def _rules() -> None:
+def _rules(rules: list[Rule], state: Freshness) -> None:
     st.subheader("Alerts", anchor=False)
     if error := st.session_state.pop("alert-error", None):
         st.error(error)
-    rules = alerts.rules()
     if not rules:
         st.caption("There is no alert yet.")
     may = access.may("editor")
@@ -106,9 +105,21 @@ def _rules() -> None:
             )
             text = alerts.condition(rule) if rule.known else "Its measure is no longer known: it does nothing."
             told = "".join(f" · {channel}" for channel in rule.channels)
+            if may and rule.email and rule.recipients:
+                told += f" to {', '.join(rule.recipients)}"
             by = f" · by {rule.created_by}" if rule.created_by else ""
             st.markdown(f"**{escape(rule.name)}**  \n{escape(text)}{escape(told + by)}", width="stretch")
             if may:
+                if rule.known:
+                    st.button(
+                        "",
+                        icon=":material/edit:",
+                        help=f"Change the alert {escape(rule.name)}",
+                        key=f"rule-edit-{rule.rule_id}",
+                        on_click=_fill,
+                        args=(rule, state),
+                        type="tertiary",
+                    )
                 st.button(
                     "",
                     icon=":material/delete:",
@@ -120,7 +131,32 @@ def _rules() -> None:
                 )
 
 
-def _new(state: Freshness) -> None:
+def _fill(rule: Rule, state: Freshness) -> None:
+    """Have the form show a rule, to change it."""
+    _empty()
+    basis = BASES[rule.basis]
+    percent = bool(basis.before) or rule.of.kind is Kind.SHARE
+    offered = _choices(state, rule.currency)
+    chosen: dict[str, object] = {
+        "changed": rule.rule_id, "name": rule.name, "measure": rule.measure, "basis": rule.basis,
+        "direction": rule.direction, f"threshold-{percent}": float(rule.threshold), "currency": rule.currency,
+        f"finished-{rule.direction}": rule.finished_days, "webhook": rule.webhook, "email": rule.email,
+        "recipients": ", ".join(rule.recipients),
+    }  # fmt: skip
+    for name, members in rule.kept.items():
+        still = [member for member in members if member in offered[name]]
+        chosen[name] = still if name in SEVERAL else still[0] if still else None
+    for name, value in chosen.items():
+        st.session_state[f"{FORM}{name}"] = value
+
+
+def _empty() -> None:
+    """Have the form begin anew."""
+    for key in [str(key) for key in st.session_state if str(key).startswith(FORM)]:
+        del st.session_state[key]
+
+
+def _form(state: Freshness, changed: Rule | None) -> None:
     currencies = queries.currencies(state.mart_version)
     if currencies.empty:
         st.caption("There are no sales to watch yet.")
@@ -128,21 +164,27 @@ def _new(state: Freshness) -> None:
     limits = {row["currency"]: (row["first_date"], row["last_date"]) for row in currencies.to_dict("records")}
     if st.session_state.pop("alert-saved", False):
         st.session_state["alert-name"] = ""
+        if changed:
+            _empty()
+            st.rerun()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.text_input("Name of the alert", key="alert-name", max_chars=80, width=220)
         measure = st.selectbox(
             "Measure", list(MEASURES), format_func=lambda each: MEASURES[each].label, key="alert-measure", width=190
         )
-        basis = st.selectbox("Look at", list(BASES), format_func=BASIS_LABELS.__getitem__, key="alert-basis", width=330)
-        words = {"below": "is below", "above": "is above"} if basis == "value" else {"below": "falls", "above": "rises"}
+        basis = st.selectbox(
+            "Look at", list(BASES), format_func=lambda each: BASES[each].label, key="alert-basis", width=330
+        )
+        change = bool(BASES[basis].before)
+        words = {"below": "falls", "above": "rises"} if change else {"below": "is below", "above": "is above"}
         direction = st.selectbox(
             "Raise it when it", list(words), format_func=words.__getitem__, key="alert-direction", width=130
         )
-        percent = basis != "value" or MEASURES[measure].kind is Kind.SHARE
-        points = basis != "value" and MEASURES[measure].kind is Kind.SHARE
+        percent = change or MEASURES[measure].kind is Kind.SHARE
+        points = change and MEASURES[measure].kind is Kind.SHARE
         unit = "points" if points else "%" if percent else "in full"
         threshold = st.number_input(
-            f"This ({unit})" if basis == "value" else f"By more than ({unit})",
+            f"By more than ({unit})" if change else f"This ({unit})",
             value=20.0 if percent else 1000.0,
             min_value=0.0,
             max_value=1e12,
@@ -158,10 +200,18 @@ def _new(state: Freshness) -> None:
             "Wait until a later day has sales",
             value=direction == "below",
             key=f"alert-finished-{direction}",
-            help="A day that has only begun is below anything. Without this, a day is judged as soon as it has sales.",
+            help="A day that has only begun is below anything, and so is a week or a month whose last day has. Without "
+            "this, it is judged as soon as its last day has sales.",
         )
         webhook = _channel("webhook", "Post it to the webhook", settings().alert_webhook_url is not None)
         email = _channel("email", "Send it by mail", settings().alert_smtp_host is not None)
+    written = ""
+    if email:
+        written = st.text_input(
+            "Mail it to", key="alert-recipients", placeholder="Whom the settings name",
+            help="Addresses with commas between them. Empty: the addresses that the server's settings name for alerts.",
+        )  # fmt: skip
+        st.caption(escape(reports.allowed()))
     who = access.rights()
     rule = Rule(
         name=name,
@@ -176,18 +226,24 @@ def _new(state: Freshness) -> None:
         webhook=webhook,
         email=email,
         created_by=who.name if isinstance(who, access.Rights) else None,
+        rule_id=changed.rule_id if changed else None,
     )
     st.caption(escape(alerts.condition(rule)))
     _backtest(state, rule)
     # Not a callback, which would be handed what was chosen when the page was drawn.
-    if st.button("Save alert", type="primary", icon=":material/add_alert:", key="alert-save"):
-        _save(rule)
-        st.rerun()
+    with st.container(horizontal=True):
+        if st.button(
+            "Save changes" if changed else "Save alert", type="primary", icon=":material/add_alert:", key="alert-save"
+        ):
+            _save(rule, written)
+            st.rerun()
+        if changed:
+            st.button("Leave it as it was", key="alert-cancel", on_click=_empty)
 
 
 def _kept(state: Freshness, currency: str) -> dict[str, list[str]]:
     names = queries.product_names(state.mart_version)
-    choices = queries.members(state.mart_version, currency) | {"product": tuple(names)}
+    choices = _choices(state, currency)
     kept = {}
     with st.expander("Only some sales"), st.container(horizontal=True):
         for name, label in LABELS.items():
@@ -207,6 +263,11 @@ def _kept(state: Freshness, currency: str) -> dict[str, list[str]]:
             if chosen:
                 kept[name] = sorted(chosen)
     return kept
+
+
+def _choices(state: Freshness, currency: str) -> dict[str, tuple[str, ...]]:
+    """The members that a rule can be limited to, by dimension."""
+    return queries.members(state.mart_version, currency) | {"product": tuple(queries.product_names(state.mart_version))}
 
 
 def _shown(names: Mapping[str, str], member: str) -> str:
@@ -302,13 +363,13 @@ def _notes() -> None:
 # What the buttons do asks once more whether it may: a page that is open may be older than the right.
 
 
-def _save(rule: Rule) -> None:
+def _save(rule: Rule, recipients: str) -> None:
     if not access.may("editor"):
         return
     try:
-        alerts.save(Rule(**{**vars(rule), "name": saved.clean(rule.name)}))
+        alerts.save(replace(rule, name=saved.clean(rule.name), recipients=reports.recipients(recipients)))
         st.session_state["alert-saved"] = True
-    except saved.NotSavable as error:
+    except (saved.NotSavable, reports.NotKept) as error:
         st.session_state["alert-error"] = str(error)
     except IntegrityError:
         st.session_state["alert-error"] = "There is an alert of that name already."

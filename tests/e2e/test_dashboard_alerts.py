@@ -6,34 +6,27 @@ import hashlib
 import hmac
 import json
 import re
-import socketserver
-import ssl
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from decimal import Decimal
-from email import message_from_bytes
-from email.policy import default
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from playwright.sync_api import Page, expect
 from streamlit.runtime.state.query_params import QueryParams
 from streamlit.testing.v1 import AppTest
 
-from dashboard import alerts, notify, queries, saved
+from dashboard import alerts, dispatch, notify, queries, saved
 from dashboard.alerts import Breach, Rule
 from dashboard.queries import Problem, Scope, Unavailable
 from tests.e2e.conftest import DAYS, LAST_DAY, READY, Warehouse, choose_period, week_of_one_region
+from tests.e2e.smtp import mail_server
 
 FIRST_DAY = LAST_DAY - timedelta(DAYS - 1)
 TOLD = "select pg_notify('mart_version', '0')"
@@ -74,7 +67,7 @@ NET = "coalesce(net_sales, 0)"
 @pytest.fixture(autouse=True)
 def nothing_kept(warehouse: Warehouse) -> Iterator[None]:
     yield
-    warehouse.sql("truncate dashboard.alert_rules, dashboard.saved_views cascade")
+    warehouse.sql("truncate dashboard.alert_rules, dashboard.reports, dashboard.saved_views cascade")
 
 
 def a_rule(**given: Any) -> Rule:
@@ -227,10 +220,10 @@ def test_what_cannot_be_judged_keeps_nothing_from_being_delivered(monkeypatch: p
         delivered.set()
 
     monkeypatch.setattr(alerts, "evaluate", evaluate)
-    monkeypatch.setattr(alerts, "deliver", deliver)
+    monkeypatch.setattr(dispatch, "deliver", deliver)
 
     async def watch() -> bool:
-        async with alerts.watching(asyncio.Event()):
+        async with dispatch.watching(asyncio.Event()):
             return await asyncio.to_thread(delivered.wait, 10)
 
     with ThreadPoolExecutor(1) as pool:  # the browser of other tests has a loop in this one
@@ -274,9 +267,9 @@ def web_server(*answers: int) -> Iterator[tuple[str, Received]]:
         server.shutdown()
 
 
-def raise_one(monkeypatch: pytest.MonkeyPatch, **channels: bool) -> None:
+def raise_one(monkeypatch: pytest.MonkeyPatch, **channels: Any) -> None:
     """One alert, to be delivered at once and again at once."""
-    monkeypatch.setattr(alerts, "FIRST_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(dispatch, "FIRST_PAUSE_SECONDS", 0)
     alerts.save(a_rule(name="High", **channels))
     assert alerts.evaluate() == 1
 
@@ -284,7 +277,7 @@ def raise_one(monkeypatch: pytest.MonkeyPatch, **channels: bool) -> None:
 def deliveries(warehouse: Warehouse) -> list[tuple[object, ...]]:
     return warehouse.sql(
         "select channel, attempts, delivered_at is not null, next_attempt_at is not null, error "
-        "from dashboard.alert_deliveries order by channel"
+        "from dashboard.deliveries order by channel"
     )
 
 
@@ -296,7 +289,7 @@ def test_a_webhook_is_called_until_it_answers_well(
         monkeypatch.setenv("DASHBOARD_ALERT_WEBHOOK_SECRET", "a shared secret")
         monkeypatch.setenv("DASHBOARD_PUBLIC_URL", "https://sales.example.com/")
         raise_one(monkeypatch, webhook=True)
-        assert alerts.deliver() is None
+        assert dispatch.deliver() is None
     assert deliveries(warehouse) == [("webhook", 3, True, False, None)]
     assert len(received.requests) == 3, "a redirect is not followed"
     assert len({headers["webhook-id"] for headers, _ in received.requests}) == 1, "the receiver can tell a repetition"
@@ -318,23 +311,23 @@ def test_a_failed_delivery_waits_longer_each_time_and_is_given_up(
     with web_server(*[503] * 20) as (url, received):
         monkeypatch.setenv("DASHBOARD_ALERT_WEBHOOK_URL", url)
         raise_one(monkeypatch, webhook=True)
-        monkeypatch.setattr(alerts, "FIRST_PAUSE_SECONDS", 10)
-        for attempt in range(1, alerts.MOST_ATTEMPTS):
-            pause = alerts.deliver()
+        monkeypatch.setattr(dispatch, "FIRST_PAUSE_SECONDS", 10)
+        for attempt in range(1, dispatch.MOST_ATTEMPTS):
+            pause = dispatch.deliver()
             assert pause is not None
             assert pause == pytest.approx(10 * 2 ** (attempt - 1), abs=3)
-            warehouse.sql("update dashboard.alert_deliveries set next_attempt_at = now()")
-        assert alerts.deliver() is None
-    assert len(received.requests) == alerts.MOST_ATTEMPTS
-    assert deliveries(warehouse) == [("webhook", alerts.MOST_ATTEMPTS, False, False, "answered 503")]
+            warehouse.sql("update dashboard.deliveries set next_attempt_at = now()")
+        assert dispatch.deliver() is None
+    assert len(received.requests) == dispatch.MOST_ATTEMPTS
+    assert deliveries(warehouse) == [("webhook", dispatch.MOST_ATTEMPTS, False, False, "answered 503")]
 
 
 def test_what_a_rule_of_other_software_has_raised_is_not_tried_for_ever(
     app: AppTest, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raise_one(monkeypatch, webhook=True)
-    warehouse.sql("update dashboard.alert_rules set measure = 'gone'")
-    assert alerts.deliver() is None
+    warehouse.sql("""update dashboard.alert_events set judged = judged || '{"measure": "gone"}'""")
+    assert dispatch.deliver() is None
     assert deliveries(warehouse) == [("webhook", 1, False, False, "its measure is no longer known")]
 
 
@@ -346,7 +339,7 @@ def test_two_processes_deliver_an_alert_once(
         raise_one(monkeypatch, webhook=True)
         together = threading.Barrier(2)
         with ThreadPoolExecutor(2) as pool:
-            for each in [pool.submit(lambda: (together.wait(), alerts.deliver())) for _ in range(2)]:
+            for each in [pool.submit(lambda: (together.wait(), dispatch.deliver())) for _ in range(2)]:
                 each.result()
     assert len(received.requests) == 1
 
@@ -355,122 +348,74 @@ def test_what_is_not_there_is_said_without_its_secrets(
     app: AppTest, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DASHBOARD_ALERT_WEBHOOK_URL", "http://127.0.0.1:1/hook?token=hidden")
-    monkeypatch.setattr(alerts, "MOST_ATTEMPTS", 1)
+    monkeypatch.setattr(dispatch, "MOST_ATTEMPTS", 1)
     raise_one(monkeypatch, webhook=True, email=True)
-    alerts.deliver()
+    dispatch.deliver()
     assert deliveries(warehouse) == [
         ("email", 1, False, False, "DASHBOARD_ALERT_SMTP_HOST is not set"),
         ("webhook", 1, False, False, "ConnectionRefusedError"),
     ]
 
 
-class SmtpServer(socketserver.ThreadingTCPServer):
-    """Takes mail over STARTTLS after a login, as mail servers do."""
-
-    daemon_threads = True
-
-    def __init__(self, certificate: Path) -> None:
-        super().__init__(("127.0.0.1", 0), SmtpSession)
-        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self.context.load_cert_chain(certificate)
-        self.commands: list[str] = []
-        self.mails: list[bytes] = []
-
-
-class SmtpSession(socketserver.BaseRequestHandler):
-    server: SmtpServer
-
-    def finish(self) -> None:
-        self.request.close()
-
-    def handle(self) -> None:
-        stream = self.request.makefile("rwb")
-
-        def say(line: str) -> None:
-            stream.write(f"{line}\r\n".encode())
-            stream.flush()
-
-        say("220 here")
-        while line := stream.readline().decode().strip():
-            encrypted = isinstance(self.request, ssl.SSLSocket)
-            self.server.commands.append(f"{'TLS ' if encrypted else ''}{line}")
-            match line.split()[0].upper():
-                case "EHLO":
-                    say("250-here")
-                    say("250 AUTH PLAIN" if encrypted else "250 STARTTLS")
-                case "STARTTLS":
-                    say("220 go ahead")
-                    self.request = self.server.context.wrap_socket(self.request, server_side=True)
-                    stream = self.request.makefile("rwb")
-                case "AUTH":
-                    say("235 welcome")
-                case "DATA":
-                    say("354 go on")
-                    lines = iter(stream.readline, b".\r\n")
-                    self.server.mails.append(b"".join(lines))
-                    say("250 taken")
-                case "QUIT":
-                    say("221 bye")
-                    return
-                case _:
-                    say("250 fine")
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """Key and certificate of 127.0.0.1 in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(1))
-        .not_valid_after(now + timedelta(1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    file = tmp_path / "smtp.pem"
-    file.write_bytes(private + signed.public_bytes(serialization.Encoding.PEM))
-    return file
-
-
 @pytest.mark.parametrize("trusted", [True, False])
 def test_mail_goes_out_encrypted_and_only_to_a_server_that_is_trusted(
     app: AppTest, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, certificate: Path, trusted: bool
 ) -> None:
-    with SmtpServer(certificate) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        settings = {
-            "SMTP_HOST": "127.0.0.1", "SMTP_PORT": server.server_address[1], "SMTP_USERNAME": "sales",
-            "SMTP_PASSWORD": "hidden", "EMAIL_FROM": "dashboard@example.com",
-            "EMAIL_TO": "one@example.com, two@example.com",
-        }  # fmt: skip
-        for name, value in settings.items():
-            monkeypatch.setenv(f"DASHBOARD_ALERT_{name}", str(value))
-        if trusted:
-            monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        monkeypatch.setattr(alerts, "MOST_ATTEMPTS", 1)
+    with mail_server(certificate, monkeypatch) as server:
+        monkeypatch.setenv("DASHBOARD_ALERT_EMAIL_TO", "one@example.com, two@example.com")
+        if not trusted:
+            monkeypatch.delenv("SSL_CERT_FILE")
+        monkeypatch.setattr(dispatch, "MOST_ATTEMPTS", 1)
         raise_one(monkeypatch, email=True)
-        alerts.deliver()
-        server.shutdown()
+        dispatch.deliver()
     if not trusted:
-        assert deliveries(warehouse) == [("email", 1, False, False, "SSLCertVerificationError")]
+        assert deliveries(warehouse) == [("email", 1, False, False, "SSLCertVerificationError")] * 2
         assert not server.mails
         return
-    assert deliveries(warehouse) == [("email", 1, True, False, None)]
-    [mail] = [message_from_bytes(each, policy=default) for each in server.mails]
-    assert mail["Subject"] == f"High: Total sales on {LAST_DAY}"
-    assert mail["To"] == "one@example.com, two@example.com"
-    assert "above $1.00" in mail.get_content()
+    assert deliveries(warehouse) == [("email", 1, True, False, None)] * 2
+    mails = sorted(server.mails, key=lambda mail: mail["To"])
+    assert [mail["To"] for mail in mails] == ["one@example.com", "two@example.com"]
+    assert {mail["Subject"] for mail in mails} == {f"High: Total sales on {LAST_DAY.day} {LAST_DAY:%b %Y}"}
+    assert all("above $1.00" in mail.get_content() for mail in mails)
     assert [each for each in server.commands if each.startswith("RCPT")] == []
     assert len([each for each in server.commands if each.startswith("TLS rcpt")]) == 2
+
+
+def test_an_alert_goes_to_recipients_of_its_own_as_long_as_they_are_allowed(
+    app: AppTest, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, certificate: Path
+) -> None:
+    with mail_server(certificate, monkeypatch) as server:
+        monkeypatch.setenv("DASHBOARD_ALERT_EMAIL_TO", "everybody@example.com")
+        monkeypatch.setenv("DASHBOARD_MAIL_ALLOWED", "shops.example")
+        monkeypatch.setattr(dispatch, "MOST_ATTEMPTS", 1)
+        # The second one was allowed when the rule was kept, or has come into the database some other way.
+        raise_one(monkeypatch, email=True, recipients=("north@shops.example", "out@elsewhere.example"))
+        dispatch.deliver()
+    assert [mail["To"] for mail in server.mails] == ["north@shops.example"]
+    assert sorted(deliveries(warehouse), key=str) == [
+        ("email", 1, False, False, "DASHBOARD_MAIL_ALLOWED does not allow this address"),
+        ("email", 1, True, False, None),
+    ]
+
+
+def test_a_webhook_of_slacks_shape_gets_text_that_calls_nobody(
+    app: AppTest, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with web_server() as (url, received):
+        monkeypatch.setenv("DASHBOARD_ALERT_WEBHOOK_URL", url)
+        monkeypatch.setenv("DASHBOARD_ALERT_WEBHOOK_FORMAT", "slack")
+        monkeypatch.setenv("DASHBOARD_PUBLIC_URL", "https://sales.example.com/")
+        monkeypatch.setattr(dispatch, "FIRST_PAUSE_SECONDS", 0)
+        alerts.save(a_rule(name="<!channel> & co", webhook=True))
+        assert alerts.evaluate() == 1
+        assert dispatch.deliver() is None
+    [(_, body)] = received.requests
+    told = json.loads(body)
+    assert set(told) == {"text"}
+    assert told["text"].startswith(
+        "&lt;!channel&gt; &amp; co: Total sales on 31 Mar 2026\nTotal sales on 31 Mar 2026: $"
+    )
+    assert told["text"].endswith("\n<https://sales.example.com/alerts>")
 
 
 # --- on the page ----------------------------------------------------------------------------------------------------
@@ -509,6 +454,72 @@ def test_an_alert_is_made_switched_off_and_deleted_on_the_page(app: AppTest, war
     assert warehouse.sql("select enabled from dashboard.alert_rules") == [(False,)]
     app.button(key=f"rule-delete-{row[0]}").click().run()
     assert warehouse.sql("select count(*) from dashboard.alert_rules") == [(0,)]
+
+
+def test_an_alert_is_changed_in_the_form_and_what_it_has_raised_stays_true(
+    app: AppTest, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DASHBOARD_ALERT_SMTP_HOST", "127.0.0.1")
+    monkeypatch.setenv("DASHBOARD_ALERT_EMAIL_FROM", "dashboard@example.com")
+    monkeypatch.setenv("DASHBOARD_MAIL_ALLOWED", "example.com")
+    region = str(warehouse.sql("select min(sales_region) from kpi.kpi_daily_sales")[0][0])
+    rule = a_rule(name="Before", basis="same weekday", kept={"region": [region]}, from_date=LAST_DAY - timedelta(30))
+    alerts.save(rule)
+    assert alerts.evaluate() > 0
+    before = [alerts.describe(rule, breach) for _, rule, breach in alerts.events()]
+    [(rule_id,)] = warehouse.sql("select rule_id from dashboard.alert_rules")
+    open_alerts(app)
+    app.button(key=f"rule-edit-{rule_id}").click().run()
+    assert not app.exception
+    assert app.selectbox(key="alert-basis").value == "same weekday"
+    assert app.number_input(key="alert-threshold-True").value == 1
+    assert app.multiselect(key="alert-region").value == [region]
+    app.text_input(key="alert-name").set_value("After")
+    app.selectbox(key="alert-measure").set_value("orders").run()
+    app.checkbox(key="alert-email").set_value(True).run()
+    app.text_input(key="alert-recipients").set_value("out@elsewhere.example")
+    app.button(key="alert-save").click().run()
+    assert "Mail may not go to out@elsewhere.example" in app.error[0].value
+    assert warehouse.sql("select name from dashboard.alert_rules") == [("Before",)]
+    app.text_input(key="alert-recipients").set_value("boss@example.com")
+    app.button(key="alert-save").click().run()
+    assert not app.exception
+    assert not app.error
+    assert warehouse.sql(
+        "select rule_id, name, measure, basis, email, recipients, from_date from dashboard.alert_rules"
+    ) == [(rule_id, "After", "orders", "same weekday", True, ["boss@example.com"], LAST_DAY)]
+    assert [alerts.describe(rule, breach) for _, rule, breach in alerts.events()] == before
+    assert app.text_input(key="alert-name").value == ""
+    assert "New alert" in [each.value for each in app.subheader]
+
+
+def test_an_alert_whose_recipients_alone_change_goes_on_from_the_day_that_it_had(
+    app: AppTest, warehouse: Warehouse
+) -> None:
+    alerts.save(a_rule(from_date=LAST_DAY - timedelta(5)))
+    [rule] = alerts.rules()
+    alerts.save(replace(rule, webhook=True, from_date=LAST_DAY))
+    assert warehouse.sql("select webhook, from_date from dashboard.alert_rules") == [(True, LAST_DAY - timedelta(5))]
+
+
+@pytest.mark.parametrize(("basis", "period"), [("previous week", "week"), ("month", "month")])
+def test_a_week_and_a_month_fire_once_and_with_the_figures_of_sql(
+    app: AppTest, warehouse: Warehouse, basis: str, period: str
+) -> None:
+    # The history ends on 31 March 2026, a Tuesday: the month's last day has sales, and the week before is over.
+    threshold = Decimal(-100) if basis == "previous week" else Decimal(1)
+    alerts.save(a_rule(basis=basis, threshold=threshold, from_date=LAST_DAY - timedelta(8)))
+    assert alerts.evaluate() == 1
+    assert alerts.evaluate() == 0
+    last_day = {"week": date(2026, 3, 29), "month": LAST_DAY}[period]
+    [figures] = warehouse.sql("select sale_date, value, reference from dashboard.alert_events")
+    [(value, reference)] = warehouse.sql(
+        "select sum(net_sales) filter (where date_trunc(%s, sale_date) = date_trunc(%s, %s::date)), "
+        "sum(net_sales) filter (where date_trunc(%s, sale_date) = date_trunc(%s, %s::date - 7)) "
+        "from kpi.kpi_daily_sales where currency = 'USD'",
+        *(period, period, last_day) * 2,
+    )
+    assert figures == (last_day, value, reference if basis == "previous week" else None)
 
 
 def test_a_change_that_cannot_be_made_is_told_and_the_page_stays(

@@ -32,7 +32,8 @@ ROLES = {
     "dashboard_full": {"viewer", "customers", "rejects"},
 }
 DASHBOARDS_OWN = (
-    "saved_views", "default_views", "alert_rules", "alert_events", "alert_deliveries", "target_changes", "annotations",
+    "saved_views", "default_views", "alert_rules", "alert_events", "deliveries", "reports", "report_issues",
+    "target_changes", "annotations",
 )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from loader.migrations import execute_script_beside
 
 revision = "0019"
-down_revision = "0017"
+down_revision = "0018"
 
 
 def upgrade() -> None:
