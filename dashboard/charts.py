@@ -40,7 +40,7 @@ _RING: Spec = {
     "color": ACCENT,
 }
 NOTE, NOTED = "Note", "Noted"
-LONGEST_NOTE = 70  # characters that a tooltip has room for; the whole stands below the chart
+LONGEST_NOTE = 40  # characters that a tooltip has room for; the whole stands below the chart
 _PIN: Spec = {
     "type": "scatter",
     "name": NOTE,

@@ -4,7 +4,7 @@ A query reads as a viewer, whoever looks. What only some may see takes the `read
 session: PostgreSQL refuses it to others, and as an argument it keeps the cached answers of each role apart.
 """
 
-# ruff: noqa: ARG001 -- `version`, `state` and `heard` are part of the cache key, not of the query
+# ruff: noqa: ARG001 -- `version`, `entries`, `state` and `heard` are part of the cache key, not of the query
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -102,7 +102,7 @@ class Freshness:
     latency_p50_seconds: Decimal | None
     latency_p95_seconds: Decimal | None
     problems: tuple[Trouble, ...]
-    entries: int  # how often people have changed targets and notes: what shows them is cached under it, too
+    entries: str  # tells apart the states of targets and notes: what shows them is cached under it, too
 
 
 @dataclass(frozen=True)
@@ -493,7 +493,7 @@ def run_rate(version: int, currency: str) -> pd.DataFrame:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _run_rate(version: int, entries: int, currency: str) -> pd.DataFrame:
+def _run_rate(version: int, entries: str, currency: str) -> pd.DataFrame:
     return _frame("run_rate", currency=currency)
 
 
@@ -611,18 +611,18 @@ def targets(version: int, currency: str) -> pd.DataFrame:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _targets(version: int, entries: int, currency: str) -> pd.DataFrame:
+def _targets(version: int, entries: str, currency: str) -> pd.DataFrame:
     return _frame("targets", currency=currency)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def planned(version: int, entries: int, currency: str) -> pd.DataFrame:
+def planned(version: int, entries: str, currency: str) -> pd.DataFrame:
     """Every target, of past and future months: month, place_type, place, target_net_sales, changed_by, changed_at."""
     return _frame("planned", currency=currency)
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def target_changes(entries: int, currency: str, limit: int) -> pd.DataFrame:
+def target_changes(entries: str, currency: str, limit: int) -> pd.DataFrame:
     """The last changes of targets, the newest first.
 
     month, place_type, place, target_net_sales, changed_by, changed_at, previous_target: that of the change before.
@@ -631,7 +631,7 @@ def target_changes(entries: int, currency: str, limit: int) -> pd.DataFrame:
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
-def annotations(entries: int) -> list[dict[str, Any]]:
+def annotations(entries: str) -> list[dict[str, Any]]:
     """Every note on a day that nobody has deleted, the newest day first."""
     return _rows("annotations")
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -22,12 +23,6 @@ LARGEST = Decimal(10) ** 12
 CENT = Decimal("0.01")
 _OPEN, _FORM, _FAULT = "targets-open", "targets-form", "targets-fault"
 _MONTH, _KIND, _NUMBER = "targets-month", "targets-kind", "targets-number"
-COLUMNS = {
-    "place": st.column_config.TextColumn("Place", pinned=True),
-    "target": st.column_config.NumberColumn("Target", step=0.01, format="localized"),
-    "before": st.column_config.NumberColumn("Month before", format="localized"),
-    "changed": st.column_config.TextColumn("Last changed"),
-}
 
 
 class NotSettable(Exception):
@@ -149,7 +144,8 @@ def _draw(view: View, writer: Writer) -> None:
     elif access.may("editor"):
         _edit(view, form, writer)
     else:
-        st.dataframe(_table(view, form), hide_index=True, placeholder=MISSING, key="planned", column_config=COLUMNS)
+        columns = _columns(view, form)
+        st.dataframe(_table(view, form), hide_index=True, placeholder=MISSING, key="planned", column_config=columns)
         access.explain("editor")
     _changes(view, writer)
     stamp = export.Stamp.apart(
@@ -176,7 +172,7 @@ def _edit(view: View, form: Form, writer: Writer) -> None:
         num_rows="fixed",
         disabled=["place", "before", "changed"],
         key=f"planned-{form.number}",
-        column_config=COLUMNS,
+        column_config=_columns(view, form),
     )
     wanted = {place: _amount(value) for place, value in zip(edited["place"], edited["target"], strict=True)}
     together = sum((target for target in wanted.values() if target and target.is_finite()), Decimal(0))
@@ -227,6 +223,16 @@ def _table(view: View, form: Form) -> pd.DataFrame:
         }
         for place, target in form.filled.items()
     ).astype({"target": float, "before": float})
+
+
+def _columns(view: View, form: Form) -> dict[str, Any]:
+    currency, before = view.scope.currency, _later(form.month, -1)
+    return {
+        "place": st.column_config.TextColumn(filters.LABELS[PLACES[form.kind]], pinned=True),
+        "target": st.column_config.NumberColumn(f"Target, {currency}", step=0.01, format="localized"),
+        "before": st.column_config.NumberColumn(f"{before:%B %Y}, {currency}", step=0.01, format="localized"),
+        "changed": st.column_config.TextColumn("Last changed"),
+    }
 
 
 def _changes(view: View, writer: Writer) -> None:

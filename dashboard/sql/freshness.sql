@@ -6,8 +6,12 @@ select
         select coalesce(jsonb_agg(to_jsonb(trouble) order by trouble.severity desc, trouble.since), '[]')
         from ops.problems as trouble
     ) as problems,
-    -- It only rises, as no change is ever taken out and no note but marked as deleted: what is cached under it is of now.
-    (select count(*) from dashboard.target_changes)
-    + (select count(*) + count(deleted_at) from dashboard.annotations) as entries
+    -- Another text for every state of targets and notes. The counts tell apart what commits in any order, the moments what
+    -- was restored from a backup.
+    concat_ws(
+        '; ',
+        (select concat_ws(' ', count(*), max(changed_at)) from dashboard.target_changes),
+        (select concat_ws(' ', count(*), max(created_at), count(deleted_at), max(deleted_at)) from dashboard.annotations)
+    ) as entries
 from ops.ops_freshness as freshness
 cross join ops.bucket as bucket

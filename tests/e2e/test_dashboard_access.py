@@ -5,12 +5,12 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import text
 from sqlalchemy.exc import InternalError
 from streamlit.testing.v1 import AppTest
 
-from dashboard import queries
+from dashboard import queries, saved
 from dashboard.queries import Problem, Unavailable
 from scripts.browser import serving
 from scripts.stack import free_port
@@ -55,11 +55,16 @@ def door(identity: Provider, warehouse: Warehouse, tmp_path_factory: pytest.Temp
 
 
 def sign_in(page: Page, door: str, identity: Provider, *roles: str) -> None:
-    identity.claims = {"sub": "1", "email": "somebody@example.com", "realm_access": {"roles": list(roles)}}
+    begin(page, door, identity, *roles)
+    expect(page.get_by_test_id("stMetric")).to_have_count(6)
+
+
+def begin(page: Page, door: str, identity: Provider, *roles: str, subject: str = "1") -> None:
+    """Sign in at the bare address; whom the token names may have any name."""
+    identity.claims = {"sub": subject, "email": "somebody@example.com", "realm_access": {"roles": list(roles)}}
     identity.age_seconds = 0
     page.goto(door)
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_test_id("stMetric")).to_have_count(6)
 
 
 def test_a_viewer_is_told_what_the_page_leaves_out(viewer: AppTest) -> None:
@@ -122,7 +127,7 @@ def test_a_query_that_names_no_reader_reads_totals_only(app: AppTest) -> None:
 
 
 def test_after_a_write_the_connection_only_reads_again(app: AppTest, warehouse: Warehouse) -> None:
-    [kept] = queries.write("save_view", name="short-lived", page="", query="", created_by=None)
+    [kept] = queries.write("save_view", name="short-lived", page="", query="", created_by=None, owner=None)
     assert queries._run(text("show transaction_read_only"))[0] == [("on",)]
     with pytest.raises(InternalError, match="read-only transaction"):
         queries._run(text("delete from dashboard.saved_views"), reader="dashboard_full")
@@ -185,3 +190,79 @@ def test_a_cookie_that_is_not_ours_lets_nobody_in(page: Page, door: str, identit
     page.context.add_cookies([{"name": "_streamlit_user", "value": forged, "domain": "127.0.0.1", "path": "/"}])
     page.goto(door)
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+
+
+def test_a_private_view_is_its_owners_alone_and_opens_at_the_bare_address(
+    page: Page, browser: Browser, door: str, identity: Provider, warehouse: Warehouse
+) -> None:
+    sign_in(page, door, identity)
+    page.goto(f"{door}/explore?period=7D&measures=Orders")
+    expect(page.get_by_test_id("stMetric")).to_have_count(1)
+    expect(page.locator(READY)).to_be_visible()
+    page.get_by_role("button", name="Save view").click()
+    page.get_by_label("Name of this view").fill("My morning")
+    page.get_by_text("Only for me").click()
+    page.get_by_text("Open with this").click()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("Saved for you alone")).to_be_visible()
+    assert warehouse.sql("select owner, page from dashboard.saved_views") == [("1", "explore")]
+    page.goto(door)
+    page.wait_for_url(re.compile(r"/explore\?.*period=7D"))
+    [(orders,)] = warehouse.sql(
+        "select to_char(sum(orders), 'FM999,999') from kpi.kpi_daily_sales where currency = 'USD' "
+        "and sale_date > (select max(sale_date) from kpi.kpi_daily_sales) - 7"
+    )
+    expect(page.get_by_test_id("stMetric")).to_contain_text(str(orders))
+    page.goto(f"{door}/?period=28D")  # a link that says otherwise
+    expect(page.get_by_test_id("stMetric")).to_have_count(6)
+    page.goto(f"{door}/places")
+    expect(page.get_by_role("heading", name="Regions & reps")).to_be_visible()
+    other = browser.new_context().new_page()
+    begin(other, door, identity, subject="2")  # of the same name
+    expect(other.get_by_test_id("stMetric")).to_have_count(6)
+    other.goto(f"{door}/alerts")
+    expect(other.get_by_role("heading", name="Saved views")).to_be_visible()
+    expect(other.locator(READY)).to_be_visible()
+    expect(other.get_by_text("My morning")).to_have_count(0)
+    other.context.close()
+    page.goto(f"{door}/alerts")
+    page.locator("[class*=st-key-view-first-] button").first.click()
+    expect(page.get_by_text("home_pin")).to_have_count(0)
+    assert warehouse.sql("select count(*) from dashboard.default_views") == [(0,)]
+    page.locator("[class*=st-key-view-delete-] button").first.click()
+    expect(page.get_by_text("My morning")).to_have_count(0)
+    assert warehouse.sql("select count(*) from dashboard.saved_views") == [(0,)]
+
+
+def test_views_of_a_person_are_read_and_changed_by_that_person_only(app: AppTest, warehouse: Warehouse) -> None:
+    saved.save("Mine", "explore", [], "ann", person="1", private=True, first=True)
+    saved.save("Mine", "explore", [], "bob", person="2", private=True)
+    saved.save("Mine", "explore", [], "ann", person="1")
+    of = {
+        person: [(view.name, view.is_private, view.is_first) for view in saved.views(person)]
+        for person in ("1", "2", "3", None)
+    }
+    shared = ("Mine", False, False)
+    assert of == {
+        "1": [("Mine", True, True), shared], "2": [("Mine", True, False), shared], "3": [shared], None: [shared],
+    }  # fmt: skip
+    mine = next(view for view in saved.views("1") if view.is_private)
+    saved.delete(mine.view_id, "2")
+    saved.delete(mine.view_id)
+    saved.begin_with(mine.view_id, "2")
+    assert mine in saved.views("1")
+    assert not any(view.is_first for view in saved.views("2"))
+    with pytest.raises(Unavailable):  # in the name of another
+        queries.write("save_view", person="2", name="Not mine", page="", query="", created_by=None, owner="1")
+    with pytest.raises(saved.NotSavable):
+        saved.save("Whose", "explore", [], None, private=True)
+    saved.begin_with(next(view.view_id for view in saved.views("1") if not view.is_private), "1")
+    assert [view.is_first for view in saved.views("1")] == [False, True]
+    warehouse.sql("truncate dashboard.saved_views cascade")
+
+
+def test_where_nobody_signs_in_no_view_is_ones_own_and_the_page_says_why(app: AppTest) -> None:
+    app.run()
+    assert not app.exception
+    assert saved.NOBODY in [caption.value for caption in app.caption]
+    assert "view-private" not in [box.key for box in app.checkbox]
