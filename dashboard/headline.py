@@ -117,9 +117,8 @@ def behind(changes: Mapping[str, Mapping[str, Decimal]], change: Decimal) -> tup
 
 
 def _what_happened(view: View, now: Decimal, before: Decimal | None, writer: Writer, links: Links) -> str:
-    text = (
-        f"Net sales of {view.span} were {links.figure(writer.write(now, Kind.MONEY), 'explore', measures='net_sales')}"
-    )
+    figure = links.figure(writer.write(now, Kind.MONEY), "explore", measures=NET_SALES.label)
+    text = f"Net sales of {view.span} were {figure}"
     if view.past is None:
         return f"{text}."
     if view.comparable is None:
@@ -141,7 +140,7 @@ def _what_drove_it(view: View, change: Decimal, writer: Writer, links: Links) ->
         return text
     dimension, member, part = found
     name = queries.product_names(view.version).get(member, member) if dimension == "product" else member
-    figure = links.figure(_signed(part, writer), "explore", measures="net_sales", **{dimension: member})
+    figure = links.figure(_signed(part, writer), "explore", measures=NET_SALES.label, **{dimension: member})
     share = part / change
     if share >= 1:
         return f"{text} {LABELS[dimension]} {escape(name)} alone made {figure}.".strip()

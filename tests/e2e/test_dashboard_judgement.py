@@ -327,9 +327,9 @@ def test_the_headline_says_what_happened_and_what_drove_it(app: AppTest, warehou
 def test_each_figure_of_the_headline_opens_what_it_is_of(app: AppTest) -> None:
     app.query_params["period"] = "MTD"
     links = re.findall(r"\]\(([^)]*)\)", _headline_as_written(app.run()))
-    assert "explore?period=MTD&measures=net_sales" in links
+    assert "explore?period=MTD&measures=Total+sales" in links
     assert links.count("products?period=MTD") == 3
-    assert re.fullmatch(r"explore\?period=MTD&measures=net_sales&(product|category|region|channel)=\S+", links[4])
+    assert re.fullmatch(r"explore\?period=MTD&measures=Total\+sales&(product|category|region|channel)=\S+", links[4])
 
 
 def test_a_day_unlike_its_weekday_is_told(app: AppTest, warehouse: Warehouse, days: None) -> None:

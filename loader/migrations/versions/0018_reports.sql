@@ -1,4 +1,4 @@
-create table dashboard.reports (
+create table if not exists dashboard.reports (
     report_id bigint generated always as identity primary key,
     name text not null
         constraint reports_name unique -- prevents two reports that a mailbox cannot tell apart
@@ -20,7 +20,7 @@ create table dashboard.reports (
     )
 );
 
-create table dashboard.report_issues (
+create table if not exists dashboard.report_issues (
     issue_id bigint generated always as identity primary key,
     report_id bigint not null references dashboard.reports on delete cascade,
     due_at timestamptz not null,
@@ -31,24 +31,30 @@ create table dashboard.report_issues (
 );
 
 -- A delivery is of an alert that was raised or of a report that was issued, to one place.
-alter table dashboard.alert_deliveries rename to deliveries;
-alter index dashboard.alert_deliveries_due rename to deliveries_due;
-alter table dashboard.deliveries drop constraint alert_deliveries_pkey;
-alter table dashboard.deliveries
-    alter column event_id drop not null,
-    add column delivery_id bigint generated always as identity primary key,
-    add column issue_id bigint references dashboard.report_issues on delete cascade,
-    add column recipient text not null default '', -- empty: where the settings say
-    -- Prevents a delivery of nothing, and one of two things.
-    add constraint deliveries_of_one_thing check (num_nonnulls(event_id, issue_id) = 1),
-    -- Prevents somebody from being told the same thing twice.
-    add constraint deliveries_once unique nulls not distinct (event_id, issue_id, channel, recipient);
+do $$
+begin
+    if to_regclass('dashboard.deliveries') is null then
+        alter table dashboard.alert_deliveries rename to deliveries;
+        alter index dashboard.alert_deliveries_due rename to deliveries_due;
+        alter table dashboard.deliveries drop constraint alert_deliveries_pkey;
+        alter table dashboard.deliveries
+            alter column event_id drop not null,
+            add column delivery_id bigint generated always as identity primary key,
+            add column issue_id bigint references dashboard.report_issues on delete cascade,
+            add column recipient text not null default '', -- empty: where the settings say
+            -- Prevents a delivery of nothing, and one of two things.
+            add constraint deliveries_of_one_thing check (num_nonnulls(event_id, issue_id) = 1),
+            -- Prevents somebody from being told the same thing twice.
+            add constraint deliveries_once unique nulls not distinct (event_id, issue_id, channel, recipient);
+    end if;
+end
+$$;
 -- Serves the log of a report, and its deletion.
-create index deliveries_of_issues on dashboard.deliveries (issue_id) where issue_id is not null;
+create index if not exists deliveries_of_issues on dashboard.deliveries (issue_id) where issue_id is not null;
 
 alter table dashboard.alert_rules
-    add column recipients text [] not null default '{}', -- empty: the addresses of the settings
-    drop constraint alert_rules_basis_check;
+    add column if not exists recipients text [] not null default '{}', -- empty: the addresses of the settings
+    drop constraint if exists alert_rules_basis_check;
 alter table dashboard.alert_rules
     -- Prevents a rule that nothing can judge.
     add constraint alert_rules_basis_check check (
@@ -56,14 +62,14 @@ alter table dashboard.alert_rules
     );
 
 -- What the rule said when it fired: it may be changed later, and what was raised stays true.
-alter table dashboard.alert_events add column judged jsonb;
+alter table dashboard.alert_events add column if not exists judged jsonb;
 update dashboard.alert_events as event
 set judged = jsonb_build_object(
     'measure', rule.measure, 'currency', rule.currency, 'kept', rule.kept, 'basis', rule.basis,
     'direction', rule.direction, 'threshold', rule.threshold::text
 )
 from dashboard.alert_rules as rule
-where rule.rule_id = event.rule_id;
+where rule.rule_id = event.rule_id and event.judged is null;
 alter table dashboard.alert_events alter column judged set not null;
 
 grant select on all tables in schema dashboard to dashboard_viewer, dashboard_writer;
