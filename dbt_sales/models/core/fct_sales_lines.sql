@@ -33,8 +33,8 @@ named as (
             when
                 files.times = 'always'
                 or files.times = 'sometimes'
-                and cast(lines.sold_at at time zone files.timezone as time) <> cast('00:00' as time)
-                then cast(extract(hour from lines.sold_at at time zone files.timezone) as integer)
+                and (lines.sold_at at time zone files.timezone)::time != '00:00'::time
+                then extract(hour from lines.sold_at at time zone files.timezone)::integer
         end as sale_hour,
         case
             when files.shares_customers or lines.customer_id = 'unknown' then lines.customer_id
