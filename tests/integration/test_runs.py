@@ -211,8 +211,9 @@ def test_no_other_login_begins_or_ends_a_run(world: World) -> None:
                 other.execute(statement)
 
 
-def test_a_database_that_is_not_migrated_is_said_once(world: World) -> None:
-    world.run("drop schema raw cascade")
+@pytest.mark.parametrize("lacking", ["drop schema raw cascade", "alter table raw.files drop column times cascade"])
+def test_a_database_that_is_not_migrated_is_said_once(world: World, lacking: str) -> None:
+    world.run(lacking)
     for target in ("prod", "dev"):
         done = world.dbt("build", target=target)
         assert done.returncode != 0

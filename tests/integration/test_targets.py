@@ -72,10 +72,3 @@ def test_nobody_changes_what_the_log_says(world: World) -> None:
                has_table_privilege('transformer', 'dashboard.saved_views', 'select') as reads_views"""
     )
     assert done == [{"reads": True, "writes": False, "reads_views": False}]
-
-
-def test_dbt_asks_for_the_migration_where_there_are_no_targets(world: World) -> None:
-    world.run("drop table dashboard.target_changes cascade")
-    refused = world.dbt("run")
-    assert refused.returncode != 0
-    assert "run `loader migrate`" in refused.stdout
