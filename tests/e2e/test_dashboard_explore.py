@@ -36,7 +36,7 @@ LEADERS = (
 @pytest.mark.parametrize(
     ("dimension", "column", "mart"),
     [
-        ("store", "store_id", "kpi_daily_sales"),
+        ("region", "sales_region", "kpi_daily_sales"),
         ("representative", "sales_representative", "kpi_daily_sales"),
         ("product", "product_id", "kpi_daily_product_sales"),
     ],

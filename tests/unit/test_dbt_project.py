@@ -256,7 +256,12 @@ def test_everything_is_described(project: Project, kind: str) -> None:
 
 
 def test_facts_dimensions_marts_and_views_of_the_ledger_have_enforced_contracts(project: Project) -> None:
-    bound = {name: model for name, model in project.models.items() if re.match(r"(fct|dim|kpi|ops)_", name)}
+    bound = {
+        name: model
+        for name, model in project.models.items()
+        # One that is a part of what reads it is held to nothing by dbt.
+        if re.match(r"(fct|dim|kpi|ops)_", name) and model["config"]["materialized"] != "ephemeral"
+    }
     assert not [name for name, model in bound.items() if not model["config"]["contract"]["enforced"]]
     assert not [
         f"{name}.{column['name']}"

@@ -1,6 +1,8 @@
-{{ config(materialized='view') }}
+{{ config(materialized='ephemeral') }}
 
--- A view, so that a change on the page counts at once. The seed is the start: it counts where nobody changed anything.
+-- In the views that read it, so that a change on the page counts at once. No view itself: whenever dbt builds one anew,
+-- it drops what reads it, also in a run that then fails before it comes to that.
+-- The seed is the start: it counts where nobody changed anything.
 with seed as (
     select * from {{ ref('sales_targets') }}
 ),
