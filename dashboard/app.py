@@ -69,7 +69,7 @@ OUTDATED_STYLE = "<style>.st-key-figures {filter: grayscale(1); opacity: 0.5}</s
 # chosen stands on the primary colour, which is pale on a dark page.
 DARK_STYLE = """
 <style>
-[data-testid=stMultiSelect] span[title] {color: #0e1426}
+[data-testid=stMultiSelect] span[title], [data-testid=stBaseButton-primary] p {color: #0e1426}
 @media print {.stApp {background: #000 !important; filter: invert(1) hue-rotate(180deg)}}
 </style>
 """

@@ -25,6 +25,7 @@ import structlog
 from dbt.artifacts.schemas.run import RunExecutionResult
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
+from dbt.contracts.graph.nodes import CompiledNode
 from dbt_common.behavior_flags import BehaviorFlagRendered
 from dbt_common.events.base_types import EventMsg
 
@@ -262,7 +263,7 @@ class Project:
             raise SettingsError(f"dbt cannot read {self._folder}: {parsed.exception}. `dbt parse` there says more")
         self._manifest = parsed.result
         nodes = [each for each in self._manifest.nodes.values() if each.resource_type in ("model", "seed")]
-        self.relations = {f"{each.schema}.{each.name}" for each in nodes}
+        self.relations = {f"{each.schema}.{each.name}" for each in nodes if not each.is_ephemeral_model}
         self.history = {f"{each.schema}.{each.name}" for each in nodes if "history" in each.tags}
         self.digest = digest.hexdigest()
         self._modified = modified
@@ -293,6 +294,11 @@ class Project:
             metrics.heartbeat.beat(silence=_NODE_SECONDS)
             invocations.add(event.info.invocation_id)  # type: ignore[attr-defined]  # protobuf has no types
 
+        assert self._manifest
+        for node in self._manifest.nodes.values():
+            # dbt puts ephemeral models into what reads them once for a manifest, and compiles all else each time.
+            if isinstance(node, CompiledNode):
+                node.extra_ctes, node.extra_ctes_injected = [], False
         runner = dbtRunner(manifest=self._manifest, callbacks=[follow])
         done = runner.invoke([*_QUIET, command, "--selector", selector, *_options(self._folder)])
         if not isinstance(done.result, RunExecutionResult):

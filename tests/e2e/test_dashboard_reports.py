@@ -25,8 +25,9 @@ from dashboard.queries import Problem, Unavailable
 from dashboard.reports import Report
 from dashboard.settings import settings
 from scripts.browser import serving
+from scripts.stack import Stack
 from tests.conftest import eventually
-from tests.e2e.conftest import EVERYTHING, LAST_DAY, READY, Warehouse
+from tests.e2e.conftest import EVERYTHING, LAST_DAY, READY, Warehouse, two_months
 from tests.e2e.smtp import SmtpServer, mail_server
 
 SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
@@ -40,6 +41,13 @@ FIGURES = """
     from kpi.kpi_daily_sales
     where currency = 'USD' and sales_region = %(region)s
 """
+
+
+@pytest.fixture(scope="module")
+def warehouse(stack: Stack, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
+    """One on which no other dashboard looks, which would send what is due as soon as it is told."""
+    with two_months(stack, template, tmp_path_factory.mktemp("reports")) as world:
+        yield Warehouse(world.env["DASHBOARD_DATABASE_URL"], world.env["ADMIN_DATABASE_URL"])
 
 
 @pytest.fixture(autouse=True)
