@@ -185,9 +185,9 @@ def test_no_customer_is_in_a_report(warehouse: Warehouse, mailbox: SmtpServer, m
     roles: set[str] = set()
     run = queries._run
 
-    def noted(statement: Any, parameters: Any = None, reader: str = VIEWER) -> Any:
+    def noted(statement: Any, parameters: Any = None, reader: str = VIEWER, person: str | None = None) -> Any:
         roles.add(reader)
-        return run(statement, parameters, reader)
+        return run(statement, parameters, reader, person)
 
     monkeypatch.setattr(queries, "_run", noted)
     keep(warehouse, "customers", ("period", "28D"))
