@@ -30,6 +30,7 @@ STYLE = """
 [data-testid=stMetric] {min-height: 100%}
 [data-testid=stHeading]:has(h3) {min-height: 2.5rem; display: flex; align-items: center} /* as one with a switch */
 [data-testid=stHeading] h3 {padding: 0}
+[data-testid=stHeading] [data-testid=stMarkdownContainer]:has(h3) {margin: 0}
 .sparkline {margin: 0}
 .sparkline figcaption {font-size: 0.75rem; opacity: 0.75}
 [class*=st-key-explain-] button p {font-size: 0.75rem}

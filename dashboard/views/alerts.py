@@ -344,7 +344,7 @@ def _notes() -> None:
     st.subheader("Notes on days", anchor=False)
     found = notes.every()
     if not found:
-        st.caption("None yet. `Note on a day`, below the trend on Overview and Explore, keeps what happened on a day.")
+        st.caption("None yet. *Note on a day*, below the trend on Overview and Explore, keeps what happened on a day.")
     for note in found:
         with st.container(horizontal=True, wrap=False, vertical_alignment="center", key=f"note-{note.annotation_id}"):
             st.markdown(notes.line(note), width="stretch")
