@@ -68,7 +68,7 @@ valued as (
         coalesce(
             round(named.discount_amount, 2),
             round(named.quantity * named.unit_price * named.discount_rate, 2),
-            cast(round(named.line_total / nullif(1 - named.discount_rate, 0), 2) as decimal(38, 2))
+            round(cast(named.line_total / nullif(1 - named.discount_rate, 0) as decimal(38, 10)), 2)
             - round(named.line_total, 2),
             0
         ) as stated_discount,

@@ -53,7 +53,7 @@ raw_days as (
                 then round(discount_amount, 2) * case when line_type = 'return' then -sign(discount_amount) else 1 end
             when discount_rate is not null and line_type = 'return'
                 then -abs(round(quantity * unit_price * discount_rate, 2))
-            when discount_rate is not null then round(quantity * unit_price * discount_rate, 2)
+            when discount_rate is not null then coalesce(round(quantity * unit_price * discount_rate, 2), 0)
             else 0
         end) as discounts_given,
         sum(case when line_type = 'adjustment' then coalesce(total, round(quantity * unit_price, 2)) else 0 end) as adjusted,
