@@ -207,7 +207,10 @@ def _scale(column: Column, guess: Guess) -> dict[str, Any]:
 
 def _take_totals(by_field: dict[str, Column], guess: Guess) -> None:
     """Where nothing is the price of one piece, the total of the line is what it is worth; and so is a cost."""
-    for one, stated, counted in (("unit_price", "stated_total", "line_total"), ("unit_cost", "stated_cost", "line_cost")):
+    for one, stated, counted in (
+        ("unit_price", "stated_total", "line_total"),
+        ("unit_cost", "stated_cost", "line_cost"),
+    ):
         if one not in by_field and stated in by_field:
             guess.columns[counted] = guess.columns.pop(stated)
             guess.reviews[counted] = guess.reviews.pop(stated, [])
@@ -470,7 +473,7 @@ def _flow(value: Any, *, quoted: bool = False) -> str:
         return f"{{{', '.join(inner)}}}"
     if isinstance(value, list):
         return f"[{', '.join(_flow(each, quoted=True) for each in value)}]"
-    if isinstance(value, bool):
+    if isinstance(value, bool | int):
         return str(value).lower()
     return _quoted(value) if quoted else _scalar(value)
 

@@ -294,7 +294,13 @@ class Feed(_Contract):
     def cells(self, field: str, texts: list[str]) -> list[str | None]:
         """`cell` of each text."""
         column, nulls = self.columns[field], self.format.nulls
-        if column.strip_suffix or column.pattern or column.percent or column.scale or field in DATE_FIELDS | TIME_FIELDS:
+        if (
+            column.strip_suffix
+            or column.pattern
+            or column.percent
+            or column.scale
+            or field in DATE_FIELDS | TIME_FIELDS
+        ):
             return [self.cell(field, text) for text in texts]
         if field not in NUMBER_FIELDS:
             seen = all_as_seen(texts)
@@ -403,7 +409,11 @@ class Feed(_Contract):
         given, slash, best = (part.strip() for part in text.partition("/"))
         number = self._number(given, percent=False)
         within = len(number) <= _RATING_CHARACTERS and _CANONICAL_NUMBER.fullmatch(number)
-        if not within or not 0 < Decimal(number) <= scale or (slash and self._number(best, percent=False) != str(scale)):
+        if (
+            not within
+            or not 0 < Decimal(number) <= scale
+            or (slash and self._number(best, percent=False) != str(scale))
+        ):
             return _UNREADABLE + text
         return str(max(1, int((10 * Decimal(number) + scale) // (2 * scale))))
 

@@ -102,8 +102,8 @@ class SalesLine(BaseModel):
     """One line of a sale, return, cancellation or adjustment. `raw.sales_lines` has the same columns.
 
     Amounts are exact decimals in `currency` (ISO 4217; XXX is its code for "none"). `quantity` keeps the sheet's sign;
-    `discount_rate` is a share from 0 to 1, `discount_amount` the discount of the whole line. A line has a `unit_price` or
-    a `line_total`, which is what it comes to after discount; `line_cost` is the cost of all of it. `tax_amount` and
+    `discount_rate` is a share from 0 to 1, `discount_amount` the discount of the whole line. A line has a `unit_price`,
+    or a `line_total`, which is what it comes to after discount; `line_cost` is the cost of all of it. `tax_amount` and
     `shipping_cost` are no part of sales. `stated_*` are the sheet's own results, checked against ours.
     """
 
@@ -158,13 +158,13 @@ class SalesLine(BaseModel):
 
 
 class PricedLine(SalesLine):
-    """A line of a sheet whose amounts are quantity × price."""
+    """A line of a sheet that states the price of one piece."""
 
     unit_price: Number
 
 
 class TotalledLine(SalesLine):
-    """A line of a sheet whose amounts are its totals."""
+    """A line of a sheet that states what the whole line comes to."""
 
     line_total: Number
 
@@ -215,8 +215,8 @@ class Amounts:
 class Rule:
     """A rule across the fields of a line. It stands once: the model asks it of decimals, the columns of floats.
 
-    A line breaks it whose `excess` is more than `tolerance`. Where a field of `needs` is empty, or one of `lacks` is not,
-    it does not apply.
+    A line breaks it whose `excess` is more than `tolerance`. Where a field of `needs` is empty, or one of `lacks` is
+    not, it does not apply.
     """
 
     field: str  # which is at fault

@@ -751,6 +751,7 @@ def _masked_positions(feed: "Feed", matched: Matched, header: list[str]) -> froz
 def _revenue(feed: "Feed", texts: dict[str, str]) -> Decimal | None:
     names = ("line_total",) if feed.price == "line_total" else ("quantity", "unit_price")
     try:
-        return cents(abs(prod(NUMBER.validate_python(feed.cell(name, texts[name])) for name in names)))
+        amounts = [NUMBER.validate_python(feed.cell(name, texts[name])) for name in names]
     except ValidationError:
         return None
+    return cents(abs(prod(amounts, start=Decimal(1))))

@@ -24,8 +24,8 @@ QUERIES = Path(__file__).with_name("oracle.sql")
 class SheetKind:
     """How one kind of sheet is read: SQL over its own columns (all text) for the columns of a line that it has.
 
-    `is_good` is true of the rows that count; of the others, quantity times price is at risk as far as both are numbers, or
-    the total of the line.
+    `is_good` is true of the rows that count; of the others, quantity times price is at risk as far as both are numbers,
+    or the total of the line.
     """
 
     feed: str

@@ -45,7 +45,7 @@ R-2;03.03.2026;soil;7;10,00;
 """,
 }
 
-# A list of SAP: signs behind the numbers, credit notes with a quantity of their own sign, the type of a document in a word.
+# A list of SAP: signs behind the numbers, credit notes of a quantity above zero, the type of a document as a code.
 SAP = {
     "feed": {
         "format": {"dates": ["%Y%m%d"], "trailing_minus": True, "thousands": ","},
@@ -115,8 +115,8 @@ def test_net_sales_are_the_totals_of_the_sheet_in_raw_core_and_every_mart(
         returned = Decimal(parts[2]) if relation == "core.fct_orders" else 0
         assert world.value(f"select sum({column}) from {relation}") - returned == Decimal(net), relation
     (sums,) = world.rows(
-        """select sum(gross_sales) as gross, sum(discounts) as discounts, sum(returns) as returns, sum(cost_amount) as cost,
-               sum(gross_margin) as margin, sum(costed_net_sales) as costed
+        """select sum(gross_sales) as gross, sum(discounts) as discounts, sum(returns) as returns,
+               sum(cost_amount) as cost, sum(gross_margin) as margin, sum(costed_net_sales) as costed
            from kpi.kpi_daily_sales"""
     )
     assert (sums["gross"], sums["discounts"], sums["returns"]) == tuple(map(Decimal, parts))
@@ -139,7 +139,9 @@ def test_what_is_no_sale_and_no_return_stands_apart_at_its_total(
     )
     assert sums == {"cancelled": Decimal("1000.00"), "adjusted": Decimal("-4.50"), "sold": 6, "returned": 1}
     margin = "select gross_margin from core.fct_sales_lines where sale_id = %s"
-    assert world.value(margin, "900") == Decimal("299.99")  # by the cost of the line, and not three times that of a piece
+    assert world.value(margin, "900") == Decimal(
+        "299.99"
+    )  # by the cost of the line, and not three times that of a piece
     assert world.value(margin, "901") == Decimal("-99.99")
     assert world.value(margin, "902") == Decimal("25.00")
     assert world.value(margin, "905") is None

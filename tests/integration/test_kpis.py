@@ -261,7 +261,9 @@ def totals_beside_prices(shop: Shop) -> None:
         shop.put(f"totals/{dates[0]:%Y%m}.csv", sheet_of(dates, rows=14, change=of_totals))
     shop.put(monthly(month(2026, 1)), sheet_of(month(2026, 1)[20:]))
     shop.world.transform()
-    shop.put("totals/202601.csv", sheet_of(month(2026, 1)[5:], rows=12, change=lambda line: of_totals(some_unknown(line))))
+    shop.put(
+        "totals/202601.csv", sheet_of(month(2026, 1)[5:], rows=12, change=lambda line: of_totals(some_unknown(line)))
+    )
 
 
 HISTORIES = {
@@ -310,7 +312,7 @@ def euro_sales_feed() -> str:
 
 
 def totals_feed() -> str:
-    """The generator's sheets, whose totals and costs of lines count; the prices and costs of one piece are passed over."""
+    """The generator's sheets, of which the totals and costs of lines count, and not those of one piece."""
     feed = yaml.safe_load((REPOSITORY / "loader" / "feeds" / "sales_data.yml").read_text())
     total, cost = (feed["columns"].pop(name) for name in ("stated_total", "stated_cost"))
     columns = {name: column for name, column in feed["columns"].items() if name not in ("unit_price", "unit_cost")}

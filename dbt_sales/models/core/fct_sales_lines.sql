@@ -68,7 +68,8 @@ valued as (
         coalesce(
             round(named.discount_amount, 2),
             round(named.quantity * named.unit_price * named.discount_rate, 2),
-            round(cast(named.line_total / nullif(1 - named.discount_rate, 0) as decimal(38, 10)), 2)
+            -- Ten decimals tell half a cent from what is nearly one, also where the engine divides in binary.
+            round((named.line_total / nullif(1 - named.discount_rate, 0))::decimal(38, 10), 2)
             - round(named.line_total, 2),
             0
         ) as stated_discount,
@@ -92,7 +93,9 @@ valued as (
 typed as (
     select
         *,
-        case line_type when 'sale' then coalesce(total_amount + stated_discount, list_amount) else 0 end as gross_amount,
+        case line_type
+            when 'sale' then coalesce(total_amount + stated_discount, list_amount) else 0
+        end as gross_amount,
         case line_type when 'sale' then stated_discount else 0 end as sale_discount,
         case line_type
             when 'return' then coalesce(abs(total_amount), abs(list_amount) - abs(stated_discount)) else 0

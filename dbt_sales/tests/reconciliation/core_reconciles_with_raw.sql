@@ -43,7 +43,9 @@ raw_days as (
             when discount_rate < 1 then round(line_total / (1 - discount_rate), 2)
             else total
         end) as gross,
-        sum(case when line_type = 'return' then abs(coalesce(total, round(quantity * unit_price, 2))) else 0 end) as returned,
+        sum(case line_type
+            when 'return' then abs(coalesce(total, round(quantity * unit_price, 2))) else 0
+        end) as returned,
         sum(case
             when line_type not in ('sale', 'return') then 0
             when total is not null and line_type = 'return' then 0
@@ -56,7 +58,9 @@ raw_days as (
             when discount_rate is not null then coalesce(round(quantity * unit_price * discount_rate, 2), 0)
             else 0
         end) as discounts_given,
-        sum(case when line_type = 'adjustment' then coalesce(total, round(quantity * unit_price, 2)) else 0 end) as adjusted,
+        sum(case line_type
+            when 'adjustment' then coalesce(total, round(quantity * unit_price, 2)) else 0
+        end) as adjusted,
         sum(case line_type
             when 'sale' then list_cost
             when 'return' then -abs(list_cost)
