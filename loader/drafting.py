@@ -69,6 +69,7 @@ def draft_feed(path: Path, name: str | None, limits: Limits) -> Draft:
     guess_numbers(sheet, guess)
     guess_dates(sheet, by_field, guess)
     _map(sheet, by_field, guess)
+    _take_totals(by_field, guess)
     _guess_currency(sheet, by_field, guess)
     head = {"feed": name or _name(path), "match": _match(path)}
     _settle_discount(sheet, by_field, guess, head)
@@ -180,7 +181,7 @@ def _affixes(name: str, column: Column, guess: Guess) -> dict[str, Any]:
     before = {match["before"].strip() for match in column.numbers if match["before"] and match["before"].strip()}
     after = {match["after"].strip() for match in column.numbers if match["after"] and match["after"].strip()}
     if name == "customer_rating":
-        return {"pattern": r"^(\d)\b"} if after else {}
+        return {"pattern": r"^(\d)\b"} if after else _scale(column, guess)
     found: dict[str, Any] = {}
     if len(after) == 1:
         found["strip_suffix"] = after.pop()
@@ -190,6 +191,31 @@ def _affixes(name: str, column: Column, guess: Guess) -> dict[str, Any]:
     if before:
         found["pattern"] = rf"^(?:{'|'.join(re.escape(each) for each in sorted(before))})\s*(.+)$"
     return found
+
+
+def _scale(column: Column, guess: Guess) -> dict[str, Any]:
+    """The scale of ratings that are not whole stars from one to five."""
+    probe = probe_feed(**guess.form)
+    ratings = [float(number) for match in column.numbers if (number := plain_number(probe, match["number"]))]
+    best = max(ratings, default=0)
+    scale = next((each for each in (5, 10, 100) if best <= each), None)
+    if not scale or (scale == 5 and all(map(float.is_integer, ratings))):
+        return {}
+    guess.review("customer_rating", f"the best is {best:g}, so the scale is taken to end at {scale}")
+    return {"scale": scale}
+
+
+def _take_totals(by_field: dict[str, Column], guess: Guess) -> None:
+    """Where nothing is the price of one piece, the total of the line is what it is worth; and so is a cost."""
+    for one, stated, counted in (
+        ("unit_price", "stated_total", "line_total"),
+        ("unit_cost", "stated_cost", "line_cost"),
+    ):
+        if one not in by_field and stated in by_field:
+            guess.columns[counted] = guess.columns.pop(stated)
+            guess.reviews[counted] = guess.reviews.pop(stated, [])
+            guess.review(counted, f"counts as it stands, as no column looks like {one}")
+            by_field[counted] = by_field.pop(stated)
 
 
 def _guess_nulls(by_field: dict[str, Column], guess: Guess) -> None:
@@ -298,7 +324,8 @@ def _settle_totals(sheet: Sheet, guess: Guess, head: dict[str, str]) -> None:
         why = f"{{}} in {rows} of {sheet.rows} rows"
         if wrong_profit:
             drop("unit_cost", why.format(f"times quantity it is not {cost['header']!r}"))
-            guess.review("stated_cost", "the cost of a line; without unit_cost there is no margin in the marts")
+            guess.columns["line_cost"] = guess.columns.pop("stated_cost")
+            guess.review("line_cost", "the cost of a line, which counts as it stands")
         else:
             drop("stated_cost", why.format("quantity and unit cost give something else"))
     if rows := contradicted("stated_profit"):
@@ -446,7 +473,7 @@ def _flow(value: Any, *, quoted: bool = False) -> str:
         return f"{{{', '.join(inner)}}}"
     if isinstance(value, list):
         return f"[{', '.join(_flow(each, quoted=True) for each in value)}]"
-    if isinstance(value, bool):
+    if isinstance(value, bool | int):
         return str(value).lower()
     return _quoted(value) if quoted else _scalar(value)
 

@@ -7,6 +7,7 @@ numbers, None for an empty token). Whether that text is acceptable is for pydant
 
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
 from importlib.resources import files
@@ -25,6 +26,7 @@ from loader.sales_line import (
     IDENTIFIER_FIELDS,
     MONEY_FIELDS,
     NUMBER_FIELDS,
+    PRICES,
     REQUIRED,
     TIME_FIELDS,
     LineType,
@@ -93,6 +95,14 @@ FieldName = Annotated[str, AfterValidator(_known_field)]
 # Of a cell, that a feed's patterns look at. Many a harmless one, such as (\d+) pieces, takes the square of the length,
 # and a cell may be a megabyte long.
 _PATTERN_CHARACTERS = 1_000
+_RATING_CHARACTERS = 21  # as many as a canonical number has at most
+# Fields of which a feed has one, as both say the same, and what they say.
+_NOT_BOTH = (
+    ("discount_rate", "discount_amount", ""),
+    ("unit_price", "line_total", ": a line is worth quantity × price, which stated_total checks, or its total"),
+    ("line_total", "stated_total", ": the total counts as it stands, or is only checked"),
+    ("line_cost", "stated_cost", ": the cost of the line counts as it stands, or is only checked"),
+)
 # Put before a text that is not as the feed writes it, or it could pass for canonical and mean something else: 1.234
 # where the decimal sign is a comma, 2024-05-06 where the sheet writes %Y-%d-%m.
 _UNREADABLE = "unreadable: "
@@ -160,6 +170,7 @@ class Column(_Contract):
     strip_suffix: str = ""
     pattern: re.Pattern[str] | None = None  # its first group (or the whole match) is the cell; no match: as it is
     percent: bool = False  # 15 means 0.15; where suffix or pattern have a percent sign, each cell has one too
+    scale: Annotated[int, Field(ge=2, le=1000)] | None = None  # the best rating: 8, or 8/10, of 10 is four stars
 
     @model_validator(mode="before")
     @classmethod
@@ -242,16 +253,22 @@ class Feed(_Contract):
 
     @model_validator(mode="after")
     def _fields_fit_together(self) -> "Feed":
-        if missing := [field for field in REQUIRED if field not in self.columns]:
+        missing = [field for field in REQUIRED if field not in self.columns]
+        if not self.columns.keys() & {*PRICES}:
+            missing.append(" or ".join(PRICES))
+        if missing:
             raise ValueError(f"columns: required but not mapped: {', '.join(missing)}")
-        if optional := [field for field in REQUIRED if self.columns[field].optional]:
+        if optional := [field for field in (*REQUIRED, self.price) if self.columns[field].optional]:
             raise ValueError(f"columns: {', '.join(optional)} is required of every row, so its column is not optional")
-        if all(self.columns[field].value is not None for field in ("sold_at", "quantity", "unit_price")):
+        if all(self.columns[field].value is not None for field in ("sold_at", "quantity", self.price)):
             raise ValueError(
-                "columns: sold_at, quantity and unit_price are all constants: nothing tells a row from none"
+                f"columns: sold_at, quantity and {self.price} are all constants: nothing tells a row from none"
             )
-        if {"discount_rate", "discount_amount"} <= self.columns.keys():
-            raise ValueError("columns: map discount_rate or discount_amount, not both")
+        for one, other, why in _NOT_BOTH:
+            if {one, other} <= self.columns.keys():
+                raise ValueError(f"columns: map {one} or {other}, not both{why}")
+        if scaled := [field for field, column in self.columns.items() if column.scale and field != "customer_rating"]:
+            raise ValueError(f"columns: {', '.join(scaled)} is no rating, so its column has no scale")
         named = [("line_type: tests", rule.when) for rule in self.line_type] + [
             ("skip: tests", when) for when in self.skip
         ]
@@ -264,6 +281,11 @@ class Feed(_Contract):
             raise ValueError("duplicates: key needs unique_key, and unique_key needs duplicates: key")
         return self
 
+    @property
+    def price(self) -> Literal["unit_price", "line_total"]:
+        """The field that says what a line is worth: times the quantity, or as it stands."""
+        return "line_total" if "line_total" in self.columns else "unit_price"
+
     @cached_property
     def tests(self) -> list[dict[str, re.Pattern[str]]]:
         """Those of the line_type rules, then those of the skip rules."""
@@ -272,7 +294,13 @@ class Feed(_Contract):
     def cells(self, field: str, texts: list[str]) -> list[str | None]:
         """`cell` of each text."""
         column, nulls = self.columns[field], self.format.nulls
-        if column.strip_suffix or column.pattern or column.percent or field in DATE_FIELDS | TIME_FIELDS:
+        if (
+            column.strip_suffix
+            or column.pattern
+            or column.percent
+            or column.scale
+            or field in DATE_FIELDS | TIME_FIELDS
+        ):
             return [self.cell(field, text) for text in texts]
         if field not in NUMBER_FIELDS:
             seen = all_as_seen(texts)
@@ -305,6 +333,8 @@ class Feed(_Contract):
         text = text.removesuffix(column.strip_suffix)
         if column.pattern and len(text) <= _PATTERN_CHARACTERS and (match := column.pattern.search(text)):
             text = match[1] if match.re.groups else match[0]
+        if column.scale:
+            return self._stars(text, column.scale)
         if field in NUMBER_FIELDS:
             number = self._number(text, column.percent)
             lacks_sign = column.has_percent_sign and "%" not in written and number.strip("-0.")
@@ -334,6 +364,8 @@ class Feed(_Contract):
         """
         if field in DATE_FIELDS | TIME_FIELDS:
             return " or ".join(self.format.dates)
+        if scale := self.columns[field].scale:
+            return f"above 0 and at most {scale}, the scale that the feed states, as in {scale} or {scale}/{scale}"
         if re.search(r"\d\s*-\s*$", text) and not self.format.trailing_minus:
             return "a minus behind a number is read where the feed says format.trailing_minus: true"
         if self.columns[field].has_percent_sign and "%" not in text:
@@ -371,6 +403,19 @@ class Feed(_Contract):
             digits = whole.rjust(3, "0")
             whole, fraction = digits[:-2], digits[-2:] + fraction
         return f"{sign}{whole}.{fraction}" if fraction else f"{sign}{whole}"
+
+    def _stars(self, text: str, scale: int) -> str:
+        """A rating as its share of five stars, half a star up; never less than one. `4,5/5` says its scale again."""
+        given, slash, best = (part.strip() for part in text.partition("/"))
+        number = self._number(given, percent=False)
+        within = len(number) <= _RATING_CHARACTERS and _CANONICAL_NUMBER.fullmatch(number)
+        if (
+            not within
+            or not 0 < Decimal(number) <= scale
+            or (slash and self._number(best, percent=False) != str(scale))
+        ):
+            return _UNREADABLE + text
+        return str(max(1, int((10 * Decimal(number) + scale) // (2 * scale))))
 
     def _time(self, text: str, with_zone: bool) -> str:
         iso = _ISO_FORMATS[len(text)] if _ISO_TIME.fullmatch(text) else None

@@ -65,7 +65,8 @@ class Guess:
 
     @property
     def missing(self) -> list[str]:
-        return [each for each in REQUIRED if each not in self.columns]
+        priced = () if "line_total" in self.columns else ("unit_price",)
+        return [each for each in (*REQUIRED, *priced) if each not in self.columns]
 
     def review(self, key: str, reason: str) -> None:
         self.reviews.setdefault(key, []).append(reason)
@@ -218,9 +219,8 @@ def guess_numbers(sheet: Sheet, guess: Guess) -> None:
 
 def probe_feed(**form: Any) -> Feed:
     """A feed for nothing but reading cells."""
-    return Feed.model_validate(
-        {"feed": "probe", "match": "*", "format": form, "columns": {each: {"header": each} for each in REQUIRED}}
-    )
+    columns = {each: {"header": each} for each in (*REQUIRED, "unit_price")}
+    return Feed.model_validate({"feed": "probe", "match": "*", "format": form, "columns": columns})
 
 
 def plain_number(feed: Feed, text: str) -> str | None:

@@ -1,7 +1,7 @@
 """The canonical sale line: pydantic's word on what a row may say. `raw.sales_lines` has the same columns."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
@@ -102,7 +102,8 @@ class SalesLine(BaseModel):
     """One line of a sale, return, cancellation or adjustment. `raw.sales_lines` has the same columns.
 
     Amounts are exact decimals in `currency` (ISO 4217; XXX is its code for "none"). `quantity` keeps the sheet's sign;
-    `discount_rate` is a share from 0 to 1, `discount_amount` the discount of the whole line. `tax_amount` and
+    `discount_rate` is a share from 0 to 1, `discount_amount` the discount of the whole line. A line has a `unit_price`,
+    or a `line_total`, which is what it comes to after discount; `line_cost` is the cost of all of it. `tax_amount` and
     `shipping_cost` are no part of sales. `stated_*` are the sheet's own results, checked against ours.
     """
 
@@ -116,10 +117,12 @@ class SalesLine(BaseModel):
     product_name: Text | None = None
     product_category: Name | None = None
     quantity: Annotated[Number, AfterValidator(_not_zero)]
-    unit_price: Number
+    unit_price: Number | None = None
+    line_total: Number | None = None
     discount_rate: Rate | None = None
     discount_amount: Number | None = None
     unit_cost: Cost | None = None
+    line_cost: Number | None = None
     tax_amount: Number | None = None
     shipping_cost: Number | None = None
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = "XXX"
@@ -148,9 +151,27 @@ class SalesLine(BaseModel):
     def _broken_rules(self) -> Iterable[tuple[str, str]]:
         amounts = Amounts({name: getattr(self, name) for name in AMOUNT_FIELDS})
         for rule in RULES:
-            known = all(getattr(self, name) is not None for name in rule.needs)
-            if known and self.line_type in rule.line_types and rule.excess(amounts) > rule.tolerance:
+            applies = all(getattr(self, name) is not None for name in rule.needs)
+            applies &= all(getattr(self, name) is None for name in rule.lacks)
+            if applies and self.line_type in rule.line_types and rule.excess(amounts) > rule.tolerance:
                 yield rule.field, rule.message(amounts)
+
+
+class PricedLine(SalesLine):
+    """A line of a sheet that states the price of one piece."""
+
+    unit_price: Number
+
+
+class TotalledLine(SalesLine):
+    """A line of a sheet that states what the whole line comes to."""
+
+    line_total: Number
+
+
+def line_model(fields: Container[str]) -> type[SalesLine]:
+    """What pydantic asks of the lines of a feed that maps these fields."""
+    return TotalledLine if "line_total" in fields else PricedLine
 
 
 class Amounts:
@@ -176,20 +197,26 @@ class Amounts:
 
     @property
     def total(self) -> Any:
+        if self._stated.get("line_total") is not None:
+            return self.line_total
         gross = self.gross
         sign = 1 - 2 * (gross < 0)
         return gross - gross * self.discount_rate - self.discount_amount * sign
 
     @property
     def cost(self) -> Any:
-        return self.quantity * self.unit_cost
+        cost = self.quantity * self.unit_cost
+        if self._stated.get("line_total") is not None:
+            return abs(cost) * (1 - 2 * (self.line_total < 0))
+        return cost
 
 
 @dataclass(frozen=True)
 class Rule:
     """A rule across the fields of a line. It stands once: the model asks it of decimals, the columns of floats.
 
-    A line breaks it whose `excess` is more than `tolerance`. Where a field of `needs` is empty, it does not apply.
+    A line breaks it whose `excess` is more than `tolerance`. Where a field of `needs` is empty, or one of `lacks` is
+    not, it does not apply.
     """
 
     field: str  # which is at fault
@@ -198,6 +225,7 @@ class Rule:
     message: Callable[[Amounts], str]
     tolerance: Decimal = Decimal(0)
     line_types: frozenset[str] = frozenset(LINE_TYPES)
+    lacks: tuple[str, ...] = ()
 
 
 # Totals are compared to within a cent, as sheets round at different steps, and by size, as sheets disagree on the sign
@@ -216,6 +244,33 @@ RULES = (
         lambda of: -of.unit_price,
         lambda _: "Only an adjustment has a negative price",
         line_types=frozenset(LINE_TYPES) - {"adjustment"},
+    ),
+    Rule(
+        "line_total",
+        ("line_total",),
+        lambda of: -of.line_total,
+        lambda _: "A sale's total is not negative; the feed's line_type rules say what a negative one is",
+        line_types=frozenset({"sale"}),
+    ),
+    Rule(
+        "line_total",
+        ("line_total", "discount_rate"),
+        lambda of: abs(of.line_total) * (of.discount_rate >= 1),
+        lambda _: "A total is what is left after the discount, and 100% leaves nothing",
+    ),
+    Rule(
+        "line_cost",
+        ("line_cost",),
+        lambda of: -of.line_cost,
+        lambda _: "A sale's cost is not negative",
+        line_types=frozenset({"sale"}),
+    ),
+    Rule(
+        "line_cost",
+        ("line_cost", "unit_cost"),
+        lambda of: abs(abs(of.line_cost) - abs(of.cost)),
+        lambda of: f"Quantity and unit cost give {cents(of.cost)}",
+        CENT,
     ),
     Rule(
         "stated_total",
@@ -237,6 +292,15 @@ RULES = (
         lambda of: abs(abs(of.stated_profit) - abs(of.total - of.cost)),
         lambda of: f"Total and cost give {cents(of.total - of.cost)}",
         2 * CENT,
+        lacks=("line_cost",),
+    ),
+    Rule(
+        "stated_profit",
+        ("stated_profit", "line_cost"),
+        lambda of: abs(abs(of.stated_profit) - abs(abs(of.total) - abs(of.line_cost))),
+        lambda of: f"Total and cost give {cents(abs(of.total) - abs(of.line_cost))}",
+        2 * CENT,
+        frozenset(LINE_TYPES) - {"adjustment"},  # which has no margin
     ),
 )
 
@@ -249,11 +313,12 @@ NUMBER: TypeAdapter[Decimal] = TypeAdapter(Number)
 TYPES: dict[str, Any] = get_type_hints(SalesLine, include_extras=True)
 FIELDS = tuple(SalesLine.model_fields)
 REQUIRED = tuple(name for name, info in SalesLine.model_fields.items() if info.is_required())
+PRICES = ("unit_price", "line_total")  # one of them is required as well
 TIME_FIELDS = frozenset({"sold_at"})
 DATE_FIELDS = frozenset({"payment_date", "delivery_date"})
 NUMBER_FIELDS = frozenset(
-    {"line_number", "quantity", "unit_price", "discount_rate", "discount_amount", "unit_cost", "tax_amount"}
-    | {"shipping_cost", "customer_rating", "stated_total", "stated_cost", "stated_profit"}
+    {"line_number", "quantity", "unit_price", "line_total", "discount_rate", "discount_amount", "unit_cost"}
+    | {"line_cost", "tax_amount", "shipping_cost", "customer_rating", "stated_total", "stated_cost", "stated_profit"}
 )
 # The numbers that rules across fields may look at: what the columns need to know of a line to ask them.
 AMOUNT_FIELDS = NUMBER_FIELDS - {"line_number", "customer_rating"}

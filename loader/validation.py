@@ -19,6 +19,7 @@ from decimal import Decimal
 from functools import reduce
 from hashlib import blake2b
 from io import StringIO
+from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -46,6 +47,7 @@ from loader.sales_line import (
     PlainNumber,
     SalesLine,
     cents,
+    line_model,
 )
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ class Rejected:
     source_line: int
     raw_text: str
     errors: list[dict[str, str | None]]  # field (None: the whole row), message, value (the cell as it stands)
-    revenue_at_risk: Decimal | None = None  # quantity x unit price, where both can be read
+    revenue_at_risk: Decimal | None = None  # quantity x unit price, or the line's total, as far as it can be read
     lines: int = 1  # physical lines that it holds: as many sales may be lost in it
 
 
@@ -164,7 +166,7 @@ class _FieldDecider:
         self._feed = feed
         self._name = name
         self._adapter = _ADAPTERS[name]
-        self._required = SalesLine.model_fields[name].is_required()
+        self._required = line_model(feed.columns).model_fields[name].is_required()
         self._patterns = [when[name] for when in feed.tests if name in when]
         self._plain = name in PLAIN_NUMBER_FIELDS and feed.takes_plain_numbers(name)
         self._repeats = True  # else nearly every batch has other texts, and to remember them is lost labour
@@ -414,6 +416,9 @@ class Validator:
             perhaps = (line_types == 0) | np.isin(line_types, [_LINE_TYPES.index(each) for each in rule.line_types])
             for name in rule.needs:
                 perhaps &= stated[name]
+            for name in rule.lacks:
+                if name in fields:
+                    perhaps &= ~stated[name]
             suspect |= perhaps & (rule.excess(amounts) > float(rule.tolerance) * _SLACK)
         return np.asarray(suspect, dtype=bool)
 
@@ -658,7 +663,7 @@ def validate_row(feed: "Feed", texts: dict[str, str]) -> SalesLine:
             cells[name] = texts[name]  # with its sign it is no number
     if line_type := feed.line_type_of(cells):
         cells["line_type"] = line_type
-    return SalesLine.model_validate({name: cell for name, cell in cells.items() if cell is not None})
+    return line_model(feed.columns).model_validate({name: cell for name, cell in cells.items() if cell is not None})
 
 
 def _errors(feed: "Feed", error: ValidationError, texts: dict[str, str]) -> list[dict[str, str | None]]:
@@ -744,8 +749,9 @@ def _masked_positions(feed: "Feed", matched: Matched, header: list[str]) -> froz
 
 
 def _revenue(feed: "Feed", texts: dict[str, str]) -> Decimal | None:
+    names = ("line_total",) if feed.price == "line_total" else ("quantity", "unit_price")
     try:
-        quantity, price = (NUMBER.validate_python(feed.cell(name, texts[name])) for name in ("quantity", "unit_price"))
+        amounts = [NUMBER.validate_python(feed.cell(name, texts[name])) for name in names]
     except ValidationError:
         return None
-    return cents(abs(quantity * price))
+    return cents(abs(prod(amounts, start=Decimal(1))))

@@ -24,7 +24,8 @@ QUERIES = Path(__file__).with_name("oracle.sql")
 class SheetKind:
     """How one kind of sheet is read: SQL over its own columns (all text) for the columns of a line that it has.
 
-    `is_good` is true of the rows that count; of the others, quantity times price is at risk as far as both are numbers.
+    `is_good` is true of the rows that count; of the others, quantity times price is at risk as far as both are numbers,
+    or the total of the line.
     """
 
     feed: str
@@ -41,8 +42,10 @@ _TYPES = {
     "product_category": "text",
     "quantity": "decimal(20, 3)",
     "unit_price": "decimal(14, 4)",
+    "line_total": "decimal(14, 4)",
     "discount_rate": "decimal(4, 4)",
     "unit_cost": "decimal(14, 4)",
+    "line_cost": "decimal(14, 4)",
     "currency": "text",
     "payment_status": "text",
     "customer_id": "text",
@@ -133,6 +136,20 @@ ONLINE_RETAIL = SheetKind(
 )
 
 
+# The generator's sheets, of which a feed takes the totals, and ratings on a scale of ten.
+TOTALS = SheetKind(
+    "totals",
+    {name: sql for name, sql in GENERATED.columns.items() if name not in ("unit_price", "unit_cost")}
+    | {
+        "line_total": '"Total Value (with Discount)"',
+        "line_cost": '"Total Cost"',
+        "rating": """(try_cast("Customer Rating" as integer) + 1) // 2""",
+    },
+    is_good=""" "Quantity Sold" like '-%' or "Delivery Status" = 'Cancelled'
+        or "Total Value (with Discount)" not like '-%' """,
+)
+
+
 @dataclass
 class Uploads:
     """What was uploaded, and which version of each key counts: the latest that was neither refused nor taken back."""
@@ -216,10 +233,9 @@ class Oracle:
                     select '{kind.feed}', {file_id}, row, {fields}, cast({kind.columns["sold_at"]} as date)
                     from sheet where {good}"""
             )
-        revenue = (
-            f"round(abs(try_cast({kind.columns['quantity']} as decimal(20, 3))"
-            f" * try_cast({kind.columns['unit_price']} as decimal(14, 4))), 2)"
-        )
+        parts = ("line_total",) if "line_total" in kind.columns else ("quantity", "unit_price")
+        product = " * ".join(f"try_cast({kind.columns[name]} as {_TYPES[name]})" for name in parts)
+        revenue = f"round(abs({product}), 2)"
         self._database.execute(
             f"""insert into rejected_rows
                 select {file_id}, $key, '{kind.feed}', $counts, {revenue} from sheet where not coalesce({good}, false)

@@ -2,14 +2,27 @@
 -- descriptions in dbt_sales/), not from the marts' SQL. A statement called kpi_* or ops_* gives that mart; the others
 -- prepare tables, in the order in which they stand. sales_lines holds one row per accepted row of a sheet that counts.
 
+-- name: before_discount
+-- Cents, half up, of an amount of four decimals after this share was taken off: in whole numbers, and so exact.
+create macro before_discount(total, rate) as cast(
+    cast((2 * 100 * cast(total * 10000 as hugeint) + cast((1 - rate) * 10000 as hugeint))
+        // (2 * cast((1 - rate) * 10000 as hugeint)) as decimal(20, 0)) * cast('0.01' as decimal(3, 2)) as decimal(20, 2)
+);
+
 -- name: measured
 -- One row per line: what it is of, and as m_* what it adds to every additive measure.
 create table measured as
 with amounts as (
     select
         *,
-        round(abs(quantity) * unit_price, 2) as amount,
-        round(abs(quantity) * unit_price * coalesce(discount_rate, 0), 2) as discount,
+        case
+            when line_total is null then round(abs(quantity) * unit_price, 2)
+            else before_discount(abs(line_total), coalesce(discount_rate, 0))
+        end as amount,
+        case
+            when line_total is null then round(abs(quantity) * unit_price * coalesce(discount_rate, 0), 2)
+            else before_discount(abs(line_total), coalesce(discount_rate, 0)) - round(abs(line_total), 2)
+        end as discount,
         line_type = 'sale' as is_sale,
         line_type = 'return' as is_return,
         cast(date_trunc('month', sale_date) as date) as month,
@@ -19,7 +32,9 @@ with amounts as (
     select
         *,
         case when is_sale then amount - discount when is_return then discount - amount else 0 end as net,
-        case when is_sale or is_return then quantity_sign * abs(quantity) * unit_cost end as cost
+        case
+            when is_sale or is_return then quantity_sign * coalesce(round(abs(line_cost), 2), abs(quantity) * unit_cost)
+        end as cost
     from amounts, lateral (select case when is_return then -1 else 1 end as quantity_sign)
 )
 select
@@ -36,7 +51,7 @@ select
     case when cost is not null then net else 0 end as m_costed_net_sales,
     case when cost is not null then 1 else 0 end as m_costed_lines,
     case when line_type = 'cancellation' then amount - discount else 0 end as m_cancelled_value,
-    case when line_type = 'adjustment' then round(quantity * unit_price, 2) else 0 end as adjusted,
+    case when line_type = 'adjustment' then round(coalesce(line_total, quantity * unit_price), 2) else 0 end as adjusted,
     1 as m_lines,
     case when rating = 1 then 1 else 0 end as m_ratings_1,
     case when rating = 2 then 1 else 0 end as m_ratings_2,

@@ -20,7 +20,7 @@ from loader.pipeline import Pipeline
 from scripts.csv_generator import HEADER, sheet
 from scripts.stack import REPOSITORY, Stack
 from tests.conftest import World, new_world
-from tests.oracle import GENERATED, ONLINE_RETAIL, Oracle, Uploads, differences
+from tests.oracle import GENERATED, ONLINE_RETAIL, TOTALS, Oracle, Uploads, differences
 
 EURO_SALES = replace(GENERATED, feed="euro_sales", columns={**GENERATED.columns, "currency": '"Currency"'})
 ONLINE_RETAIL_SHEET = REPOSITORY.parent / "shared" / "data" / "online_retail_2010-12-01.csv"
@@ -44,7 +44,7 @@ line_type:
 shares: [customers, products]
 rejects: {max_ratio: 0.05}
 """
-KINDS = {"CSV/": GENERATED, "euro/": EURO_SALES, "uk-shop/": ONLINE_RETAIL}
+KINDS = {"CSV/": GENERATED, "euro/": EURO_SALES, "uk-shop/": ONLINE_RETAIL, "totals/": TOTALS}
 
 
 @dataclass(frozen=True)
@@ -205,6 +205,14 @@ def in_currencies(line: dict[str, str]) -> dict[str, str]:
     return line | {"Currency": "EUR" if by % 3 else "GBP"}
 
 
+def of_totals(line: dict[str, str]) -> dict[str, str]:
+    """A rating of ten, and in one order of a few days a total that no sale can have."""
+    number, day = int(line["Sale ID"][-5:]), int(line["Sale Date"][8:10])
+    rating = {"Customer Rating": str((number + day) % 10 + 1) if number % 3 else ""}
+    wrong = number == 3 and day % 9 == 0 and line["Delivery Status"] != "Cancelled" and line["Quantity Sold"] > "-9"
+    return line | rating | ({"Total Value (with Discount)": "-0.07"} if wrong else {})
+
+
 def corrected_history(shop: Shop) -> None:
     """15 months in sheets of a month and then of a day; corrected, late, out of order, refused and taken back."""
     months = [month(2025, number) for number in range(1, 13)] + [month(2026, 1), month(2026, 2)]
@@ -247,10 +255,22 @@ def two_currencies(shop: Shop) -> None:
     shop.put("CSV/sales_data_20260221.csv", sheet_of([date(2026, 2, 21)], rows=2))
 
 
+def totals_beside_prices(shop: Shop) -> None:
+    """Sheets of which the totals count, corrected, beside sheets with prices of the same products."""
+    for dates in (month(2026, 1), month(2026, 2)[:20]):
+        shop.put(f"totals/{dates[0]:%Y%m}.csv", sheet_of(dates, rows=14, change=of_totals))
+    shop.put(monthly(month(2026, 1)), sheet_of(month(2026, 1)[20:]))
+    shop.world.transform()
+    shop.put(
+        "totals/202601.csv", sheet_of(month(2026, 1)[5:], rows=12, change=lambda line: of_totals(some_unknown(line)))
+    )
+
+
 HISTORIES = {
     "corrections": corrected_history,
     "online_retail": real_sheet,
     "two_currencies": two_currencies,
+    "totals": totals_beside_prices,
 }
 REFUSALS = {("online_retail", "kpi_reporting_daily_sales"): "no rate of GBP to USD on 2010-12-01"}
 needs_sheet = pytest.mark.skipif(
@@ -269,6 +289,7 @@ def shop(
     folder = tmp_path_factory.mktemp("feeds")
     (folder / "online_retail.yml").write_text(ONLINE_RETAIL_FEED)
     (folder / "euro_sales.yml").write_text(euro_sales_feed())
+    (folder / "totals.yml").write_text(totals_feed())
     with new_world(stack, template, tmp_path_factory.mktemp("world")) as plain:
         world = World(plain.env | {"FEEDS_DIR": str(folder)}, stack)
         with Pipeline(world.settings) as pipeline:
@@ -290,8 +311,18 @@ def euro_sales_feed() -> str:
     return yaml.safe_dump(feed | {"feed": "euro_sales", "match": "euro/*.csv", "columns": columns})
 
 
+def totals_feed() -> str:
+    """The generator's sheets, of which the totals and costs of lines count, and not those of one piece."""
+    feed = yaml.safe_load((REPOSITORY / "loader" / "feeds" / "sales_data.yml").read_text())
+    total, cost = (feed["columns"].pop(name) for name in ("stated_total", "stated_cost"))
+    columns = {name: column for name, column in feed["columns"].items() if name not in ("unit_price", "unit_cost")}
+    columns |= {"line_total": total, "line_cost": cost, "customer_rating": {"header": "Customer Rating", "scale": 10}}
+    return yaml.safe_dump(feed | {"feed": "totals", "match": "totals/*.csv", "columns": columns})
+
+
 def test_the_oracle_reads_the_rows_that_the_loader_accepts(shop: Shop, oracle: Oracle) -> None:
-    lines = "select count(*) as lines, sum(abs(quantity)) as units, sum(quantity * unit_price) as value from {}"
+    lines = """select count(*) as lines, sum(abs(quantity)) as units, sum(quantity * unit_price) as value,
+        sum(line_total) as totals, sum(line_cost) as costs from {}"""
     (loaded,) = shop.world.rows(lines.format("raw.sales_lines"))
     assert oracle.row(lines.format("sales_lines")) == loaded
     rejected = "select coalesce(sum(rows_rejected), 0) as rows from raw.files where status = 'loaded'"

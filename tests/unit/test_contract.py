@@ -27,8 +27,11 @@ def raw_columns(table: str) -> dict[str, str]:
     script = "\n".join(re.sub(r"--.*", "", path.read_text()) for path in migrations)
     (body,) = re.findall(rf"^create table raw\.{table} \((.*?)^\);", script, re.MULTILINE | re.DOTALL)
     columns = re.findall(r"^    (?!primary key|constraint|check)(\w+) (.+?),?\s*$", body, re.MULTILINE)
-    added = re.findall(rf"^alter table raw\.{table}\s+add column (\w+) (.+?);", script, re.MULTILINE)
-    return dict(columns + added)
+    added = re.findall(rf"^alter table raw\.{table}\s+add column (?:if not exists )?(\w+) (.+?);", script, re.MULTILINE)
+    found = dict(columns + added)
+    for name in re.findall(rf"^alter table raw\.{table}\s+alter column (\w+) drop not null;", script, re.MULTILINE):
+        found[name] = found[name].replace(" not null", "")
+    return found
 
 
 def source_columns(table: str) -> list[str]:

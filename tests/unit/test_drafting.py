@@ -340,6 +340,10 @@ def test_the_signs_of_numbers_are_those_by_which_most_cells_are_numbers(
         ("Discount", ["2.00", "0.50", "1"], {"discount_amount": "Discount"}),
         ("Cost", ["USD 2.00", "USD 0.50"], {"unit_cost": {"header": "Cost", "pattern": r"^(?:USD)\s*(.+)$"}}),
         ("Cost", ["₹ 2.00", "₹ 0.50"], {"unit_cost": {"header": "Cost", "pattern": r"^(?:₹)\s*(.+)$"}}),
+        ("Total cost", ["2.00", "0.50"], {"line_cost": "Total cost"}),
+        ("Rating", ["10", "1", "7"], {"customer_rating": {"header": "Rating", "scale": 10}}),
+        ("Rating", ["4.5", "1", "5"], {"customer_rating": {"header": "Rating", "scale": 5}}),
+        ("Rating", ["4", "1", "5"], {"customer_rating": "Rating"}),
         ("Currency", ["EUR", "USD"], {"currency": "Currency"}),
         ("Custmer Name", ["Ann Lee", "Bo Ray"], {"customer_name": "Custmer Name"}),
     ],
@@ -373,6 +377,17 @@ def test_the_total_of_the_sheet_tells_what_a_discount_is(
     assert made.feed.columns[field].header == "Rebate"
     assert made.feed.columns[field].percent == percent
     assert "stated_total" in made.feed.columns
+    assert all_good(made)
+
+
+def test_a_total_counts_where_no_column_is_a_price(tmp_path: Path) -> None:
+    rows = [[*line(n)[:-1], f"{n}.77", "0.25"] for n in range(12)]
+    made = draft(tmp_path, [*HEADER[:-1], "Sales", "Discount"], rows)
+    assert said(made, "line_total") == (
+        "  line_total: Sales # review: counts as it stands, as no column looks like unit_price"
+    )
+    assert made.feed.columns["discount_rate"].header == "Discount"
+    assert not {"unit_price", "stated_total"} & made.feed.columns.keys()
     assert all_good(made)
 
 

@@ -17,6 +17,7 @@ from loader.feeds import Feed, Feeds, read_feed
 from loader.sales_line import Day, Number, SalesLine
 
 COLUMNS = {"sale_id": "Sale", "sold_at": "Sold", "product_id": "Product", "quantity": "Quantity", "unit_price": "Price"}
+TOTALLED = {field: header for field, header in COLUMNS.items() if field != "unit_price"} | {"line_total": "Total"}
 NUMBER: TypeAdapter[Decimal] = TypeAdapter(Number)
 DAY: TypeAdapter[date] = TypeAdapter(Day)
 _HINTS: dict[str, Any] = get_type_hints(SalesLine, include_extras=True)
@@ -185,6 +186,40 @@ def test_fifteen_per_cent_is_a_share_of_0_15(text: str, share: str) -> None:
 def test_a_percent_sign_is_a_suffix_that_the_feed_names() -> None:
     discounted = feed({"discount_rate": {"header": "Discount", "percent": True, "strip_suffix": "%"}})
     assert [discounted.cell("discount_rate", text) for text in ("15%", "15 %", "0")] == ["0.15", "0.15", "0.00"]
+
+
+@pytest.mark.parametrize(
+    ("scale", "text", "stars"),
+    [
+        *((10, str(rating), str((rating + 1) // 2)) for rating in range(1, 11)),
+        (10, "8.999999", "4"),
+        (10, "9/10", "5"),
+        (10, "0.1", "1"),
+        (5, "4.5/5", "5"),
+        (5, " 4.49 / 5.0", None),
+        (5, "4.49/5", "4"),
+        (5, "3.5", "4"),
+        (7, "3.5", "3"),
+        (100, "69.999999", "3"),
+        (100, "70", "4"),
+    ],
+)
+def test_a_rating_is_its_share_of_five_stars_and_half_a_star_goes_up(scale: int, text: str, stars: str | None) -> None:
+    rated = feed({"customer_rating": {"header": "Stars", "scale": scale}})
+    read = rated.cell("customer_rating", text)
+    assert read == stars or (stars is None and read and not read.isdigit())
+    assert rated.cells("customer_rating", [text]) == [read]
+
+
+@pytest.mark.parametrize(
+    "text", ["0", "-1", "10.000001", "11", "4/5", "8/", "/10", "8/ten", "8/10/10", f"8.{'0' * 30}", "ten"]
+)
+def test_a_rating_that_is_none_of_its_scale_is_refused_with_the_scale(text: str) -> None:
+    rated = feed({"customer_rating": {"header": "Stars", "scale": 10}})
+    assert not str(rated.cell("customer_rating", text)).isdigit()
+    assert rated.way_of_writing("customer_rating", text) == (
+        "above 0 and at most 10, the scale that the feed states, as in 10 or 10/10"
+    )
 
 
 @pytest.mark.parametrize(
@@ -361,6 +396,34 @@ def test_the_first_rule_whose_patterns_all_match_decides_the_line_type() -> None
         (
             {"columns": COLUMNS | {"discount_rate": "Rate", "discount_amount": "Amount"}},
             "map discount_rate or discount_amount, not both",
+        ),
+        (
+            {"columns": COLUMNS | {"line_total": "Total"}},
+            "map unit_price or line_total, not both: a line is worth quantity × price, which stated_total checks",
+        ),
+        (
+            {"columns": TOTALLED | {"stated_total": "Sum"}},
+            "map line_total or stated_total, not both: the total counts as it stands, or is only checked",
+        ),
+        (
+            {"columns": COLUMNS | {"line_cost": "Cost", "stated_cost": "COGS"}},
+            "map line_cost or stated_cost, not both: the cost of the line counts as it stands, or is only checked",
+        ),
+        (
+            {"columns": TOTALLED | {"line_total": {"header": "Total", "optional": True}}},
+            "line_total is required of every row, so its column is not optional",
+        ),
+        (
+            {"columns": {field: column for field, column in TOTALLED.items() if field != "line_total"}},
+            "required but not mapped: unit_price or line_total",
+        ),
+        (
+            {"columns": COLUMNS | {"quantity": {"header": "Qty", "scale": 10}}},
+            "quantity is no rating, so its column has",
+        ),
+        (
+            {"columns": COLUMNS | {"customer_rating": {"header": "Stars", "scale": 1}}},
+            "columns.customer_rating.scale: Input should be greater than or equal to 2",
         ),
         ({"format": {"delimiter": ";;"}}, "format.delimiter: String should have at most 1 character"),
         ({"format": {"delimiter": ""}}, "format.delimiter: String should have at least 1 character"),

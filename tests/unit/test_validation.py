@@ -153,6 +153,9 @@ def reasons(feed: Feed, error: ValidationError, texts: dict[str, str]) -> list[d
 
 def at_risk(feed: Feed, texts: dict[str, str]) -> Decimal | None:
     try:
+        if "line_total" in feed.columns:
+            total = NUMBER.validate_python(feed.cell("line_total", texts["line_total"]))
+            return abs(total).quantize(Decimal("0.01"), ROUND_HALF_UP, Context(prec=60))
         amounts = [NUMBER.validate_python(feed.cell(field, texts[field])) for field in ("quantity", "unit_price")]
     except ValidationError:
         return None
@@ -208,7 +211,7 @@ OTHER_FIELDS: dict[str, st.SearchStrategy[str]] = {
     "tax_amount": st.sampled_from(["1", "-2", "1234567", ""]),
     "shipping_cost": st.sampled_from(["1", "-2", "0.5", ""]),
     "currency": st.sampled_from(["EUR", "USD", ""]),
-    "customer_rating": st.sampled_from(["1", "5", ""]),
+    "customer_rating": st.sampled_from(["1", "5", "", "4.5", "9", "0", "2/5", "2/10"]),
     "line_type": st.sampled_from(["sale", "return", "cancellation", "adjustment", ""]),
     **dict.fromkeys(
         [
@@ -227,7 +230,7 @@ OTHER_FIELDS: dict[str, st.SearchStrategy[str]] = {
     ),
 }
 DATE_FIELDS = ["payment_date", "delivery_date"]
-STATED = ["unit_cost", "stated_total", "stated_cost", "stated_profit"]
+STATED = ["unit_cost", "line_cost", "stated_total", "stated_cost", "stated_profit"]
 DISCOUNTS = ["discount_rate", "discount_amount"]
 ODD_NUMBERS = [
     "ten",
@@ -268,6 +271,7 @@ RULES: list[dict[str, Any]] = [
     {"when": {"sale_id": "^C", "quantity": "^-"}, "is": "return"},
     {"when": {"sale_id": "^C"}, "is": "cancellation"},
     {"when": {"unit_price": "^-"}, "is": "adjustment"},
+    {"when": {"line_total": "^-"}, "is": "return"},
     {"when": {"quantity": "^-"}, "is": "return"},
     {"when": {"product_name": "^$"}, "is": "sale"},
     {"when": {"sale_id": "^A"}, "is": "adjustment"},
@@ -287,7 +291,7 @@ OFF_BY = st.sampled_from(["0", "0.009999", "0.01", "0.010001", "-0.010001", "0.0
 @st.composite
 def rows(draw: st.DrawFn, feed: Feed) -> dict[str, str]:
     """Cells by canonical field that belong together, one stated amount perhaps off; in some, one odd cell."""
-    fixed_price = feed.columns["unit_price"].value
+    fixed_price = feed.columns["unit_price"].value if "unit_price" in feed.columns else None
     quantity, price = draw(QUANTITIES), Decimal(fixed_price) if fixed_price else draw(PRICES)
     rate, amount, unit_cost = draw(RATES), draw(AMOUNTS), draw(AMOUNTS)
     total = quantity * price
@@ -305,6 +309,7 @@ def rows(draw: st.DrawFn, feed: Feed) -> dict[str, str]:
         "unit_cost": unit_cost,
     }
     stated = {"stated_total": total, "stated_cost": cost, "stated_profit": total - cost}
+    stated |= {"line_total": total, "line_cost": cost}
     numbers |= {field: computed.quantize(Decimal("0.000001")) for field, computed in stated.items()}
     numbers[draw(st.sampled_from(sorted(stated)))] += draw(OFF_BY)
     numbers[draw(st.sampled_from(sorted(stated)))] *= draw(st.sampled_from([1, 1, 1, -1]))
@@ -326,6 +331,13 @@ def sheets(draw: st.DrawFn) -> Sheet:
     columns |= {
         field: field.title() for field in draw(st.sets(st.sampled_from([*OTHER_FIELDS, *DATE_FIELDS, *STATED])))
     }
+    if draw(st.integers(0, 2)) == 0:
+        columns = {field: name for field, name in columns.items() if field not in ("unit_price", "stated_total")}
+        columns["line_total"] = "Amount"
+    if "line_cost" in columns:
+        columns.pop("stated_cost", None)
+    if "customer_rating" in columns and draw(st.booleans()):
+        columns["customer_rating"] = {"header": "Rating", "scale": draw(st.sampled_from([5, 10]))}
     match draw(st.sampled_from(["none", "rate", "percent", "amount"])):
         case "rate":
             columns["discount_rate"] = "Discount"
@@ -338,7 +350,7 @@ def sheets(draw: st.DrawFn) -> Sheet:
         "customer_name": ["Everybody", ""],
         "unit_price": ["2"],
     }.items():
-        if draw(st.integers(0, 5)) == 0:
+        if draw(st.integers(0, 5)) == 0 and (field in columns or field != "unit_price"):
             columns[field] = {"value": draw(st.sampled_from(values))}
     rules = [rule for rule in RULES if rule["when"].keys() <= columns.keys()]
     chosen = draw(st.lists(st.sampled_from(rules), unique_by=str, max_size=4))
@@ -384,7 +396,7 @@ def test_columns_decide_as_rows_do(sheet: Sheet, slack: int, remembered: int) ->
 
 
 def test_every_field_of_the_contract_is_drawn() -> None:
-    assert {*COLUMN_OF, *OTHER_FIELDS, *DATE_FIELDS, *STATED, *DISCOUNTS} == set(FIELDS)
+    assert {*COLUMN_OF, *OTHER_FIELDS, *DATE_FIELDS, *STATED, *DISCOUNTS, "line_total"} == set(FIELDS)
 
 
 def a_tax_of_the_size_of_the_line(of: Amounts) -> Any:
@@ -451,6 +463,64 @@ def test_the_largest_numbers_of_the_contract_are_a_bad_row_and_no_crash() -> Non
     decided = one_row(quantity="9" * 14, unit_price="9" * 14, stated_total="1")
     assert broken(decided).keys() == {"stated_total"}
     assert decided.rejected[0].revenue_at_risk is not None
+
+
+def totalled(rules: list[dict[str, Any]] | None = None, /, **texts: str) -> Decided:
+    """The verdict on a line of three pieces at a total of 20.00, but for these cells."""
+    cells = {field: text for field, text in SALE.items() if field != "unit_price"} | {"quantity": "3"}
+    columns = {field: field for field in cells | {"line_total": ""} | texts}
+    feed = Feed.model_validate({"feed": "shop", "match": "*", "columns": columns, "line_type": rules or []})
+    return in_columns(Sheet(feed, [*columns], [[*(cells | {"line_total": "20.00"} | texts).values()]]))
+
+
+def test_a_total_counts_as_it_stands_and_no_price_is_made_of_it() -> None:
+    (row,) = totalled(discount_rate="0.1", unit_cost="4", line_cost="12.01", stated_profit="8").accepted
+    assert (row["line_total"], row["unit_price"], row["line_cost"]) == ("20.00", None, "12.01")
+
+
+@pytest.mark.parametrize("total", ["", "twenty"])
+def test_a_line_whose_total_cannot_be_read_is_rejected_with_all_its_faults(total: str) -> None:
+    decided = totalled(line_total=total, quantity="x")
+    assert broken(decided).keys() == {"quantity", "line_total"}
+    assert decided.rejected[0].revenue_at_risk is None
+
+
+def test_the_revenue_at_risk_is_the_total_whatever_the_quantity_is() -> None:
+    assert totalled(quantity="x", line_total="-20.005").rejected[0].revenue_at_risk == Decimal("20.01")
+
+
+@pytest.mark.parametrize("kind", ["return", "adjustment", "cancellation"])
+def test_a_negative_total_is_of_a_line_that_a_rule_says_is_no_sale(kind: str) -> None:
+    refused = {"line_total": "A sale's total is not negative; the feed's line_type rules say what a negative one is"}
+    assert broken(totalled(line_total="-0.01")) == refused
+    (row,) = totalled([{"when": {"line_total": "^-"}, "is": kind}], line_total="-0.01").accepted
+    assert (row["line_type"], row["line_total"]) == (kind, "-0.01")
+
+
+def test_a_total_that_is_left_after_a_discount_of_everything_is_rejected() -> None:
+    refused = {"line_total": "A total is what is left after the discount, and 100% leaves nothing"}
+    assert broken(totalled(discount_rate="1")) == refused
+    assert len(totalled(discount_rate="1", line_total="0.00").accepted) == 1
+
+
+@pytest.mark.parametrize(("line_cost", "accepted"), [("12.00", 1), ("12.01", 1), ("12.02", 0), ("11.98", 0), ("", 1)])
+def test_unit_cost_and_cost_of_the_line_agree_to_a_cent(line_cost: str, accepted: int) -> None:
+    decided = one_row(unit_cost="6", line_cost=line_cost)
+    assert len(decided.accepted) == accepted
+    if not accepted:
+        assert broken(decided) == {"line_cost": "Quantity and unit cost give 12.00"}
+
+
+def test_the_cost_of_a_line_is_negative_on_returns_alone() -> None:
+    assert broken(one_row(line_cost="-12")) == {"line_cost": "A sale's cost is not negative"}
+    returned = [{"when": {"quantity": "^-"}, "is": "return"}]
+    assert len(one_row(returned, quantity="-2", unit_cost="6", line_cost="-12", stated_profit="-8").accepted) == 1
+
+
+def test_profit_is_checked_by_the_cost_of_the_line_where_it_is_stated() -> None:
+    assert len(one_row(unit_cost="6", line_cost="12.01", stated_profit="7.97").accepted) == 1
+    assert broken(one_row(line_cost="12.01", stated_profit="7.96")) == {"stated_profit": "Total and cost give 7.99"}
+    assert len(one_row(unit_cost="6", line_cost="", stated_profit="8").accepted) == 1
 
 
 @pytest.mark.parametrize("stated", ["17.99", "18.00", "18.01", "-18.00"])

@@ -31,7 +31,7 @@
 {% macro refuse_unmigrated_database() -%}
     {#- A column of the last revision that models need. -#}
     {%- set needed -%}
-        select exists (select from pg_attribute where attrelid = to_regclass('raw.files') and attname = 'times')
+        select exists (select from pg_attribute where attrelid = to_regclass('raw.sales_lines') and attname = 'line_total')
     {%- endset -%}
     {%- if not run_query(needed).columns[0].values()[0] -%}
         {{ exceptions.raise_compiler_error(

@@ -64,13 +64,21 @@ valued as (
     select
         named.*,
         round(named.quantity * named.unit_price, 2) as list_amount,
+        round(named.line_total, 2) as total_amount,
         coalesce(
             round(named.discount_amount, 2),
             round(named.quantity * named.unit_price * named.discount_rate, 2),
+            -- Ten decimals tell half a cent from what is nearly one, also where the engine divides in binary.
+            round((named.line_total / nullif(1 - named.discount_rate, 0))::decimal(38, 10), 2)
+            - round(named.line_total, 2),
             0
         ) as stated_discount,
-        coalesce(named.unit_cost, costs.unit_cost) as known_unit_cost,
-        round(named.quantity * coalesce(named.unit_cost, costs.unit_cost), 2) as list_cost
+        case
+            when named.line_cost is null then coalesce(named.unit_cost, costs.unit_cost) else named.unit_cost
+        end as known_unit_cost,
+        round(
+            coalesce(named.line_cost, named.quantity * coalesce(named.unit_cost, costs.unit_cost)), 2
+        ) as list_cost
     from named
     left join costs
         on
@@ -80,16 +88,23 @@ valued as (
             and (named.sale_date < costs.next_valid_from or costs.next_valid_from is null)
 ),
 
--- Sheets write returns with either sign, hence abs(); a sale keeps its sign.
+-- Sheets write returns with either sign, hence abs(); a sale keeps its sign. A total that the sheet states is after the
+-- discount: net is that total, and gross what it was before.
 typed as (
     select
         *,
-        case line_type when 'sale' then list_amount else 0 end as gross_amount,
+        case line_type
+            when 'sale' then coalesce(total_amount + stated_discount, list_amount) else 0
+        end as gross_amount,
         case line_type when 'sale' then stated_discount else 0 end as sale_discount,
-        case line_type when 'return' then abs(list_amount) - abs(stated_discount) else 0 end as return_amount,
+        case line_type
+            when 'return' then coalesce(abs(total_amount), abs(list_amount) - abs(stated_discount)) else 0
+        end as return_amount,
         case line_type when 'sale' then list_cost when 'return' then -abs(list_cost) end as cost_amount,
-        case line_type when 'cancellation' then abs(list_amount) - abs(stated_discount) else 0 end as cancelled_value,
-        case line_type when 'adjustment' then list_amount else 0 end as adjustment_value,
+        case line_type
+            when 'cancellation' then coalesce(abs(total_amount), abs(list_amount) - abs(stated_discount)) else 0
+        end as cancelled_value,
+        case line_type when 'adjustment' then coalesce(total_amount, list_amount) else 0 end as adjustment_value,
         case line_type when 'sale' then quantity else 0 end as units_sold,
         case line_type when 'return' then abs(quantity) else 0 end as returned_units
     from valued

@@ -20,7 +20,8 @@ files as (
 raw_lines as (
     select
         line.*,
-        coalesce(line.unit_cost, costs.unit_cost) as known_unit_cost
+        round(coalesce(line.line_cost, line.quantity * coalesce(line.unit_cost, costs.unit_cost)), 2) as list_cost,
+        round(line.line_total, 2) as total
     from {{ affected(ref('stg_raw_sales__sales_lines')) }} as line
     inner join files on line.file_id = files.file_id
     left join costs
@@ -35,21 +36,34 @@ raw_days as (
         sale_date,
         currency,
         count(*) as lines,
-        sum(case when line_type = 'sale' then round(quantity * unit_price, 2) else 0 end) as gross,
-        sum(case when line_type = 'return' then abs(round(quantity * unit_price, 2)) else 0 end) as returned,
+        sum(case
+            when line_type != 'sale' then 0
+            when total is null then round(quantity * unit_price, 2)
+            when discount_amount is not null then total + round(discount_amount, 2)
+            when discount_rate < 1 then round(line_total / (1 - discount_rate), 2)
+            else total
+        end) as gross,
+        sum(case line_type
+            when 'return' then abs(coalesce(total, round(quantity * unit_price, 2))) else 0
+        end) as returned,
         sum(case
             when line_type not in ('sale', 'return') then 0
+            when total is not null and line_type = 'return' then 0
+            when total is not null and discount_amount is not null then round(discount_amount, 2)
+            when total is not null and discount_rate < 1 then round(line_total / (1 - discount_rate), 2) - total
             when discount_amount is not null
                 then round(discount_amount, 2) * case when line_type = 'return' then -sign(discount_amount) else 1 end
             when discount_rate is not null and line_type = 'return'
                 then -abs(round(quantity * unit_price * discount_rate, 2))
-            when discount_rate is not null then round(quantity * unit_price * discount_rate, 2)
+            when discount_rate is not null then coalesce(round(quantity * unit_price * discount_rate, 2), 0)
             else 0
         end) as discounts_given,
-        sum(case when line_type = 'adjustment' then round(quantity * unit_price, 2) else 0 end) as adjusted,
         sum(case line_type
-            when 'sale' then round(quantity * known_unit_cost, 2)
-            when 'return' then -abs(round(quantity * known_unit_cost, 2))
+            when 'adjustment' then coalesce(total, round(quantity * unit_price, 2)) else 0
+        end) as adjusted,
+        sum(case line_type
+            when 'sale' then list_cost
+            when 'return' then -abs(list_cost)
         end) as cost
     from raw_lines
     group by sale_date, currency
