@@ -9,7 +9,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import SequenceMatcher
 from math import isfinite, log
@@ -21,6 +21,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from loader import vocabulary
+from loader.advice import faults_of
 from loader.errors import SettingsError
 from loader.feeds import FEED_NAME, Feed, parse_yaml
 from loader.pipeline import Check, check_file
@@ -50,6 +51,8 @@ _MOST = 0.95
 _SAME = 0.001
 _CENT = 0.011  # in figures with binary errors
 _KEPT = frozenset({*REQUIRED, "line_type", "currency", "stated_total", "stated_cost", "stated_profit"})
+_ENOUGH = 20_000  # rejected rows to judge a draft by: a draft takes seconds
+_FIXES = 3  # rounds of edits: a mended cell may show what else is wrong with its row
 _STAND_IN = {"sale_id": "?", "product_id": "?", "quantity": "1", "unit_price": "0"}
 
 
@@ -64,8 +67,8 @@ class Draft:
     check: Check
 
 
-def draft_feed(path: Path, name: str | None, limits: Limits) -> Draft:
-    """Guess the feed of a local file, and check the file by it.
+def draft_feed(path: Path, name: str | None, limits: Limits, *, fix: bool = False) -> Draft:
+    """Guess the feed of a local file, and check the file by it. `fix`: with the edits that rejected cells prove.
 
     Raises InvalidFile when it cannot be read as a sheet at all, SettingsError when `name` is none for a feed.
     """
@@ -88,12 +91,34 @@ def draft_feed(path: Path, name: str | None, limits: Limits) -> Draft:
     _settle_totals(sheet, by_field, guess, head)
     _guess_line_types(by_field, guess, head)
     feed = _feed(head, guess)
-    check = check_file(path, feed, limits)
+    check = check_file(path, feed, limits, _ENOUGH)
+    for _ in range(_FIXES if fix else 0):
+        edited = _mended(guess, check, feed)
+        trial = _feed(head, edited)
+        after = check_file(path, trial, limits, _ENOUGH)
+        if trial == feed or after.counts.rejected > check.counts.rejected:
+            break
+        guess, feed, check = edited, trial, after
     text = _written(head, guess, sheet, check.counts.refused_by(feed.rejects))
     said = parse_yaml(text)
     said["columns"] = (said["columns"] or {}) | _stand_ins(guess)
     assert Feed.model_validate(said) == feed, "the draft says what was tried"
     return Draft(text, feed, guess.missing, text.count("# review"), check)
+
+
+def _mended(guess: Guess, check: Check, feed: Feed) -> Guess:
+    """The guess with the edits that the cells of rejected rows prove."""
+    form, columns = dict(guess.form), dict(guess.columns)
+    reviews = {key: list(reasons) for key, reasons in guess.reviews.items()}
+    for fault in faults_of(check.rejected, feed):
+        if not fault.edit or fault.edit.condition:
+            continue
+        for key, value in fault.edit.change.get("format", {}).items():
+            more = [each for each in value if each not in form.get(key, [])] if isinstance(value, list) else value
+            form[key] = [*form.get(key, []), *more] if isinstance(value, list) else value
+            reviews.setdefault(key, []).append(f"--fix, for {fault.edit.mends} rows of {fault.field}")
+        columns |= fault.edit.change.get("columns", {})
+    return replace(guess, form=form, columns=columns, reviews=reviews)
 
 
 def _match_headers(columns: list[Column], guess: Guess) -> dict[str, Column]:
@@ -190,7 +215,7 @@ def _find_orders(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> Non
     elif "sale_id" not in by_field and shared:
         by_field["sale_id"] = shared[0]
         guess.review("sale_id", "by its cells: rows with the same one stand together; is it the order?")
-    if "sale_id" not in by_field and (counted := next((each for each in free if each.counts_rows), None)):
+    if "sale_id" not in by_field and (counted := next((each for each in sheet.columns if each.counts_rows), None)):
         guess.remarks.append(
             f"{counted.header!r} counts the rows: no order number; if each row is an order, `sale_id: {counted.header}`"
         )

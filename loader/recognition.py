@@ -321,6 +321,18 @@ def _forms_of(column: Column, sheet: Sheet, guess: Guess) -> list[str]:
     return forms
 
 
+def dates_of(texts: list[str], known: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Further formats that read some of these texts, each with what a person has to judge; "" where they prove it."""
+    for form in _formats(texts):
+        read = [text for text in texts if _parsed(text, form)] if form not in known else []
+        twin = _twin(form)
+        if read and twin in known:
+            yield form, f"day and month stand in either order, and {read[0]!r} is of {form}"
+        elif read:
+            ambiguous = twin and all(_parsed(text, twin) for text in read)
+            yield form, f"{read[0]!r} is of {form} and not of {twin}" * bool(ambiguous)
+
+
 def _formats(probe: list[str]) -> Iterator[str]:
     """Those that these texts may be in: strptime takes a while to learn a format."""
     zones = ["", "%z", " %z"] if any(re.search(r":.*(?:Z|[-+]\d\d:?\d\d)$", text) for text in probe) else [""]
