@@ -46,9 +46,9 @@ class Edit:
 
 @dataclass
 class Fault:
-    """Rows that are rejected for one reason. `field` None: it is the row as a whole."""
+    """Rows that are rejected for one reason. `name` is the canonical field; None: it is the row as a whole."""
 
-    field: str | None
+    name: str | None
     message: str  # of the first of the rows
     rows: int = 0
     examples: list[tuple[int, str | None]] = field(default_factory=list)  # physical line, cell
@@ -69,23 +69,24 @@ def faults_of(rejected: list[Rejected], feed: Feed) -> list[Fault]:
                 fault.examples.append((row.source_line, error["value"]))
             if len(fault.cells) < _DISTINCT or error["value"] in fault.cells:
                 fault.cells[error["value"] or ""] += 1
-    blank = {fault.field for fault in found.values() if not any(map(str.strip, fault.cells))}
+    blank = {fault.name for fault in found.values() if fault.name and not any(map(str.strip, fault.cells))}
     for fault in found.values():
-        if fault.field and MASK not in fault.cells:
-            fault.edit = _edit(feed, fault.field, fault.cells, blank)
+        if fault.name and MASK not in fault.cells:
+            fault.edit = _edit(feed, fault.name, fault.cells, blank)
     return sorted(found.values(), key=lambda fault: -fault.rows)
 
 
 def told(faults: list[Fault], feed: Feed) -> Iterator[str]:
     """The report: lines of text."""
     for fault in faults:
-        of_field = feed.columns[fault.field].wanted_headers if fault.field in feed.columns else []
-        column = " ".join(repr(names[0]) for names in of_field) + f" ({fault.field})" if fault.field else "whole row"
+        of_field = feed.columns[fault.name].wanted_headers if fault.name in feed.columns else []
+        column = " ".join([*(repr(names[0]) for names in of_field), f"({fault.name})"])
         shown = (
             f"line {line}" + ("" if cell is None else f" {cell[:_CELL]!r}{'…' * (len(cell) > _CELL)}")
             for line, cell in fault.examples
         )
-        yield f"{fault.rows} row{'s' * (fault.rows > 1)} rejected by {column.strip()}: {fault.message}"
+        where = f" by {column}" if fault.name else ", as a whole"
+        yield f"{fault.rows} row{'s' * (fault.rows > 1)} rejected{where}: {fault.message}"
         yield f"    {', '.join(shown)}"
         mends = fault.edit.mends if fault.edit else 0
         part = f", for {mends} of {fault.cells.total()} cells" if 0 < mends < fault.cells.total() else ""
@@ -102,7 +103,7 @@ def patched(feed: Feed, change: Change) -> Feed:
     return Feed.model_validate(written)
 
 
-def _edit(feed: Feed, name: str, cells: Counter[str], blank: set[str | None]) -> Edit | None:
+def _edit(feed: Feed, name: str, cells: Counter[str], blank: set[str]) -> Edit | None:
     """Of the edits by which some of these cells are read, the one for most of them; else what a person may decide."""
     if all(_is_good(feed, name, text) for text in cells):
         return _edit_of_meaning(feed, name, cells)
@@ -117,7 +118,7 @@ def _edit(feed: Feed, name: str, cells: Counter[str], blank: set[str | None]) ->
     return replace(best, mends=rows) if best and rows else _edit_of_purpose(feed, name, cells, blank)
 
 
-def _edit_of_purpose(feed: Feed, name: str, cells: Counter[str], blank: set[str | None]) -> Edit | None:
+def _edit_of_purpose(feed: Feed, name: str, cells: Counter[str], blank: set[str]) -> Edit | None:
     """For cells that nothing reads; `blank` are the required fields that are empty somewhere."""
     change: Change | None = None
     condition = "rows without it are no sales"

@@ -202,7 +202,7 @@ def check(
             **_reading(verdict),
             "error": verdict.error,
             "faults": [
-                {"field": each.field, "message": each.message, "rows": each.rows, "edit": each.edit and str(each.edit)}
+                {"field": each.name, "message": each.message, "rows": each.rows, "edit": each.edit and str(each.edit)}
                 for each in faults
             ],
             "errors": rows,

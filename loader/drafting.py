@@ -116,7 +116,7 @@ def _mended(guess: Guess, check: Check, feed: Feed) -> Guess:
         for key, value in fault.edit.change.get("format", {}).items():
             more = [each for each in value if each not in form.get(key, [])] if isinstance(value, list) else value
             form[key] = [*form.get(key, []), *more] if isinstance(value, list) else value
-            reviews.setdefault(key, []).append(f"--fix, for {fault.edit.mends} rows of {fault.field}")
+            reviews.setdefault(key, []).append(f"--fix, for {fault.edit.mends} rows of {fault.name}")
         columns |= fault.edit.change.get("columns", {})
     return replace(guess, form=form, columns=columns, reviews=reviews)
 
@@ -202,7 +202,8 @@ def _fits(name: str, column: Column) -> bool:
 
 def _find_orders(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> None:
     """The order number where no header is one: ids that several rows in a row share, or else a key of every row."""
-    if "sale_id" in by_field and not by_field["sale_id"].unique:
+    found = by_field.get("sale_id")
+    if found and not (found.unique and (found.counts_rows or words(found.header) == "id")):
         return
     free = [each for each in sheet.columns if each.header and each.coded and not each.dated]
     free = [each for each in free if each not in by_field.values()]

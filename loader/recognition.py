@@ -7,7 +7,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -321,12 +321,12 @@ def _forms_of(column: Column, sheet: Sheet, guess: Guess) -> list[str]:
     return forms
 
 
-def dates_of(texts: list[str], known: Iterable[str]) -> Iterator[tuple[str, str]]:
+def dates_of(texts: list[str], known: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Further formats that read some of these texts, each with what a person has to judge; "" where they prove it."""
     for form in _formats(texts):
         read = [text for text in texts if _parsed(text, form)] if form not in known else []
         twin = _twin(form)
-        if read and twin in known:
+        if read and twin and twin in known:
             yield form, f"day and month stand in either order, and {read[0]!r} is of {form}"
         elif read:
             ambiguous = twin and all(_parsed(text, twin) for text in read)

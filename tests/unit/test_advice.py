@@ -24,6 +24,7 @@ COLUMNS = {
     "stated_total": "Total",
 }
 FEED = Feed.model_validate({"feed": "shop", "match": "*", "columns": COLUMNS})
+NEGATIVE = "A sale has a positive quantity; the feed's line_type rules say what a negative one is"
 GOOD = "A1,2026-03-02,P1,2,10.00,5,20.00"
 
 
@@ -74,8 +75,7 @@ def faults(folder: Path, lines: list[str], feed: Feed = FEED) -> list[Fault]:
         (
             "A2,2026-03-02,P1,2,10.00,9,",
             "customer_rating",
-            "if the column is something else, "
-            + "leave customer_rating out of columns: its cells are then kept in extra",
+            "if the column is something else, leave customer_rating out of columns: its cells are then kept in extra",
         ),
         (
             "A2,2026-03-02,P1,-2,10.00,5,",
@@ -110,7 +110,7 @@ def faults(folder: Path, lines: list[str], feed: Feed = FEED) -> list[Fault]:
     ],
 )
 def test_the_edit_that_is_named_mends_the_row(row: str, field: str, edit: str, tmp_path: Path) -> None:
-    fault = next(each for each in faults(tmp_path, [row]) if each.field == field)
+    fault = next(each for each in faults(tmp_path, [row]) if each.name == field)
     assert str(fault.edit) == edit
     assert fault.edit
     assert faults(tmp_path, [row], patched(FEED, fault.edit.change)) == []
@@ -132,8 +132,7 @@ def test_the_report_counts_rows_by_column_and_shows_three(tmp_path: Path) -> Non
         "5 rows rejected by 'Sold' (sold_at): Input should be a date in one of the feed's formats: %Y-%m-%d",
         "    line 3 '1/13/2026', line 4 '2/13/2026', line 5 '3/13/2026'",
         "    to mend it: set format: {dates: ['%Y-%m-%d', '%m/%d/%Y']}",
-        "1 row rejected by 'Qty' (quantity): A sale has a positive quantity; the feed's line_type rules say what a"
-        + " negative one is",
+        f"1 row rejected by 'Qty' (quantity): {NEGATIVE}",
         "    line 8 '-1'",
         "    to mend it: if such rows are returns, set line_type: [{is: return, when: {quantity: ^-}}]",
     ]
