@@ -20,11 +20,13 @@ from rich.table import Table
 
 from loader import bridge, consumer, corrections, heartbeats, log, metrics, operating, watcher
 from loader.advice import faults_of, told
+from loader.comparing import differences
 from loader.drafting import draft_feed
 from loader.errors import LoaderError, Refused, SettingsError
 from loader.events import FileArrived
 from loader.feeds import Feeds
 from loader.pipeline import REJECTED, Check, Outcome, Pipeline, check_file
+from loader.recognition import read_sheet
 from loader.settings import Limits, Settings
 from loader.validation import Counts
 from loader.warehouse import State, Warehouse
@@ -36,7 +38,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-feed_app = typer.Typer(help="The contracts of sheets: draft one, list them, show one.", no_args_is_help=True)
+feed_app = typer.Typer(
+    help="The contracts of sheets: draft one, list them, show one, compare two sheets.", no_args_is_help=True
+)
 app.add_typer(feed_app, name="feed")
 rejects = typer.Typer(help="Rows that were not loaded: list them, export them, replay them corrected.")
 app.add_typer(rejects, name="rejects")
@@ -273,6 +277,17 @@ def feed_init(
         f" {shlex.quote(str(file))} --feeds-dir {folder} --feed {draft.feed.feed}"
     )
     print("\n".join(said), file=sys.stderr)
+
+
+@feed_app.command("diff")
+def feed_diff(
+    old: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A sheet that was right.")],
+    new: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A later sheet of the same feed.")],
+) -> None:
+    """What the later sheet has otherwise: columns, formats, ranges, words. Looks at the first MiB of each."""
+    limits = Limits.read()
+    found = list(differences(read_sheet(old, limits), read_sheet(new, limits)))
+    print("\n".join(map(_short, found)) or "no difference")
 
 
 @feed_app.command("list")

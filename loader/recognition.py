@@ -266,7 +266,7 @@ def guess_dates(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> None
             dates["sold_at"] = by_field["sold_at"] = free[0]
             guess.review("sold_at", f"the header {free[0].header!r} says nothing; the first free column of dates")
     if "sold_at" in dates and (clock := _clock(sheet.columns)):
-        if not any("%H" in form or "%I" in form for form in _forms_of(dates["sold_at"], sheet, Guess(""))):
+        if not any("%H" in form or "%I" in form for form in formats_of(dates["sold_at"], sheet)):
             dates["sold_at"] = by_field["sold_at"] = _joined(dates["sold_at"], clock)
         else:
             guess.remarks.append(f"{clock.header!r} is a time of day, which is no part of sold_at")
@@ -290,6 +290,11 @@ def _clock(columns: list[Column]) -> Column | None:
 def _joined(day: Column, clock: Column) -> Column:
     cells = [" ".join(pair) for pair in zip(day.cells, clock.cells, strict=True)]
     return Column(day.header, cells, (day.header, clock.header))
+
+
+def formats_of(column: Column, sheet: Sheet) -> list[str]:
+    """The formats that its dates need."""
+    return _forms_of(column, sheet, Guess(""))
 
 
 def _forms_of(column: Column, sheet: Sheet, guess: Guess) -> list[str]:
