@@ -19,11 +19,14 @@ from rich.console import Console
 from rich.table import Table
 
 from loader import bridge, consumer, corrections, heartbeats, log, metrics, operating, watcher
+from loader.advice import faults_of, told
+from loader.comparing import differences
 from loader.drafting import draft_feed
 from loader.errors import LoaderError, Refused, SettingsError
 from loader.events import FileArrived
 from loader.feeds import Feeds
 from loader.pipeline import REJECTED, Check, Outcome, Pipeline, check_file
+from loader.recognition import read_sheet
 from loader.settings import Limits, Settings
 from loader.validation import Counts
 from loader.warehouse import State, Warehouse
@@ -35,7 +38,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-feed_app = typer.Typer(help="The contracts of sheets: draft one, list them, show one.", no_args_is_help=True)
+feed_app = typer.Typer(
+    help="The contracts of sheets: draft one, list them, show one, compare two sheets.", no_args_is_help=True
+)
 app.add_typer(feed_app, name="feed")
 rejects = typer.Typer(help="Rows that were not loaded: list them, export them, replay them corrected.")
 app.add_typer(rejects, name="rejects")
@@ -188,17 +193,22 @@ def check(
             f"no feed matches {file}: name one with --feed ({', '.join(each.feed for each in feeds.all)})"
         )
     verdict = check_file(file, contract, Limits.read())
-    rows = [
-        {"line": row.source_line, "field": error["field"], "message": error["message"], "value": error["value"]}
-        for row in verdict.rejected
-        for error in row.errors
-    ]
+    faults = faults_of(verdict.rejected, contract)
     if as_json:
+        rows = [
+            {"line": row.source_line, "field": error["field"], "message": error["message"], "value": error["value"]}
+            for row in verdict.rejected
+            for error in row.errors
+        ]
         report = {
             "feed": verdict.feed,
             **vars(verdict.counts),
             **_reading(verdict),
             "error": verdict.error,
+            "faults": [
+                {"field": each.name, "message": each.message, "rows": each.rows, "edit": each.edit and str(each.edit)}
+                for each in faults
+            ],
             "errors": rows,
         }
         print(json.dumps(report, default=_plain))
@@ -212,10 +222,8 @@ def check(
         for what, said in ({"skipped": reasons} | _reading(verdict)).items():
             if said:
                 console.print(f"{what.replace('_', ' ')}: {said}", highlight=False, soft_wrap=True)
-        if rows:
-            _show(rows[:_SHOWN], as_json=False)
-            if len(rows) > _SHOWN:
-                console.print(f"and {len(rows) - _SHOWN} more: --json prints all")
+        for line in told(faults, contract):
+            console.print(_short(line), highlight=False, soft_wrap=True)
         said = f"the file would be rejected: {verdict.error}" if verdict.error else "the file would be loaded"
         console.print(said, soft_wrap=True)
     if verdict.error:
@@ -242,11 +250,14 @@ def feed_init(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A local sheet, packed or not.")],
     name: Annotated[str | None, typer.Option(help="Name of the feed; default: from the file's name.")] = None,
     write: Annotated[Path | None, typer.Option(help="File to write, which must not exist; default: print it.")] = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Also make the edits that the cells of rejected rows prove.")
+    ] = False,
 ) -> None:
     """Draft a feed for this sheet. Each guess to look at has a comment "review"; what was found goes to stderr."""
     if write and write.exists():
         raise SettingsError(f"--write {write}: it exists already; remove it first, or name another file")
-    draft = draft_feed(file, name, Limits.read())
+    draft = draft_feed(file, name, Limits.read(), fix=fix)
     if write:
         _write(write, draft.text)
     else:
@@ -256,8 +267,9 @@ def feed_init(
     said += [f"missing: {each}, which is required; the loader refuses the feed without it" for each in draft.missing]
     said.append(
         f"{'as if that were there' if draft.missing else 'as it is'}: {counts.read} rows read, {counts.loaded} good,"
-        f" {counts.rejected} rejected, {counts.skipped} skipped"
+        f" {counts.rejected} rejected, {counts.skipped} skipped{', and no further' * draft.check.cut}"
     )
+    said += map(_short, told(faults_of(draft.check.rejected, draft.feed), draft.feed))
     if draft.check.error:
         said.append(f"the file would be rejected: {draft.check.error}")
     said.append(
@@ -265,6 +277,17 @@ def feed_init(
         f" {shlex.quote(str(file))} --feeds-dir {folder} --feed {draft.feed.feed}"
     )
     print("\n".join(said), file=sys.stderr)
+
+
+@feed_app.command("diff")
+def feed_diff(
+    old: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A sheet that was right.")],
+    new: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A later sheet of the same feed.")],
+) -> None:
+    """What the later sheet has otherwise: columns, formats, ranges, words. Looks at the first MiB of each."""
+    limits = Limits.read()
+    found = list(differences(read_sheet(old, limits), read_sheet(new, limits)))
+    print("\n".join(map(_short, found)) or "no difference")
 
 
 @feed_app.command("list")
@@ -486,7 +509,6 @@ def migrate() -> None:
     console.print(f"schema at revision {migrate_database(url.get_secret_value())}")
 
 
-_SHOWN = 20
 _LONG = ("key", "error", "warning", "errors", "raw_text", "message", "value", "problems")
 
 

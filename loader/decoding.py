@@ -50,12 +50,13 @@ _UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile
 _OF_A_DESKTOP = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|\._|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
 _LONE_CR = re.compile(rb"\r(?!\n)")
 _HELD_BYTES = 4096
-_WORD = re.compile(rb"[A-Za-z]*[\x80-\xff][A-Za-z\x80-\xff]*")
+_WORD = re.compile(rb"[A-Za-z]*[\x80-\xff][A-Za-z\x80-\xff]*[0-9-]?")
 _WORDS = 5000  # distinct ones that a guess looks at
 _SYMBOLS = "µªºƒ"  # letters to Unicode, and no part of a word
 _FIRST_BEYOND_LATIN = "\u0370"
 _BEFORE_A_WORD = "“‘«¿¡"
 _AFTER_A_WORD = "’”»…™®°ºª²³€"
+_HARD_SPACE = "\u00a0"
 
 
 @dataclass(frozen=True)
@@ -268,6 +269,21 @@ def _guess(sample: bytes, whole: bool) -> str:
     return name if best < 0.25 else "utf-8"  # of no code page that is looked for
 
 
+def guess_late(blocks: Iterator[bytes]) -> tuple[str, str] | None:
+    """The encoding of a text that is ASCII for as long as a load looks, by its later blocks, and a word to judge it by.
+
+    None where they are UTF-8, but for bytes here and there that are damaged.
+    """
+    words: dict[bytes, None] = {}
+    for block in blocks:
+        if not block.isascii() and not _decodes(block, "utf-8", whole=False):
+            words |= dict.fromkeys(_WORD.findall(block))
+            if len(words) >= _WORDS:
+                break
+    name = _guess(b"\n".join(words), whole=True)
+    return None if name == "utf-8" else (name, next(iter(words)).decode(name, "replace"))
+
+
 def _utf16(sample: bytes) -> str | None:
     """UTF-16 without a mark: digits, delimiters and line ends have a NUL as every other byte."""
     even, odd = sample[0::2].count(0), sample[1::2].count(0)
@@ -306,6 +322,8 @@ def _odd_letter(letter: str, before: str, after: str) -> bool:
 
 
 def _odd_symbol(symbol: str, before: str, after: str) -> bool:
+    if symbol == _HARD_SPACE:  # the same byte is a small letter in other code pages, as in `Fácil` and `Panamá`
+        return after[:1].islower() or (before[-1:].islower() and not after)
     if before[-1:].isalpha():
         return after[:1].isalpha() or symbol not in _AFTER_A_WORD
     if after[:1].isalpha():

@@ -9,15 +9,19 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import SequenceMatcher
+from math import isfinite, log
 from pathlib import Path
+from statistics import median, pstdev
 from typing import Any
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
 from loader import vocabulary
+from loader.advice import faults_of
 from loader.errors import SettingsError
 from loader.feeds import FEED_NAME, Feed, parse_yaml
 from loader.pipeline import Check, check_file
@@ -34,13 +38,21 @@ from loader.recognition import (
     probe_feed,
     read_sheet,
 )
-from loader.sales_line import DATE_FIELDS, FIELDS, NUMBER_FIELDS, TIME_FIELDS
+from loader.sales_line import DATE_FIELDS, FIELDS, NUMBER_FIELDS, REQUIRED, TIME_FIELDS, StatedLineType
 from loader.settings import Limits
 from loader.vocabulary import CURRENCY_SIGNS, DISCOUNT, PHRASES, content_words, words
 
 _ALIKE = 0.66
+_MANY_WORDS = 20  # more are no words for types of lines
 _FEW = 0.2  # of the rows contradict a total that the sheet states, or the total is another one
 _EVIDENT_TOKENS = frozenset({"n/a", "#n/a", "nan", "null"})  # no word of any language
+_ROWS = 10  # at least, for a figure to be one of the sheet and not of a few rows
+_MOST = 0.95
+_SAME = 0.001
+_CENT = 0.011  # in figures with binary errors
+_KEPT = frozenset({*REQUIRED, "line_type", "currency", "stated_total", "stated_cost", "stated_profit"})
+_ENOUGH = 20_000  # rejected rows to judge a draft by: a draft takes seconds
+_FIXES = 3  # rounds of edits: a mended cell may show what else is wrong with its row
 _STAND_IN = {"sale_id": "?", "product_id": "?", "quantity": "1", "unit_price": "0"}
 
 
@@ -55,8 +67,8 @@ class Draft:
     check: Check
 
 
-def draft_feed(path: Path, name: str | None, limits: Limits) -> Draft:
-    """Guess the feed of a local file, and check the file by it.
+def draft_feed(path: Path, name: str | None, limits: Limits, *, fix: bool = False) -> Draft:
+    """Guess the feed of a local file, and check the file by it. `fix`: with the edits that rejected cells prove.
 
     Raises InvalidFile when it cannot be read as a sheet at all, SettingsError when `name` is none for a feed.
     """
@@ -65,18 +77,29 @@ def draft_feed(path: Path, name: str | None, limits: Limits) -> Draft:
     sheet = read_sheet(path, limits)
     guess = Guess(sheet.columns[0].header)
     guess_text(sheet, guess)
-    by_field = _match_headers(sheet.columns)
+    by_field = _match_headers(sheet.columns, guess)
     guess_numbers(sheet, guess)
     guess_dates(sheet, by_field, guess)
-    _map(sheet, by_field, guess)
+    _find_orders(sheet, by_field, guess)
+    _map(by_field, guess)
     _take_totals(by_field, guess)
     _guess_currency(sheet, by_field, guess)
     head = {"feed": name or _name(path), "match": _match(path)}
+    _drop_disproved(sheet, by_field, guess, head)
+    _settle_cost(by_field, guess, head)
+    _find_discount(sheet, by_field, guess, head)
     _settle_discount(sheet, by_field, guess, head)
-    _settle_totals(sheet, guess, head)
+    _settle_totals(sheet, by_field, guess, head)
     _guess_line_types(by_field, guess, head)
     feed = _feed(head, guess)
-    check = check_file(path, feed, limits)
+    check = check_file(path, feed, limits, _ENOUGH)
+    for _ in range(_FIXES if fix else 0):
+        edited = _mended(guess, check, feed)
+        trial = _feed(head, edited)
+        after = check_file(path, trial, limits, _ENOUGH)
+        if trial == feed or after.counts.rejected > check.counts.rejected:
+            break
+        guess, feed, check = edited, trial, after
     text = _written(head, guess, sheet, check.counts.refused_by(feed.rejects))
     said = parse_yaml(text)
     said["columns"] = (said["columns"] or {}) | _stand_ins(guess)
@@ -84,11 +107,28 @@ def draft_feed(path: Path, name: str | None, limits: Limits) -> Draft:
     return Draft(text, feed, guess.missing, text.count("# review"), check)
 
 
-def _match_headers(columns: list[Column]) -> dict[str, Column]:
+def _mended(guess: Guess, check: Check, feed: Feed) -> Guess:
+    """The guess with the edits that the cells of rejected rows prove."""
+    form, columns = dict(guess.form), dict(guess.columns)
+    reviews = {key: list(reasons) for key, reasons in guess.reviews.items()}
+    for fault in faults_of(check.rejected, feed):
+        if not fault.edit or fault.edit.condition:
+            continue
+        for key, value in fault.edit.change.get("format", {}).items():
+            more = [each for each in value if each not in form.get(key, [])] if isinstance(value, list) else value
+            form[key] = [*form.get(key, []), *more] if isinstance(value, list) else value
+            reviews.setdefault(key, []).append(f"--fix, for {fault.edit.mends} rows of {fault.name}")
+        columns |= fault.edit.change.get("columns", {})
+    return replace(guess, form=form, columns=columns, reviews=reviews)
+
+
+def _match_headers(columns: list[Column], guess: Guess) -> dict[str, Column]:
     """The most likely column of each field, by its header first and then by what its cells are."""
     folded = Counter(column.header.casefold() for column in columns)
     usable = [
-        (place, each) for place, each in enumerate(columns) if folded[each.header.casefold()] == 1 and each.header
+        (place, each)
+        for place, each in enumerate(columns)
+        if folded[each.header.casefold()] == 1 and each.header and not each.empty
     ]
     ranked = sorted(
         (-likeness, place, order, name)
@@ -98,11 +138,29 @@ def _match_headers(columns: list[Column]) -> dict[str, Column]:
     )
     found: dict[str, Column] = {}
     taken: set[int] = set()
+    for place, column in usable:
+        if "line_type" not in found and len(_kinds(column)) > 1:
+            found["line_type"] = column
+            taken.add(place)
     for _, place, _, name in ranked:
         if name not in found and place not in taken:
             found[name] = columns[place]
             taken.add(place)
+    empty = [each.header for each in columns if each.empty and each.header]
+    if empty:
+        guess.remarks.append(f"empty in every row, so no field: {', '.join(empty)}; map it once it has cells")
     return found
+
+
+def _kinds(column: Column) -> dict[str, list[str]]:
+    """The words of each line type, where the column has nothing but such words; else nothing."""
+    kinds: dict[str, list[str]] = {}
+    for text in column.values if len(column.values) < _MANY_WORDS else ():
+        kind = next((kind for kind, pattern in vocabulary.LINE_TYPES.items() if pattern.match(words(text))), None)
+        if not kind:
+            return {}
+        kinds.setdefault(kind, []).append(text)
+    return kinds
 
 
 def _likeness(name: str, column: Column) -> float:
@@ -131,17 +189,41 @@ def _alike(header: str, phrase: str) -> float:
 
 def _fits(name: str, column: Column) -> bool:
     if name in DATE_FIELDS | TIME_FIELDS:
-        return column.dated or not column.values
+        return column.dated or not column.cells
     if name in NUMBER_FIELDS or name == DISCOUNT:
-        return (column.numeric and not LOOKS_DATED.match(next(iter(column.values), ""))) or not column.values
+        return (column.numeric and not LOOKS_DATED.match(next(iter(column.values), ""))) or not column.cells
     if name == "line_type":
-        return set(column.values) <= {"sale", "return", "cancellation", "adjustment"} and bool(column.values)
+        return bool(_kinds(column))
+    if name == "sale_id" and column.counts_rows:
+        return bool(content_words(words(column.header)) & vocabulary.ORDER_WORDS)
     if name == "currency":
         return all(re.fullmatch(r"[A-Z]{3}", value) for value in column.values)
     return not column.dated or column.numeric
 
 
-def _map(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> None:
+def _find_orders(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> None:
+    """The order number where no header is one: ids that several rows in a row share, or else a key of every row."""
+    found = by_field.get("sale_id")
+    if found and not (found.unique and (found.counts_rows or words(found.header) == "id")):
+        return
+    free = [each for each in sheet.columns if each.header and each.coded and not each.dated]
+    free = [each for each in free if each not in by_field.values()]
+    shared = sorted((each for each in free if each.stands_together), key=lambda each: -len(set(each.cells)))
+    named = [each for each in shared if content_words(words(each.header)) & vocabulary.ORDER_WORDS]
+    if named:
+        by_field["sale_id"] = named[0]
+    elif "sale_id" not in by_field and (keys := [each for each in free if each.unique and not each.counts_rows]):
+        by_field["sale_id"] = keys[0]
+    elif "sale_id" not in by_field and shared:
+        by_field["sale_id"] = shared[0]
+        guess.review("sale_id", "by its cells: rows with the same one stand together; is it the order?")
+    if "sale_id" not in by_field and (counted := next((each for each in sheet.columns if each.counts_rows), None)):
+        guess.remarks.append(
+            f"{counted.header!r} counts the rows: no order number; if each row is an order, `sale_id: {counted.header}`"
+        )
+
+
+def _map(by_field: dict[str, Column], guess: Guess) -> None:
     """The columns of the feed, in the order of the canonical fields."""
     if "product_id" not in by_field and "product_name" in by_field:
         by_field["product_id"] = by_field["product_name"]
@@ -149,14 +231,6 @@ def _map(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> None:
     if "product_id" in by_field and "product_name" not in by_field and not by_field["product_id"].coded:
         by_field["product_name"] = by_field["product_id"]
         guess.review("product_id", "these are names; a code of its own would survive renaming")
-    if "sale_id" not in by_field:
-        keys = [
-            each
-            for each in sheet.columns
-            if each.unique and each.coded and not each.dated and each not in by_field.values()
-        ]
-        if keys:
-            by_field["sale_id"] = keys[0]
     if "sale_id" in by_field and by_field["sale_id"].unique:
         guess.review("sale_id", "different in every row: each row counts as an order")
     for name in FIELDS:
@@ -166,15 +240,13 @@ def _map(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> None:
             phrase = max(_alike(words(column.header), each) for each in PHRASES[name])
             if phrase < 1 and name not in guess.reviews:
                 guess.review(name, "by likeness of the header; is it?")
-            if not column.values:
-                guess.review(name, "all cells are empty")
     _guess_nulls(by_field, guess)
 
 
 def _affixes(name: str, column: Column, guess: Guess) -> dict[str, Any]:
     """What stands around the value of each cell."""
-    if name.endswith("_id"):
-        floats = sum(n for text, n in column.values.items() if re.fullmatch(r"\d+\.0", text))
+    if name.endswith("_id") or (name == "quantity" and guess.form["decimal"] == ","):
+        floats = sum(n for text, n in column.values.items() if re.fullmatch(r"-?\d+\.0", text))
         return {"strip_suffix": ".0"} if floats and floats >= 0.9 * column.values.total() else {}
     if name not in NUMBER_FIELDS | {DISCOUNT}:
         return {}
@@ -264,6 +336,80 @@ def _guess_currency(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> 
         guess.remarks.append("no currency is stated: add `currency: {value: EUR}` or the like, or it is XXX, for none")
 
 
+def _numbers(feed: Feed, name: str, column: Column) -> list[float]:
+    """The column's numbers by row, as this field of the feed; NaN where there is none."""
+    read = {text: float(plain_number(feed, text, name) or "nan") for text in set(column.cells)}
+    return [read[cell] for cell in column.cells]
+
+
+def _settle_cost(by_field: dict[str, Column], guess: Guess, head: dict[str, str]) -> None:
+    """The cost of a piece or of a line: a margin makes cost / price steady, or cost / (price * quantity)."""
+    for name in ("unit_cost", "stated_cost", "line_cost"):
+        wanted = ("quantity", "unit_price", name)
+        if not {*wanted} <= guess.columns.keys():
+            continue
+        feed, header = _feed(head, guess), by_field[name].header
+        rows = zip(*(_numbers(feed, each, by_field[each]) for each in wanted), strict=True)
+        known = [(abs(quantity), cost / price) for quantity, price, cost in rows if quantity and price and cost]
+        of_piece = [ratio for quantity, ratio in known if quantity > 0 and ratio > 0]
+        of_line = [ratio / quantity for quantity, ratio in known if quantity > 0 and ratio > 0]
+        if len(of_piece) < _ROWS:
+            continue
+        if _all_one(of_line) or (name == "unit_cost" and _all_one(of_piece)):
+            del guess.columns[name], by_field[name]
+            guess.remarks.append(f"{header!r} looked like {name}, but it is the price again, which is no cost")
+        elif name == "unit_cost" and 2 * _spread(of_line) < _spread(of_piece):
+            column = guess.columns.pop(name)
+            why = "cost ÷ (price × quantity) is steady, and cost ÷ price is not"
+            if "stated_cost" in guess.columns:
+                guess.remarks.append(f"{header!r} is the cost of a line: {why}")
+            else:
+                guess.columns["line_cost"] = column
+                by_field["line_cost"] = by_field.pop(name)
+                guess.review("line_cost", f"the cost of a line: {why}")
+        elif name == "unit_cost" and not 2 * _spread(of_piece) < _spread(of_line):
+            guess.review(name, "taken for the cost of one piece; the cells do not tell it from that of the line")
+
+
+def _spread(ratios: list[float]) -> float:
+    return pstdev(map(log, ratios))
+
+
+def _all_one(ratios: list[float]) -> bool:
+    return sum(abs(ratio - 1) < _SAME for ratio in ratios) >= _MOST * len(ratios)
+
+
+def _find_discount(sheet: Sheet, by_field: dict[str, Column], guess: Guess, head: dict[str, str]) -> None:
+    """The discount where no header is one: the column that leads from quantity * price to the sheet's total."""
+    wanted = ("quantity", "unit_price", "stated_total")
+    if DISCOUNT in by_field or not {*wanted} <= guess.columns.keys():
+        return
+    feed = _feed(head, guess)
+    quantities, prices, totals = (_numbers(feed, each, by_field[each]) for each in wanted)
+    for column in sheet.columns:
+        if not (column.header and column.numeric and len(column.values) > 1) or column in by_field.values():
+            continue
+        texts = {match[0]: match["number"] for match in column.numbers}
+        discounts = _numbers(feed, "unit_price", Column(column.header, [texts.get(cell, "") for cell in column.cells]))
+        rows = [
+            (abs(quantity * price), abs(total), discount)
+            for quantity, price, total, discount in zip(quantities, prices, totals, discounts, strict=True)
+            if discount and isfinite(quantity * price + total + discount)
+        ]
+        for less in (lambda gross, off: gross - off, lambda gross, off: gross * (1 - off), _less_percent):
+            fits = sum(abs(less(gross, off) - total) < _CENT for gross, total, off in rows)
+            if fits >= max(_ROWS, _MOST * len(rows)):
+                by_field[DISCOUNT] = column
+                guess.remarks.append(
+                    f"{column.header!r} is the discount: {by_field['stated_total'].header!r} is lower by it"
+                )
+                return
+
+
+def _less_percent(gross: float, off: float) -> float:
+    return gross * (1 - off / 100)
+
+
 def _settle_discount(sheet: Sheet, by_field: dict[str, Column], guess: Guess, head: dict[str, str]) -> None:
     """A share, a percentage or an amount: what its header says, unless the sheet's totals say otherwise."""
     column = by_field.get(DISCOUNT)
@@ -304,7 +450,7 @@ def _settle_discount(sheet: Sheet, by_field: dict[str, Column], guess: Guess, he
         guess.review(name, f"taken for {best}")
 
 
-def _settle_totals(sheet: Sheet, guess: Guess, head: dict[str, str]) -> None:
+def _settle_totals(sheet: Sheet, by_field: dict[str, Column], guess: Guess, head: dict[str, str]) -> None:
     """A stated result that most rows contradict is another figure, and is not mapped."""
 
     def contradicted(name: str) -> int:
@@ -315,8 +461,16 @@ def _settle_totals(sheet: Sheet, guess: Guess, head: dict[str, str]) -> None:
         header = guess.columns.pop(name)["header"]
         guess.remarks.append(f"{header!r} looked like {name}, but {why}")
 
-    if rows := contradicted("stated_total"):
-        drop("stated_total", f"quantity, price and discount give something else in {rows} of {sheet.rows} rows")
+    if "stated_total" in guess.columns and {"quantity", "unit_price"} & {*guess.missing}:
+        drop("stated_total", "quantity and unit price to hold it against are missing")
+    elif rows := contradicted("stated_total"):
+        feed = _feed(head, guess)
+        wanted = ("quantity", "unit_price", "stated_total")
+        numbers = zip(*(_numbers(feed, each, by_field[each]) for each in wanted), strict=True)
+        shares = [total / gross for quantity, price, total in numbers if (gross := quantity * price)]
+        usual = median(filter(isfinite, shares)) if any(map(isfinite, shares)) else 0.0
+        why = f"quantity, price and discount give something else in {rows} of {sheet.rows} rows"
+        drop("stated_total", f"{why}: it is {usual:.2f} × quantity × price in the middle of them, a discount or a tax?")
     if rows := contradicted("stated_cost"):
         cost = guess.columns.pop("stated_cost")
         wrong_profit = contradicted("stated_profit") or "stated_profit" not in guess.columns
@@ -332,6 +486,19 @@ def _settle_totals(sheet: Sheet, guess: Guess, head: dict[str, str]) -> None:
         drop("stated_profit", f"total and cost give something else in {rows} of {sheet.rows} rows")
 
 
+def _drop_disproved(sheet: Sheet, by_field: dict[str, Column], guess: Guess, head: dict[str, str]) -> None:
+    """A column whose cells are mostly no such thing is none, such as ratings up to ten; sales do not need it."""
+    refused = sheet.errors(_feed(head, guess))
+    for name in [each for each in guess.columns if each not in _KEPT and each in by_field]:
+        if refused[name] > _FEW * sum(map(bool, by_field[name].cells)):
+            column = guess.columns.pop(name)
+            example = by_field[name].values.most_common(1)[0][0]
+            header = column.get("header", by_field[name].header)
+            guess.remarks.append(
+                f"{header!r} looked like {name}, but {refused[name]} rows, as with {example!r}, are none"
+            )
+
+
 def _guess_line_types(by_field: dict[str, Column], guess: Guess, head: dict[str, str]) -> None:
     """Rules for lines that are no sales: by a status, by the letter of a number, by a negative quantity."""
     for kind, pattern in (("cancellation", vocabulary.CANCELLED), ("return", vocabulary.RETURNED)):
@@ -344,10 +511,15 @@ def _guess_line_types(by_field: dict[str, Column], guess: Guess, head: dict[str,
                 )
                 guess.review("line_type", f"{name} says {', '.join(sorted(values))}")
                 break
-    if "line_type" in guess.columns or not {"quantity", "sale_id"} <= by_field.keys():
+    if "line_type" in by_field:
+        kinds = _kinds(by_field["line_type"])
+        if not _understood([word for texts in kinds.values() for word in texts]):
+            guess.line_type.extend({"when": {"line_type": texts}, "is": kind} for kind, texts in kinds.items())
+            guess.review("line_type", f"the words of {by_field['line_type'].header!r}")
+    if "line_type" in guess.columns or "quantity" not in by_field:
         return
     feed = _feed(head, guess)
-    ids = by_field["sale_id"].cells
+    ids = by_field["sale_id"].cells if "sale_id" in by_field else [""] * len(by_field["quantity"].cells)
 
     def below_zero(name: str) -> list[bool]:
         return [(feed.cell(name, cell) or "").startswith("-") for cell in by_field[name].cells]
@@ -380,6 +552,15 @@ def _guess_line_types(by_field: dict[str, Column], guess: Guess, head: dict[str,
                 "one row has a negative quantity and is rejected; if such rows are returns, add "
                 '`line_type: [{when: {quantity: "^-"}, is: return}]`'
             )
+
+
+def _understood(texts: list[str]) -> bool:
+    """Whether a load knows these words of types without a rule."""
+    try:
+        TypeAdapter(list[StatedLineType]).validate_python(texts)
+    except ValidationError:
+        return False
+    return True
 
 
 def _feed(head: dict[str, str], guess: Guess) -> Feed:

@@ -295,6 +295,7 @@ class Check:
     error: str | None
     text: Decoded | None = None  # None: it could not be read
     drift: Drift | None = None  # None: the header does not fit
+    cut: bool = False  # it was not read to its end: enough rows were rejected
 
     @property
     def warning(self) -> str | None:
@@ -302,11 +303,12 @@ class Check:
         return None if self.error else warning_of(self.counts, self.drift)
 
 
-def check_file(path: Path, feed: Feed, limits: Limits) -> Check:
-    """The load's own verdict on a local file, without writing anything."""
+def check_file(path: Path, feed: Feed, limits: Limits, enough: int | None = None) -> Check:
+    """The load's own verdict on a local file, without writing anything; `enough`: rejected rows to stop after."""
     counts = Counts()
     rejected: list[Rejected] = []
     error = text = drift = None
+    cut = False
     try:
         check_size(path.stat().st_size, limits)
         with path.open("rb") as stream:
@@ -317,7 +319,9 @@ def check_file(path: Path, feed: Feed, limits: Limits) -> Check:
             for verdict in map(validator.validate, reader.batches()):
                 counts.add(verdict)
                 rejected += verdict.rejected
+                if cut := bool(enough and len(rejected) >= enough):
+                    break
     except InvalidFile as invalid:
         error = str(invalid)
     error = error or counts.refused_by(feed.rejects)
-    return Check(feed.feed, counts, rejected, error, text, drift)
+    return Check(feed.feed, counts, rejected, error, text, drift, cut)

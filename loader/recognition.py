@@ -7,16 +7,16 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
 from loader import vocabulary
-from loader.decoding import decode
+from loader.decoding import decode, guess_late
 from loader.feeds import Feed
 from loader.reader import Reader
 from loader.sales_line import DATE_FIELDS, REQUIRED
@@ -25,6 +25,7 @@ from loader.validation import Validator
 from loader.vocabulary import words
 
 SAMPLE_BYTES = 1024 * 1024
+LATE_BLOCKS = 256  # of 2 MiB, in which words beyond ASCII are looked for where the sample has none
 DISTINCT = 1000  # distinct cells of a column that are tried in each number or date format
 DELIMITERS = (",", ";", "\t", "|")
 
@@ -111,6 +112,23 @@ class Column:
     def unique(self) -> bool:
         return len(set(self.cells)) == len(self.cells) > 1 and "" not in self.cells
 
+    @property
+    def empty(self) -> bool:
+        """There are rows, and it has nothing in any of them."""
+        return bool(self.cells) and not any(self.cells)
+
+    @property
+    def counts_rows(self) -> bool:
+        """1, 2, 3 … in order, or from 0: the number of the row."""
+        return any(self.cells == [str(n) for n in range(first, first + len(self.cells))] for first in (0, 1))
+
+    @cached_property
+    def stands_together(self) -> bool:
+        """Cells come several times, and equal ones in rows that follow each other, as those of one order do."""
+        distinct = len(set(self.cells))
+        runs = 1 + sum(one != two for one, two in pairwise(self.cells))
+        return "" not in self.cells and max(3, len(self.cells) / 20) <= distinct < len(self.cells) and runs == distinct
+
     def _share(self, counts: Iterable[int]) -> float:
         return sum(counts) / (self.values.total() or 1)
 
@@ -124,6 +142,7 @@ class Sheet:
     compression: str | None
     encoding: str
     encoding_guessed: bool
+    late_word: str | None  # a word beyond ASCII, where the first one comes later than a load looks for it
     delimiter: str
     columns: list[Column]
     limits: Limits
@@ -159,7 +178,12 @@ def read_sheet(path: Path, limits: Limits) -> Sheet:
             column += [cell.strip() for cell in arrow.to_pylist()]
     columns = [Column(header, column) for header, column in zip(reader.header, cells, strict=True)]
     compression, encoding, guessed = decoded.compression, decoded.encoding, decoded.encoding_guessed
-    return Sheet(path, sample, compression, encoding, guessed, delimiter, columns, limits)
+    late_word = None
+    if guessed and encoding == "utf-8" and sample.isascii():
+        with path.open("rb") as stream:
+            blocks = islice(decode(stream, encoding, limits).blocks, LATE_BLOCKS)
+            encoding, late_word = guess_late(blocks) or (encoding, None)
+    return Sheet(path, sample, compression, encoding, guessed, late_word, delimiter, columns, limits)
 
 
 def _delimiter(text: str) -> str:
@@ -182,10 +206,15 @@ def guess_text(sheet: Sheet, guess: Guess) -> None:
     guess.form["delimiter"] = sheet.delimiter
     if len(sheet.columns) == 1:
         guess.review("delimiter", "the header is one cell: none of , ; TAB | parts it")
-    if sheet.encoding_guessed and not sheet.sample.isascii():
+    if sheet.late_word:
+        guess.form["encoding"] = sheet.encoding
+        guess.review("encoding", f"guessed from words far down in the file; is {sheet.late_word!r} right?")
+    elif sheet.encoding_guessed and not sheet.sample.isascii():
         guess.form["encoding"] = sheet.encoding
         if sheet.encoding != "utf-8":
-            example = next((word for word in re.findall(r"\w+", sheet.sample.decode()) if not word.isascii()), "")
+            text = sheet.sample.decode()
+            words_beyond = (word for word in re.findall(r"\w+", text) if not word.isascii())
+            example = next(words_beyond, None) or re.findall(r"\w*[^\x00-\x7f]\w*", text)[0]
             guess.review("encoding", f"guessed from the letters; is {example!r} right?")
 
 
@@ -196,8 +225,8 @@ def guess_numbers(sheet: Sheet, guess: Guess) -> None:
         for column in sheet.columns
         if column.numeric and not column.dated
         for match in column.numbers
-        if re.search(r"\d\D+\d", match["number"])
-    ]
+        if re.search(r"\d\D+\d", match["number"]) and not re.fullmatch(r"-?\d+\.0", match["number"])
+    ]  # 17.0 is what a program makes of 17 in any country
     order = _CONVENTIONS if sheet.delimiter != ";" else (_CONVENTIONS[0], *_CONVENTIONS[2:4], *_CONVENTIONS)
     readings = {
         convention: [plain_number(probe, text) for text in texts]
@@ -223,8 +252,8 @@ def probe_feed(**form: Any) -> Feed:
     return Feed.model_validate({"feed": "probe", "match": "*", "format": form, "columns": columns})
 
 
-def plain_number(feed: Feed, text: str) -> str | None:
-    cell = feed.cell("unit_price", text)
+def plain_number(feed: Feed, text: str, name: str = "unit_price") -> str | None:
+    cell = feed.cell(name, text)
     return cell if cell and re.fullmatch(r"-?\d+(\.\d+)?", cell, re.ASCII) else None
 
 
@@ -237,7 +266,7 @@ def guess_dates(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> None
             dates["sold_at"] = by_field["sold_at"] = free[0]
             guess.review("sold_at", f"the header {free[0].header!r} says nothing; the first free column of dates")
     if "sold_at" in dates and (clock := _clock(sheet.columns)):
-        if not any("%H" in form or "%I" in form for form in _forms_of(dates["sold_at"], sheet, Guess(""))):
+        if not any("%H" in form or "%I" in form for form in formats_of(dates["sold_at"], sheet)):
             dates["sold_at"] = by_field["sold_at"] = _joined(dates["sold_at"], clock)
         else:
             guess.remarks.append(f"{clock.header!r} is a time of day, which is no part of sold_at")
@@ -247,7 +276,7 @@ def guess_dates(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> None
     if forms:
         guess.form["dates"] = forms
     if any("%H" in form or "%I" in form for form in forms):
-        zones = any("%z" in form for form in forms)
+        zones = any("%z" in form.casefold() for form in forms)
         guess.form["timezone"] = "UTC"
         guess.review(
             "timezone", f"the zone of the shop; its local date is the sale date{' of times with an offset' * zones}"
@@ -261,6 +290,11 @@ def _clock(columns: list[Column]) -> Column | None:
 def _joined(day: Column, clock: Column) -> Column:
     cells = [" ".join(pair) for pair in zip(day.cells, clock.cells, strict=True)]
     return Column(day.header, cells, (day.header, clock.header))
+
+
+def formats_of(column: Column, sheet: Sheet) -> list[str]:
+    """The formats that its dates need."""
+    return _forms_of(column, sheet, Guess(""))
 
 
 def _forms_of(column: Column, sheet: Sheet, guess: Guess) -> list[str]:
@@ -292,9 +326,22 @@ def _forms_of(column: Column, sheet: Sheet, guess: Guess) -> list[str]:
     return forms
 
 
+def dates_of(texts: list[str], known: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Further formats that read some of these texts, each with what a person has to judge; "" where they prove it."""
+    for form in _formats(texts):
+        read = [text for text in texts if _parsed(text, form)] if form not in known else []
+        twin = _twin(form)
+        if read and twin and twin in known:
+            yield form, f"day and month stand in either order, and {read[0]!r} is of {form}"
+        elif read:
+            ambiguous = twin and all(_parsed(text, twin) for text in read)
+            yield form, f"{read[0]!r} is of {form} and not of {twin}" * bool(ambiguous)
+
+
 def _formats(probe: list[str]) -> Iterator[str]:
     """Those that these texts may be in: strptime takes a while to learn a format."""
     zones = ["", "%z", " %z"] if any(re.search(r":.*(?:Z|[-+]\d\d:?\d\d)$", text) for text in probe) else [""]
+    zones += [" %Z"] if any(re.search(r": ?.* (?:UTC|GMT|Z)$", text) for text in probe) else []
     with_clock = any(":" in text for text in probe)
     for day in _DAYS:
         yield day

@@ -16,20 +16,20 @@ PHRASES: dict[str, list[str]] = {
     for field, phrases in {
         "sale_id": (
             "sale id, sales id, order id, order, order no, order number, invoice, invoice id, invoice no, invoice "
-            "number, transaction, transaction id, transaction no, receipt, receipt id, receipt no, receipt "
-            "number, ticket, ticket no, bill no, purchase id, document no, pedido, id pedido, numero pedido, no "
-            "pedido, id venta, venta, venta id, factura, no factura, numero factura, folio, recibo, transaccion, "
-            "id transaccion, comprobante, id venda, venda, nota fiscal, numero nota fiscal, nf, cupom, fatura, "
-            "transacao, codigo venda, beleg, belegnummer, beleg nr, bestellung, bestellnummer, bestell nr, "
+            "number, transaction, transaction id, transaction no, receipt, receipt id, receipt no, receipt number, "
+            "ticket, ticket no, ticket number, bill no, purchase id, document no, pedido, id pedido, numero pedido, "
+            "no pedido, id venta, venta, venta id, factura, no factura, numero factura, folio, recibo, transaccion, "
+            "id transaccion, comprobante, id venda, venda, nota fiscal, numero nota fiscal, nf, cupom, fatura, no "
+            "fatura, transacao, codigo venda, beleg, belegnummer, beleg nr, bestellung, bestellnummer, bestell nr, "
             "auftrag, auftragsnummer, auftrag nr, rechnung, rechnungsnummer, rechnung nr, bon, bon nr, bonnummer, "
-            "verkauf id, commande, id commande, no commande, numero commande, facture, no facture, numero "
-            "facture, vente id, id vente, ticket caisse, id"
+            "verkauf id, commande, id commande, no commande, numero commande, facture, no facture, numero facture, "
+            "vente id, id vente, ticket caisse, id"
         ),
         "line_number": "line, line no, line number, line id, row, linea, linha, position, pos, ligne",
         "sold_at": (
             "date, datetime, sale date, sales date, sold, sold at, sold on, order date, invoice date, transaction "
-            "date, purchase date, date time, timestamp, created at, paid at, day, fecha, fecha venta, fecha "
-            "pedido, fecha factura, fecha hora, fecha compra, dia, data, data venda, data pedido, data compra, "
+            "date, purchase date, date time, timestamp, created at, paid at, day, fecha, fecha venta, fecha pedido, "
+            "fecha factura, fecha hora, fecha compra, dia, data, data venda, data pedido, data compra, data fatura, "
             "data emissao, data hora, emissao, datum, verkaufsdatum, bestelldatum, rechnungsdatum, belegdatum, "
             "auftragsdatum, kaufdatum, date vente, date commande, date facture, date achat, jour"
         ),
@@ -54,10 +54,10 @@ PHRASES: dict[str, list[str]] = {
             "produit, famille, rayon, groupe"
         ),
         "quantity": (
-            "quantity, qty, quantity sold, quantity ordered, units, units sold, unit sold, pieces, pcs, count, "
-            "order quantity, lineitem quantity, qty sold, items sold, cantidad, cant, cantidad vendida, unidades, "
-            "unidades vendidas, piezas, quantidade, qtd, qtde, quant, quantidade vendida, menge, anzahl, stuck, "
-            "stuckzahl, verkaufte menge, quantite, qte, quantite vendue, nombre, nb"
+            "quantity, qty, transaction qty, quantity sold, quantity ordered, units, units sold, unit sold, pieces, "
+            "pcs, count, order quantity, lineitem quantity, qty sold, items sold, cantidad, cant, cantidad vendida, "
+            "unidades, unidades vendidas, piezas, quantidade, qtd, qtde, quant, quantidade vendida, menge, anzahl, "
+            "stuck, stuckzahl, verkaufte menge, quantite, qte, quantite vendue, nombre, nb"
         ),
         "unit_price": (
             "unit price, price, price each, price per unit, sale price, sales price, selling price, item price, "
@@ -139,7 +139,7 @@ PHRASES: dict[str, list[str]] = {
             "delivery date, ship date, shipping date, shipped date, delivered, delivered at, fecha entrega, fecha "
             "envio, data entrega, data envio, lieferdatum, versanddatum, date livraison, date expedition"
         ),
-        "line_type": "line type, transaction type, tipo linea, tipo, zeilenart, type ligne",
+        "line_type": "line type, transaction type, type, tipo linea, tipo, zeilenart, type ligne",
         "stated_total": (
             "total, total value, total amount, amount, sales, net sales, revenue, total price, total sales, line "
             "total, subtotal, sub total, total revenue, sales amount, turnover, total spent, importe, importe "
@@ -169,10 +169,17 @@ CURRENCIES = frozenset(
 )
 MONTHS = ("month", "month number", "month name", "month no", "mes", "numero mes", "monat", "mois")
 
-CANCELLED = re.compile(r"^(?:cancell?ed|void(?:ed)?|cancelad[oa]|anulad[oa]|storniert|storno|annulee?)$")
-RETURNED = re.compile(
-    r"^(?:returned|return|refunded|refund|devuelt[oa]|devolucion|devolvid[oa]|retoure|zuruckgegeben|retournee?)$"
+SOLD = re.compile(r"^(?:sales?|sold|ventas?|vendid[oa]|vendas?|verkauf|verkaufe|ventes?)$")
+CANCELLED = re.compile(
+    r"^(?:cancell?ed|cancel|cancell?ations?|void(?:ed)?|cancelad[oa]|cancelacion|cancelamento|anulad[oa]|anulacion|"
+    r"storniert|storno|stornierung|annulee?|annulation)$"
 )
+RETURNED = re.compile(
+    r"^(?:returned|returns?|refunded|refunds?|devuelt[oa]|devolucion(?:es)?|devolvid[oa]|devolucao|reembolso|retoure|"
+    r"ruckgabe|gutschrift|zuruckgegeben|retournee?|retours?|remboursement)$"
+)
+ADJUSTED = re.compile(r"^(?:adjust(?:ed|ments?)|ajustes?|ajustement|korrektur|anpassung)$")
+LINE_TYPES = {"sale": SOLD, "return": RETURNED, "cancellation": CANCELLED, "adjustment": ADJUSTED}
 
 _NUMBER = dict.fromkeys(("nr", "nro", "num", "number", "numero", "nummer"), "no")
 _SMALL = frozenset(
@@ -191,3 +198,7 @@ def words(header: str) -> str:
 def content_words(phrase: str) -> frozenset[str]:
     """Without the small words: `fecha de venta` and `fecha venta` are the same, and so are `nr`, `no` and `number`."""
     return frozenset(_NUMBER.get(word, word) for word in phrase.split()) - _SMALL
+
+
+# Of a header with one of these, the cells may be order numbers: `N° da fatura`, `Ticket code`.
+ORDER_WORDS = frozenset().union(*map(content_words, PHRASES["sale_id"])) - {"id", "no", "codigo", "caisse"}
