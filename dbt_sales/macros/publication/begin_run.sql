@@ -28,12 +28,21 @@
     commit;
 {%- endmacro %}
 
+{# on-run-start, after that. dbt has listed the views before this run waited for another one, which may have failed in the
+   midst of its own: one that dbt takes for there while it is not cannot be built anew. #}
+{% macro forget_dropped_views() -%}
+    {%- if not execute -%}{{ return('') }}{%- endif -%}
+    {%- set there = run_query("select schemaname || '.' || viewname from pg_views").columns[0].values() -%}
+    {%- for node in graph.nodes.values() if node.config.materialized == 'view' -%}
+        {%- set listed = load_cached_relation(api.Relation.create(node.database, node.schema, node.name)) -%}
+        {%- if listed and node.schema ~ '.' ~ node.name not in there %}{% do adapter.cache_dropped(listed) %}{% endif -%}
+    {%- endfor -%}
+{%- endmacro %}
+
 {% macro refuse_unmigrated_database() -%}
     {#- A column of the last revision that models need. -#}
-    {%- set needed -%}
-        select exists (select from pg_attribute where attrelid = to_regclass('raw.sales_lines') and attname = 'line_total')
-    {%- endset -%}
-    {%- if not run_query(needed).columns[0].values()[0] -%}
+    {%- set needed = "select 1 from pg_attribute where attrelid = to_regclass('raw.sales_lines') and attname = 'line_total'" -%}
+    {%- if not run_query(needed).rows -%}
         {{ exceptions.raise_compiler_error(
             'the database ' ~ target.dbname ~ ' has no tables to build from, or those of an earlier version: run '
             ~ '`loader migrate` with ADMIN_DATABASE_URL'
