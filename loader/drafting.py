@@ -365,6 +365,9 @@ def _guess_line_types(by_field: dict[str, Column], guess: Guess, head: dict[str,
         if explained:
             guess.review("line_type", f"{explained} of {prices} rows with a negative price have numbers of their own")
     negative = below_zero("quantity")
+    if "line_total" in by_field and not any(negative) and (totals := sum(below_zero("line_total"))):
+        guess.line_type.append({"when": {"line_total": "^-"}, "is": "return"})
+        guess.review("line_type", f"{totals} rows have a negative total; without this rule they are rejected")
     if count := sum(negative):
         explained = by_letter(negative, "return")
         if explained:
