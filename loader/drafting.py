@@ -38,7 +38,7 @@ from loader.recognition import (
     probe_feed,
     read_sheet,
 )
-from loader.sales_line import DATE_FIELDS, FIELDS, NUMBER_FIELDS, REQUIRED, TIME_FIELDS, StatedLineType
+from loader.sales_line import DATE_FIELDS, FIELDS, NUMBER_FIELDS, PRICES, REQUIRED, TIME_FIELDS, StatedLineType
 from loader.settings import Limits
 from loader.vocabulary import CURRENCY_SIGNS, DISCOUNT, PHRASES, content_words, words
 
@@ -50,7 +50,7 @@ _ROWS = 10  # at least, for a figure to be one of the sheet and not of a few row
 _MOST = 0.95
 _SAME = 0.001
 _CENT = 0.011  # in figures with binary errors
-_KEPT = frozenset({*REQUIRED, "line_type", "currency", "stated_total", "stated_cost", "stated_profit"})
+_KEPT = frozenset({*REQUIRED, *PRICES, "line_type", "currency", "stated_total", "stated_cost", "stated_profit"})
 _ENOUGH = 20_000  # rejected rows to judge a draft by: a draft takes seconds
 _FIXES = 3  # rounds of edits: a mended cell may show what else is wrong with its row
 _STAND_IN = {"sale_id": "?", "product_id": "?", "quantity": "1", "unit_price": "0"}
@@ -501,16 +501,7 @@ def _drop_disproved(sheet: Sheet, by_field: dict[str, Column], guess: Guess, hea
 
 def _guess_line_types(by_field: dict[str, Column], guess: Guess, head: dict[str, str]) -> None:
     """Rules for lines that are no sales: by a status, by the letter of a number, by a negative quantity."""
-    for kind, pattern in (("cancellation", vocabulary.CANCELLED), ("return", vocabulary.RETURNED)):
-        for name in ("delivery_status", "payment_status"):
-            values = [each for each in by_field[name].values if pattern.match(words(each))] if name in by_field else []
-            if values:
-                texts = "|".join(re.escape(each) for each in sorted(values))
-                guess.line_type.append(
-                    {"when": {name: f"^(?:{texts})$" if len(values) > 1 else f"^{texts}$"}, "is": kind}
-                )
-                guess.review("line_type", f"{name} says {', '.join(sorted(values))}")
-                break
+    _guess_by_status(by_field, guess)
     if "line_type" in by_field:
         kinds = _kinds(by_field["line_type"])
         if not _understood([word for texts in kinds.values() for word in texts]):
@@ -537,6 +528,8 @@ def _guess_line_types(by_field: dict[str, Column], guess: Guess, head: dict[str,
         if explained:
             guess.review("line_type", f"{explained} of {prices} rows with a negative price have numbers of their own")
     negative = below_zero("quantity")
+    if not any(negative) and "line_total" in guess.columns:
+        _guess_credits(sum(below_zero("line_total")), guess)
     if count := sum(negative):
         explained = by_letter(negative, "return")
         if explained:
@@ -552,6 +545,25 @@ def _guess_line_types(by_field: dict[str, Column], guess: Guess, head: dict[str,
                 "one row has a negative quantity and is rejected; if such rows are returns, add "
                 '`line_type: [{when: {quantity: "^-"}, is: return}]`'
             )
+
+
+def _guess_by_status(by_field: dict[str, Column], guess: Guess) -> None:
+    for kind, pattern in (("cancellation", vocabulary.CANCELLED), ("return", vocabulary.RETURNED)):
+        for name in ("delivery_status", "payment_status"):
+            values = [each for each in by_field[name].values if pattern.match(words(each))] if name in by_field else []
+            if values:
+                texts = "|".join(re.escape(each) for each in sorted(values))
+                guess.line_type.append(
+                    {"when": {name: f"^(?:{texts})$" if len(values) > 1 else f"^{texts}$"}, "is": kind}
+                )
+                guess.review("line_type", f"{name} says {', '.join(sorted(values))}")
+                break
+
+
+def _guess_credits(totals: int, guess: Guess) -> None:
+    if totals:
+        guess.line_type.append({"when": {"line_total": "^-"}, "is": "return"})
+        guess.review("line_type", f"{totals} rows have a negative total; without this rule they are rejected")
 
 
 def _understood(texts: list[str]) -> bool:

@@ -394,6 +394,16 @@ def test_a_total_counts_where_no_column_is_a_price(tmp_path: Path) -> None:
     assert all_good(made)
 
 
+def test_a_negative_total_becomes_a_rule_that_is_to_be_reviewed(tmp_path: Path) -> None:
+    rows = [[*line(n)[:-1], f"{'-' * (n % 4 == 1)}{n}.77"] for n in range(12)]
+    made = draft(tmp_path, [*HEADER[:-1], "Sales"], rows)
+    assert said(made, "line_type") == (
+        "line_type: # review: 3 rows have a negative total; without this rule they are rejected"
+    )
+    assert parse_yaml(made.text)["line_type"] == [{"when": {"line_total": "^-"}, "is": "return"}]
+    assert all_good(made)
+
+
 def test_a_total_that_the_rows_contradict_is_not_mapped_and_says_why(tmp_path: Path) -> None:
     made = draft(tmp_path, [*HEADER, "Total"], [[*line(n), f"{n}.77"] for n in range(12)])
     assert "stated_total" not in made.feed.columns

@@ -165,6 +165,27 @@ MESS = {
         [{"discount_rate": "0.10"}, {"discount_rate": "0.00"}, {"discount_rate": None}],
         {3: ["discount_rate"], 4: ["discount_rate"]},
     ),
+    "totals in place of prices": Mess(
+        lines(
+            "S1,2026-03-02,P1,3,10.00", "S2,2026-03-02,P1,1,-2.50", "C3,2026-03-02,P1,1,-2.50", "S4,2026-03-02,P1,1,"
+        ),
+        {
+            "columns": {name: header for name, header in COLUMNS.items() if name != "unit_price"}
+            | {"line_total": "price"},
+            "line_type": [{"when": {"sale_id": "^C"}, "is": "return"}],
+        },
+        [{"line_total": "10.00", "quantity": "3"}, {"line_type": "return", "line_total": "-2.50"}],
+        {3: ["line_total"], 5: ["line_total"]},
+    ),
+    "ratings of ten": Mess(
+        lines(
+            *(f"S{n},2026-03-02,P1,1,1,{text}" for n, text in enumerate(["9", "8.9/10", "", "11", "4/5", "0"])),
+            header="id,day,product,n,price,stars",
+        ),
+        {"columns": COLUMNS | {"customer_rating": {"header": "stars", "scale": 10}}},
+        [{"customer_rating": "5"}, {"customer_rating": "4"}, {"customer_rating": None}],
+        {5: ["customer_rating"], 6: ["customer_rating"], 7: ["customer_rating"]},
+    ),
     "names that look the same": Mess(
         lines(
             "S1,2026-03-02,0042,1,1,Nord",
@@ -663,6 +684,14 @@ def test_an_example_of_an_amount_names_the_signs_of_its_currency(field: str, cur
     assert (error["field"], error["message"]) == (
         field, f"Input should be a number: the feed writes numbers such as {message}",
     )  # fmt: skip
+
+
+def test_a_rating_above_its_scale_says_the_scale() -> None:
+    columns = COLUMNS | {"customer_rating": {"header": "stars", "scale": 10}}
+    (error,) = rejected_of("S1,2026-03-02,P1,1,1,11", "id,day,product,n,price,stars", columns=columns).errors
+    assert error["message"] == (
+        "Input should be a number: above 0 and at most 10, the scale that the feed states, as in 10 or 10/10"
+    )
 
 
 @pytest.mark.parametrize("percent", [True, False])
