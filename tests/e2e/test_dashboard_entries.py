@@ -73,6 +73,7 @@ def enter(page: Page, place: str, amount: str) -> None:
         page.mouse.click(*cell(page, place))
         page.keyboard.press("Delete")
     expect(together).not_to_have_text(before)
+    expect(page.locator(READY)).to_be_visible()
 
 
 def test_a_target_set_on_the_page_moves_the_figures_of_every_open_page(
@@ -88,6 +89,7 @@ def test_a_target_set_on_the_page_moves_the_figures_of_every_open_page(
     [(attained_before,)] = warehouse.sql(ATTAINED)
     attainment = page.get_by_test_id("stMetric").filter(has_text="Attainment")
     expect(attainment).to_contain_text(str(attained_before))
+    expect(page.locator(READY)).to_be_visible()
     page.get_by_role("button", name="Set targets").click()
     enter(page, "North America", "123456.78")
     page.get_by_role("button", name="Save targets").click()
@@ -117,6 +119,7 @@ def test_targets_of_a_month_are_copied_to_the_next_and_taken_away(
     page: Page, dashboard: str, warehouse: Warehouse
 ) -> None:
     page.goto(f"{dashboard}/places")
+    expect(page.locator(READY)).to_be_visible()
     page.get_by_role("button", name="Set targets").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("combobox", name=re.compile("Month of the targets")).click()
@@ -214,6 +217,7 @@ def test_the_file_of_targets_is_what_the_marts_use(
     page: Page, dashboard: str, warehouse: Warehouse, tmp_path: Path
 ) -> None:
     page.goto(f"{dashboard}/places?target-month=March+2026")
+    expect(page.locator(READY)).to_be_visible()
     page.get_by_role("button", name="Set targets").click()
     expect(page.get_by_role("dialog").get_by_test_id("data-grid-canvas").first).to_be_visible()
     _, rows = download(page, "planned", tmp_path)
