@@ -27,6 +27,7 @@ ONLINE_RETAIL = {
     "line_type:": "line_type:\n  - {when: {sale_id: '^A'}, is: adjustment}\n  #",
 }
 VENTAS = {
+    "  # TODO sale_id": "  sale_id: id\n  #",  # it counts the rows, each of which is a sale
     "  # review: no currency is stated": "  currency: {value: DOP}\n  #",
     "max_ratio: 0.05": "max_ratio: 0.2",
 }
