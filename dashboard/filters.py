@@ -59,7 +59,7 @@ class Span:
 
     def months_back(self, months: int) -> "Span":
         """The span so many months earlier: of whole months, whole months of other lengths."""
-        return Span(_months_before(self.start, months), _months_before(self.end + DAY, months) - DAY)
+        return Span(months_before(self.start, months), months_before(self.end + DAY, months) - DAY)
 
     def until(self, last: date) -> "Span":
         """The part of the span up to that day."""
@@ -143,10 +143,10 @@ def period_span(period: str, last: date, complete: date, custom: Span) -> Span:
         "7D": latest.widened(7),
         "28D": latest.widened(28),
         "MTD": Span(month, complete),
-        "Last month": Span(_months_before(month, 1), month - DAY),
-        "QTD": Span(_months_before(month, (month.month - 1) % 3), complete),
+        "Last month": Span(months_before(month, 1), month - DAY),
+        "QTD": Span(months_before(month, (month.month - 1) % 3), complete),
         "YTD": Span(month.replace(month=1), complete),
-        "12M": Span(_months_before(complete + DAY, 12), complete),
+        "12M": Span(months_before(complete + DAY, 12), complete),
         "Last year": Span(date(month.year - 1, 1, 1), date(month.year - 1, 12, 31)),
         "Custom": custom,
     }[period]
@@ -167,12 +167,12 @@ def comparison(period: str, span: Span, basis: str) -> Span | None:
         return span.months_back(WHOLE[period])
     if period not in TO_DATE:
         return span.back(timedelta(days=7 if period in ("Today", "Yesterday") else span.days))
-    start = _months_before(span.start, TO_DATE[period])
+    start = months_before(span.start, TO_DATE[period])
     # A shorter month, such as February, is compared whole, never with days of the month that follows it.
     return Span(start, min(start + timedelta(days=span.days - 1), span.start - DAY))
 
 
-def _months_before(day: date, months: int) -> date:
+def months_before(day: date, months: int) -> date:
     """The same day of that month, or its last."""
     earlier: date = (pd.Timestamp(day) - pd.DateOffset(months=months)).date()
     return earlier

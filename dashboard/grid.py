@@ -12,7 +12,7 @@ import streamlit as st
 
 from dashboard import export, filters, links, panels, queries
 from dashboard.filters import LABELS, View
-from dashboard.measures import MEASURES, MISSING, Measure, Writer, direction
+from dashboard.measures import MEASURES, MISSING, Measure, Writer, verdict
 from dashboard.queries import BEFORE, CHANGE, GRAINS, Grid
 
 ROWS = 50
@@ -265,7 +265,7 @@ def _figures(
     if asked.before is None:
         return [(writer.write(now, measure.kind), "")]
     change = writer.change(now, before, measure.kind)
-    tone = {1: "up", -1: "down"}.get(-direction(change) if measure.falls else direction(change), "")
+    tone = {1: "up", -1: "down"}.get(verdict(change, falls=measure.falls), "")
     return [(writer.write(now, measure.kind), ""), (writer.write(before, measure.kind), ""), (change or MISSING, tone)]
 
 

@@ -13,9 +13,9 @@ from html import escape
 import pandas as pd
 
 from dashboard import charts, export, headline, panels, paper
-from dashboard.filters import LABELS, TREND_DAYS, Span, View
+from dashboard.filters import LABELS, Span, View
 from dashboard.headline import Links
-from dashboard.measures import BRIEF_FROM, Kind, Measure, Writer, direction
+from dashboard.measures import BRIEF_FROM, Kind, Measure, Writer, verdict
 from dashboard.notify import Attachment
 from dashboard.queries import product_names
 
@@ -95,8 +95,8 @@ def _figure(view: View, measure: Measure, writer: Writer) -> paper.Figure:
     before = measure.over(view.total(view.comparable)) if view.comparable else None
     change = writer.change(now, before, measure.kind)
     told = f"{change} against {writer.brief(before, measure.kind)}" if change else panels.alone(view)
-    way = -direction(change) if measure.falls else direction(change)
-    return measure.label, writer.write(now, measure.kind), told, {1: True, -1: False}.get(way)
+    good = {1: True, -1: False}.get(verdict(change, falls=measure.falls))
+    return measure.label, writer.write(now, measure.kind), told, good
 
 
 def _leaders(view: View, measure: Measure, writer: Writer) -> Iterator[paper.Leader]:
@@ -118,12 +118,7 @@ def _leaders(view: View, measure: Measure, writer: Writer) -> Iterator[paper.Lea
 
 def _trend(view: View, measure: Measure, writer: Writer) -> pd.DataFrame:
     """Its days, weeks or months with the measure, and beside it that of the comparison."""
-    span = view.span.widened(TREND_DAYS)
-    span = Span(max(span.start, view.since), span.end)
-    past = span.back(view.span.end - view.past.end) if view.past else None
-    if view.past and span == view.span:
-        past = view.past
-    past = past if past and view.knows(past.start) else None
+    span, past = panels.led_up_to(view)
     frame: pd.DataFrame = panels.trend(view, measure, writer, span, past)["dataset"]["source"]
     lines = ("Day", measure.label, charts.COMPARISON, charts.IN_PROGRESS)
     return frame[[name for name in lines if name in frame]]

@@ -220,6 +220,11 @@ def direction(change: str | None) -> int:
     return {"+": 1, MINUS: -1}.get((change or " ")[0], 0)
 
 
+def verdict(change: str | None, *, falls: bool) -> int:
+    """Of a change as it is written: 1 better, -1 worse, 0 neither; `falls`: less of it is better."""
+    return -direction(change) if falls else direction(change)
+
+
 def _decimals(value: Decimal) -> int:
     """As many as write it exactly."""
     exponent = value.normalize().as_tuple().exponent

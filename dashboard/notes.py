@@ -7,7 +7,7 @@ from datetime import date, datetime
 import streamlit as st
 from sqlalchemy.exc import IntegrityError
 
-from dashboard import access, queries
+from dashboard import access, queries, saved
 from dashboard.filters import Span, View, escape
 from dashboard.queries import Unavailable
 
@@ -60,7 +60,7 @@ def add(view: View, day: date, region: str | None, text: str) -> None:
         raise NotNotable(access.RESTRICTED["editor"])
     if region is not None and region not in _regions(view):
         raise NotNotable(f"Nothing is sold in {region}.")
-    note = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    note = saved.one_line(text)
     if not 1 <= len(note) <= LONGEST:
         raise NotNotable(f"A note has 1 to {LONGEST} characters.")
     try:

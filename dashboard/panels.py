@@ -11,8 +11,8 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import charts, filters, links, live, notes, queries
-from dashboard.filters import LABELS, Span, View
-from dashboard.measures import MISSING, Kind, Measure, Writer, direction
+from dashboard.filters import LABELS, TREND_DAYS, Span, View
+from dashboard.measures import MISSING, Kind, Measure, Writer, direction, verdict
 from dashboard.settings import settings
 
 if TYPE_CHECKING:
@@ -72,18 +72,16 @@ def compared(
     )
     if course:
         low, high = (writer.brief(end, kind) for end in (min(course), max(course)))
-        better = -direction(change) if falls else direction(change)
-        color = {1: charts.UP, -1: charts.DOWN}.get(better, charts.MUTED)
+        color = {1: charts.UP, -1: charts.DOWN}.get(verdict(change, falls=falls), charts.MUTED)
         told = f"{len(course)} months, at most {high}" if bars else f"{len(course)} days, {low} to {high}"
         st.html(charts.sparkline([float(value) for value in course], color, told, bars=bars))
 
 
 def judged(change: str | None, *, falls: bool = False) -> dict[str, Any]:
     """How `st.metric` shows a change: an arrow that points where it goes, green where that is better."""
-    way = direction(change)
     return {
-        "delta_arrow": {1: "up", -1: "down"}.get(way, "off"),
-        "delta_color": {1: "green", -1: "red"}.get(-way if falls else way, "off"),
+        "delta_arrow": {1: "up", -1: "down"}.get(direction(change), "off"),
+        "delta_color": {1: "green", -1: "red"}.get(verdict(change, falls=falls), "off"),
     }
 
 
@@ -116,6 +114,13 @@ def why_alone(view: View) -> str:
     if (view.past and view.past.end > view.complete) or view.is_running:
         return f"Not compared with {view.past}: {Span(view.last, view.last)} is in progress."
     return f"Not compared with {view.past}: sales are known from {Span(view.since, view.since)} on."
+
+
+def led_up_to(view: View, days: int = TREND_DAYS) -> tuple[Span, Span | None]:
+    """The dates of a trend, which shows a short period within the `days` before it ends, and those to compare with."""
+    span = view.span.widened(days)
+    past = span.back(view.span.end - view.past.end) if view.past and span != view.span else view.past
+    return Span(max(span.start, view.since), span.end), past if past and view.knows(past.start) else None
 
 
 def trend(

@@ -111,7 +111,12 @@ def views(person: str | None = None) -> list[SavedView]:
 
 def clean(name: str) -> str:
     """A name of 1 to 80 characters in one line; raises NotSavable."""
-    name = " ".join("".join(letter if letter.isprintable() else " " for letter in name).split())
+    name = one_line(name)
     if not 1 <= len(name) <= 80:
         raise NotSavable("A name has 1 to 80 characters.")
     return name
+
+
+def one_line(text: str) -> str:
+    """What somebody has written, with single spaces for whatever is not printed."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())

@@ -12,7 +12,7 @@ import streamlit as st
 from sqlalchemy.exc import IntegrityError
 
 from dashboard import access, export, filters, live, queries
-from dashboard.filters import View, escape
+from dashboard.filters import View, escape, months_before
 from dashboard.measures import MISSING, Writer
 from dashboard.queries import Unavailable
 
@@ -70,7 +70,7 @@ def months(view: View) -> list[date]:
     """The months that may have a target, the latest first: from that of the first sale to a year after the last."""
     first, last = view.since.replace(day=1), view.last.replace(day=1)
     known = 12 * (last.year - first.year) + last.month - first.month
-    return [_later(last, offset) for offset in range(MONTHS_AHEAD, -known - 1, -1)]
+    return [months_before(last, -offset) for offset in range(MONTHS_AHEAD, -known - 1, -1)]
 
 
 def of_month(view: View, month: date, kind: str) -> dict[str, Decimal | None]:
@@ -179,7 +179,7 @@ def _edit(view: View, form: Form, writer: Writer) -> None:
     st.caption(escape(f"Together {writer.money(together)}. A place that is left empty has no target."))
     if fault := st.session_state.pop(_FAULT, None):
         st.error(escape(fault), icon=":material/error:")
-    before = _later(form.month, -1)
+    before = months_before(form.month, 1)
     with st.container(horizontal=True, vertical_alignment="center"):
         # Not a callback, which would be handed what was there when the dialog was drawn.
         if st.button("Save targets", type="primary", icon=":material/save:", key="targets-save"):
@@ -213,7 +213,7 @@ def _table(view: View, form: Form) -> pd.DataFrame:
         place: _by(name, moment)
         for place, name, moment in zip(rows["place"], rows["changed_by"], rows["changed_at"], strict=True)
     }
-    before = of_month(view, _later(form.month, -1), form.kind)
+    before = of_month(view, months_before(form.month, 1), form.kind)
     return pd.DataFrame(
         {
             "place": place,
@@ -226,7 +226,7 @@ def _table(view: View, form: Form) -> pd.DataFrame:
 
 
 def _columns(view: View, form: Form) -> dict[str, Any]:
-    currency, before = view.scope.currency, _later(form.month, -1)
+    currency, before = view.scope.currency, months_before(form.month, 1)
     return {
         "place": st.column_config.TextColumn(filters.LABELS[PLACES[form.kind]], pinned=True),
         "target": st.column_config.NumberColumn(f"Target, {currency}", step=0.01, format="localized"),
@@ -269,9 +269,3 @@ def _planned(view: View, month: date, kind: str) -> pd.DataFrame:
 def _amount(value: float | None) -> Decimal | None:
     """What stands in a cell, as it is written there."""
     return None if value is None or pd.isna(value) else Decimal(repr(float(value)))
-
-
-def _later(month: date, months: int) -> date:
-    """The first day of the month so many months later."""
-    count = 12 * month.year + month.month - 1 + months
-    return date(count // 12, count % 12 + 1, 1)

@@ -163,12 +163,7 @@ def _trend(view: View, writer: Writer) -> None:
     shape = panels.heading("Sales trend", "Draw the trend", ("Each", "Cumulative"), "trend-shape")
     cumulative = shape == "Cumulative"
     # What adds up over the period is drawn from its start; single days also show what led up to it.
-    span = view.span if cumulative else view.span.widened(TREND_DAYS)
-    past_span = None
-    if view.past is not None:
-        past_span = view.past if span == view.span else span.back(view.span.end - view.past.end)
-        past_span = past_span if past_span.start >= view.since else None
-    span = Span(max(span.start, view.since), span.end)
+    span, past_span = panels.led_up_to(view, 1 if cumulative else TREND_DAYS)
     st.caption(
         f"Net sales {'since the first day' if cumulative else f'per {view.grain.lower()}'}"
         f"{f', dashed: {past_span}' if past_span else ''}"
