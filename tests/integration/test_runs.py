@@ -68,6 +68,19 @@ def test_a_reader_that_meets_a_publication_the_other_way_round_does_not_undo_it(
     assert mart_version(world) == version + 1
 
 
+def test_a_view_that_goes_while_a_table_below_it_is_exchanged_does_not_undo_the_publication(world: World) -> None:
+    arrive(world, 0)
+    world.transform()
+    waits = "select 1 from pg_locks where not granted and relation = 'kpi.replaced'::regclass"
+    world.run("create view kpi.replaced as select * from kpi.kpi_cohort_months")
+    with psycopg.connect(world.env["ADMIN_DATABASE_URL"]) as other, typed(world, "run", "--selector", "history") as history:
+        other.execute("drop view kpi.replaced")
+        eventually("the publication waits for the text of the view", lambda: world.rows(waits))
+        other.commit()
+        assert history.wait(DEADLINE_SECONDS) == 0, history.communicate()[0]
+    assert not world.rows("select 1 from pg_views where viewname = 'replaced'")
+
+
 def test_what_would_publish_a_part_is_refused(world: World) -> None:
     arrive(world, 0)
     world.transform()

@@ -1,4 +1,4 @@
-"""A publication that meets a reader the other way round begins again, and the run that built it is not lost."""
+"""A publication that meets a reader the other way round, or a view that is going, begins again: its run is not lost."""
 
 from loader.migrations import execute_script_beside
 
