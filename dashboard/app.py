@@ -22,49 +22,6 @@ NEXT_STEP = {
     Problem.SLOW: "A query was stopped at the role's time limit. Choose a shorter period, or look at what else keeps "
     "the database busy.",
 }
-# A table's own button for CSV is taken away: its files neither guard against formulas nor say what they are of.
-STYLE = """
-<style>
-[aria-label^="Download as CSV"] {display: none}
-.stMainBlockContainer {padding-top: 4.25rem; padding-bottom: 3rem; max-width: 1840px}
-[data-testid=stMetric] {min-height: 100%}
-[data-testid=stHeading]:has(h3) {min-height: 2.5rem; display: flex; align-items: center} /* as one with a switch */
-[data-testid=stHeading] h3 {padding: 0}
-[data-testid=stHeading] [data-testid=stMarkdownContainer]:has(h3) {margin: 0}
-.sparkline {margin: 0}
-.sparkline figcaption {font-size: 0.75rem; opacity: 0.75}
-[class*=st-key-explain-] button p {font-size: 0.75rem}
-.told:not(:focus-within, [open]) {position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)}
-.told {font-size: 0.85rem; overflow-x: auto}
-.st-key-live-bar {justify-content: flex-end; margin-bottom: -3.4rem; z-index: 1; pointer-events: none}
-.st-key-live-bar > * {pointer-events: auto}
-@media (max-width: 640px) {
-  .stMainBlockContainer {padding-left: 1rem; padding-right: 1rem; padding-top: 3.5rem}
-  .stMainBlockContainer h1 {font-size: 1.35rem; padding: 0}
-  /* A row of controls is one line that scrolls sideways: the figures begin on the first screen. */
-  .st-key-live-bar, .st-key-filters {flex-wrap: nowrap; overflow-x: auto; scrollbar-width: none; pointer-events: auto}
-  .st-key-live-bar > *, .st-key-filters > * {flex-shrink: 0}
-  .st-key-live-bar {justify-content: flex-start; margin-bottom: -0.75rem}
-  .st-key-filters label {display: none}
-}
-.st-key-printed {display: none}
-@media print {
-  @page {size: A4 portrait; margin: 10mm}
-  .st-key-printed {display: flex}
-  .stMainBlockContainer {padding: 0; max-width: none; zoom: 0.55}
-  [data-testid=stHorizontalBlock] {display: flex !important; flex-wrap: nowrap !important}
-  [data-testid=stColumn] {min-width: 0 !important}
-  canvas {max-width: 100%}
-  html, body, #root, .stApp {background: #fff !important}
-  .stApp, [data-testid=stMain], [data-testid=stAppViewContainer] {position: static; overflow: visible; height: auto}
-  [data-testid=stVerticalBlock] {break-inside: avoid}
-  header, [data-testid=stHeader], [data-testid=stToolbar], [data-testid=stElementToolbar], [data-testid=stTooltipIcon],
-  .st-key-live-bar, .st-key-filters, .st-key-chips, [class*=st-key-explain-], .st-key-trend-shape, .st-key-top,
-  .st-key-note-add,
-  [data-testid=stDialog] {display: none !important}
-}
-</style>
-"""
 OUTDATED_STYLE = "<style>.st-key-figures {filter: grayscale(1); opacity: 0.5}</style>"
 # Charts are pictures in the colours of the theme: on paper a dark page is turned into its negative, hues kept. What is
 # chosen stands on the primary colour, which is pale on a dark page.
@@ -94,7 +51,8 @@ UNFILTERED = (
 def main() -> None:
     """Draw the shell, then the page the viewer is on."""
     st.set_page_config("Sales dashboard", "📈", layout="wide", initial_sidebar_state="collapsed")
-    st.html(STYLE + (DARK_STYLE if st.context.theme.type == "dark" else ""))
+    if st.context.theme.type == "dark":
+        st.html(DARK_STYLE)
     # Not `pages/`: Streamlit serves files of a folder of that name without this shell until it has run once.
     pages = [st.Page(path, title=title, icon=icon, default=title == "Overview") for path, title, icon in FILTERED]
     others = [st.Page(path, title=title, icon=icon) for path, title, icon in UNFILTERED]

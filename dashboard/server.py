@@ -12,7 +12,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from dashboard import push, security
+from dashboard import push, security, style
 
 
 @asynccontextmanager
@@ -29,5 +29,5 @@ app = st.App(
     "app.py",
     lifespan=lifespan,
     routes=[Route(push.PATH, push.stream)],
-    middleware=[Middleware(security.Headers), Middleware(security.Closed)],
+    middleware=[Middleware(security.Headers), Middleware(security.Closed), Middleware(style.Styled)],
 )

@@ -1,6 +1,7 @@
 """The targets that people keep: shown to everybody, set by editors, with who changed which last."""
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -21,7 +22,8 @@ MONTHS_AHEAD = 12
 CHANGES_SHOWN = 5
 LARGEST = Decimal(10) ** 12
 CENT = Decimal("0.01")
-_OPEN, _FORM, _FAULT = "targets-open", "targets-form", "targets-fault"
+TYPED_SECONDS = 0.4  # Streamlit's editor waits 0.15 s for more keys before it sends
+_OPEN, _FORM, _FAULT, _PRESSED = "targets-open", "targets-form", "targets-fault", "targets-pressed"
 _MONTH, _KIND, _NUMBER = "targets-month", "targets-kind", "targets-number"
 
 
@@ -183,6 +185,11 @@ def _edit(view: View, form: Form, writer: Writer) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         # Not a callback, which would be handed what was there when the dialog was drawn.
         if st.button("Save targets", type="primary", icon=":material/save:", key="targets-save"):
+            # The browser sends a figure a moment after it was typed: the next run has the one that was typed last.
+            st.session_state[_PRESSED] = True
+            time.sleep(TYPED_SECONDS)
+            st.rerun(scope="fragment")
+        if st.session_state.pop(_PRESSED, False):
             _save(view, form, {place: target for place, target in wanted.items() if target != form.shown[place]})
         if st.button(
             f"Copy {before:%B %Y}",

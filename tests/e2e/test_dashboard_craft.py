@@ -13,6 +13,13 @@ from tests.e2e.conftest import READY
 PATHS = [*saved.PAGES, "alerts"]
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
 FIRST_FIGURE = re.compile(r"\$\d")
+# Counts what is on the screen that our style hides there, each time anything is drawn.
+COUNT_UNSTYLED = """
+    window.unstyled = 0
+    new MutationObserver(() => {
+        for (const each of document.querySelectorAll(".st-key-printed")) window.unstyled += each.offsetHeight > 0
+    }).observe(document, {childList: true, subtree: true})
+"""
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -28,6 +35,14 @@ def test_page_is_whole_and_keeps_to_the_guidelines(
     found = Axe().run(page, options=WCAG).response["violations"]
     context.close()
     assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == []
+
+
+def test_a_page_is_in_our_style_from_its_first_moment(page: Page, dashboard: str) -> None:
+    page.add_init_script(COUNT_UNSTYLED)
+    page.goto(dashboard)
+    _settle(page)
+    expect(page.locator(".st-key-printed")).to_have_count(1)
+    assert page.evaluate("window.unstyled") == 0
 
 
 def test_first_figure_of_a_telephone_is_on_its_first_screen(page: Page, dashboard: str) -> None:
@@ -71,4 +86,3 @@ def test_a_chart_is_read_by_keys(page: Page, dashboard: str) -> None:
 def _settle(page: Page) -> None:
     expect(page.locator("h1")).to_be_visible()
     expect(page.locator(READY)).to_be_visible()
-    expect(page.locator(".st-key-printed")).to_be_hidden()  # once the browser has loaded what puts our style in place

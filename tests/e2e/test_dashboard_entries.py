@@ -138,6 +138,22 @@ def test_targets_of_a_month_are_copied_to_the_next_and_taken_away(
     assert april == march
 
 
+def test_the_figure_typed_last_is_saved_too_however_soon_the_button_is_pressed(
+    page: Page, dashboard: str, warehouse: Warehouse
+) -> None:
+    page.goto(f"{dashboard}/places?target-month=March+2026")
+    expect(page.locator(READY)).to_be_visible()
+    page.get_by_role("button", name="Set targets").click()
+    save = page.get_by_role("dialog").get_by_role("button", name="Save targets")
+    enter(page, "Europe", "700")
+    page.mouse.dblclick(*cell(page, "Oceania"))
+    page.locator("input.gdg-input").fill("800")
+    save.click()
+    expect(save).to_have_count(0)
+    kept = dict(warehouse.sql("select place, target_net_sales from dashboard.target_changes"))
+    assert kept == {"Europe": Decimal(700), "Oceania": Decimal(800)}
+
+
 def test_an_amount_that_is_no_target_is_refused_and_nothing_is_written(view: View, warehouse: Warehouse) -> None:
     for amount in ("0", "-1", "1.005", "NaN", "1e12"):
         with pytest.raises(targets.NotSettable):

@@ -73,7 +73,10 @@ def test_a_view_that_goes_while_a_table_below_it_is_exchanged_does_not_undo_the_
     world.transform()
     waits = "select 1 from pg_locks where not granted and relation = 'kpi.replaced'::regclass"
     world.run("create view kpi.replaced as select * from kpi.kpi_cohort_months")
-    with psycopg.connect(world.env["ADMIN_DATABASE_URL"]) as other, typed(world, "run", "--selector", "history") as history:
+    with (
+        psycopg.connect(world.env["ADMIN_DATABASE_URL"]) as other,
+        typed(world, "run", "--selector", "history") as history,
+    ):
         other.execute("drop view kpi.replaced")
         eventually("the publication waits for the text of the view", lambda: world.rows(waits))
         other.commit()

@@ -15,8 +15,7 @@
     {%- endset -%}
     {%- set statement -%}
         {%- if is_whole -%}
-            {#- Locked before `exchange` looks for the views on it, which another run may be replacing. #}
-            lock table {{ this }} in access exclusive mode; select ops.exchange('{{ this }}', '{{ next }}')
+            select ops.exchange('{{ this }}', '{{ next }}')
         {%- elif keep -%}
             {%- set keys = config.require('unique_key') | join(', ') %}
             delete from {{ this }} where ({{ keys }}) in (select {{ keys }} from {{ next }}); {{ insert }} where {{ keep }}

@@ -14,20 +14,22 @@ with lines as (
 ),
 
 -- An order belongs to one place only, that of its first sale line, so that orders can be summed over places.
--- Windows over one sort: a join of first lines with totals is planned badly, as nothing is known of either.
+-- One window over one sort: a join of first lines with totals is planned badly, as nothing is known of either.
 whole_orders as (
     select
         *,
-        row_number() over (
-            partition by sale_date, feed, sale_id order by line_type = 'cancellation', file_id, row_number
-        ) as nth,
+        row_number() over whole_order as nth,
         sum(case when line_type = 'sale' then 1 else 0 end) over whole_order as sale_lines,
         sum(gross_amount) over whole_order as order_gross_amount,
         sum(discount_amount) over whole_order as order_discount_amount,
         sum(units_sold) over whole_order as order_units_sold,
         sum(cancelled_value) over whole_order as order_cancelled_value
     from lines
-    window whole_order as (partition by sale_date, feed, sale_id)
+    window whole_order as (
+        partition by sale_date, feed, sale_id
+        order by line_type = 'cancellation', file_id, row_number
+        rows between unbounded preceding and unbounded following
+    )
 ),
 
 final as (

@@ -8,8 +8,6 @@
         {'columns': ['sale_date', 'customer_id']},
         {'columns': ['product_id', 'sale_date']},
         {'columns': ['store_id', 'sale_date']},
-        {'columns': ['sales_region', 'sale_date']},
-        {'columns': ['sales_representative', 'sale_date']},
     ],
     meta={'more_indexes': {
         'fct_sales_lines_returns': "(sale_id) where line_type = 'return'",

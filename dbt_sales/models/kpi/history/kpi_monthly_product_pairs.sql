@@ -12,7 +12,7 @@ with baskets as (
     from {{ whole(ref('fct_sales_lines')) }} as line
     where line_type = 'sale'
     group by sale_date, feed, sale_id
-    having count(distinct product_id) <= {{ var('max_basket_products') }}
+    having cardinality(array_agg(distinct product_id)) <= {{ var('max_basket_products') }}
 ),
 
 month_orders as (
