@@ -332,13 +332,21 @@ def files(
         _show(rows, as_json)
         return
     for row in rows:
-        row["key"] = "\n".join(filter(None, [row["key"], row["error"], row["warning"]]))
+        row["key"] = "\n".join(filter(None, [row["key"], row["error"], row["warning"], _waiting(row)]))
         if row["source_gone_at"]:
             row["status"] += "\nobject gone"
         for count in ("rows_rejected", "rows_skipped"):
             row[count] = row[count] or None
     columns = ("file_id", "key", "status", "rows_loaded", "rows_rejected", "rows_skipped", "modelled_at")
     _show([{name: row[name] for name in columns} for row in rows], as_json)
+
+
+def _waiting(row: dict[str, Any]) -> str | None:
+    """What of a file waits for another one."""
+    if not (rows := row["rows_waiting"]):
+        return None
+    these = "row waits for its order" if rows == 1 else "rows wait for their orders"
+    return f"{rows} {these} in a sheet of {row['order_headers']}, such as {row['waits_for']}"
 
 
 @app.command()
