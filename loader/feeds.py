@@ -273,8 +273,8 @@ class Feed(_Contract):
             raise ValueError("order_headers: a row of this feed is an order itself (kind: order_headers)")
         if of_lines := [field for field in self.columns if field not in ORDER_FIELDS]:
             raise ValueError(
-                f"columns: {', '.join(of_lines)} is of a line, and a row of this feed is an order (kind: order_headers): "
-                "map it in the feed of the items, or not at all"
+                f"columns: {', '.join(of_lines)} is of a line, and a row of this feed is an order "
+                "(kind: order_headers): map it in the feed of the items, or not at all"
             )
         if self.shares:
             raise ValueError("shares: belongs into the feed of the items, whose lines are in the marts")
