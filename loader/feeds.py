@@ -265,9 +265,9 @@ class Feed(_Contract):
 
     @model_validator(mode="after")
     def _is_of_its_kind(self) -> "Feed":
-        if self.order_headers and "sold_at" in self.columns:
-            raise ValueError("order_headers: the date is that of the order, so columns does not map sold_at")
         if self.kind == "lines":
+            if self.order_headers and "sold_at" in self.columns:
+                raise ValueError("order_headers: the date is that of the order, so columns does not map sold_at")
             return self
         if self.order_headers:
             raise ValueError("order_headers: a row of this feed is an order itself (kind: order_headers)")

@@ -101,6 +101,7 @@ def _files(state: Freshness, zone: str) -> None:
     pages = max(1, ceil(total / FILES_PER_PAGE))
     shown = st.session_state.get("files-page", 1)
     frame = queries.files(state, chosen, FILES_PER_PAGE, (min(shown, pages) - 1) * FILES_PER_PAGE)
+    waiting = ["rows_waiting"] if frame["rows_waiting"].any() else []
     st.dataframe(
         frame,
         hide_index=True,
@@ -108,8 +109,7 @@ def _files(state: Freshness, zone: str) -> None:
         key="files",
         column_order=(
             "key", "status", "event_at", "loaded_at", "modelled_at", "arrival_to_mart_seconds", "rows_read",
-            "rows_loaded", *["rows_waiting"] * bool(frame["rows_waiting"].any()), "rows_rejected", "rows_skipped", "error",
-            "warning", "feed", "events",
+            "rows_loaded", *waiting, "rows_rejected", "rows_skipped", "error", "warning", "feed", "events",
         ),
         column_config={
             "key": st.column_config.TextColumn("File", pinned=True, width="medium"),
