@@ -345,8 +345,9 @@ def _waiting(row: dict[str, Any]) -> str | None:
     """What of a file waits for another one."""
     if not (rows := row["rows_waiting"]):
         return None
-    these = "row waits for its order" if rows == 1 else "rows wait for their orders"
-    return f"{rows} {these} in a sheet of {row['order_headers']}, such as {row['waits_for']}"
+    order = row["waits_for"]
+    said = f"row waits for its order, {order}" if rows == 1 else f"rows wait for their orders, such as {order}"
+    return f"{rows} {said}, from a sheet of {row['order_headers']}"
 
 
 @app.command()

@@ -255,7 +255,7 @@ def test_items_wait_for_their_orders_and_are_seen_to(world: World, load: Callabl
     assert (problem["problem"], problem["severity"], problem["subject"]) == ("items without order", "amber", "aw_items")
     assert problem["since"] == world.value("select min(waits_since) from raw.sales_items")
     said = world.loader("status").stdout
-    assert "6 lines of the feed aw_items are not in the figures: their orders have not come" in said
+    assert "6 lines of the feed aw_items are not in the figures, as no sheet of the feed aw_orders has brought" in said
     assert "rows_waiting            6" in said
     header, *orders = ADVENTURE_HEADER.splitlines(keepends=True)
     load("aw/SalesOrderHeader-1.csv", header + "".join(orders[:2]))

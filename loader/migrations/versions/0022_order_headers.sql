@@ -246,10 +246,10 @@ select
     case rows when 1 then '1 line waits for its order' else rows || ' lines wait for their orders' end,
     format(
         case rows
-            when 1 then '%s line of the feed %s is not in the figures: its order has not come with a sheet of the feed %s.'
-            else '%s lines of the feed %s are not in the figures: their orders have not come with a sheet of the feed %s.'
+            when 1 then '%s line of the feed %s is not in the figures, as no sheet of the feed %s has brought its order.'
+            else '%s lines of the feed %s are not in the figures, as no sheet of the feed %s has brought their orders.'
         end,
         rows, feed, order_headers
     ),
-    format('upload the sheet of %s that has the orders; `loader files --feed %s` names one of each sheet', order_headers, feed)
+    format('upload the sheet of %s that has them; `loader files --feed %s` names an order that is missing', order_headers, feed)
 from without_headers;
