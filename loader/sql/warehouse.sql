@@ -99,38 +99,36 @@ union
 select sale_date from undated;
 
 -- name: undate_items
--- Items of orders of which this sheet of headers has a later word than the one they have, and another: they wait for it.
--- The word of the sheet counts that was written into the bucket last, in whichever order sheets are loaded. Gives the
--- dates of their lines.
+-- Items of orders of which this sheet of headers says something else than the header that they have: they wait, until
+-- `date_items` has decided which of the two counts. A sheet that says the same once more moves nothing. Gives the dates of
+-- their lines.
 with bookkeeping as (
     select array['file_id', 'row_number', 'source_line', 'extra'] as columns
-), overruled as (
+), doubted as (
     update raw.sales_items as item set header_file_id = null, header_row = null, waits_since = clock_timestamp()
-    from raw.order_headers as later
-    inner join raw.files as later_sheet on later_sheet.file_id = later.file_id
-    inner join raw.order_headers as earlier on earlier.sale_id = later.sale_id
-    inner join raw.files as earlier_sheet
-        on earlier_sheet.file_id = earlier.file_id and earlier_sheet.feed = later_sheet.feed
+    from raw.order_headers as stated
+    inner join raw.files as sheet on sheet.file_id = stated.file_id
+    inner join raw.order_headers as other on other.sale_id = stated.sale_id
+    inner join raw.files as other_sheet on other_sheet.file_id = other.file_id and other_sheet.feed = sheet.feed
     cross join bookkeeping
     where
-        later.file_id = :file_id
-        and item.header_file_id = earlier.file_id
-        and item.header_row = earlier.row_number
-        and (later_sheet.event_at, later.file_id, later.row_number)
-        > (earlier_sheet.event_at, earlier.file_id, earlier.row_number)
-        and to_jsonb(later) - bookkeeping.columns <> to_jsonb(earlier) - bookkeeping.columns
+        stated.file_id = :file_id
+        and item.header_file_id = other.file_id
+        and item.header_row = other.row_number
+        and to_jsonb(stated) - bookkeeping.columns <> to_jsonb(other) - bookkeeping.columns
     returning item.file_id, item.row_number
 ), undated as (
-    delete from raw.sales_lines as line using overruled
-    where line.file_id = overruled.file_id and line.row_number = overruled.row_number
+    delete from raw.sales_lines as line using doubted
+    where line.file_id = doubted.file_id and line.row_number = doubted.row_number
     returning line.sale_date
 )
 select distinct sale_date from undated;
 
 -- name: date_items
 -- Items that wait, of this sheet or, where it is one of headers, of all that its feed has the orders of, become lines, if
--- their headers are there. What an item states itself counts before what its order states; a cancelled order has no sale
--- and no return. Gives the dates of the new lines.
+-- their headers are there. Of several headers the one counts whose sheet was written into the bucket last, in whichever
+-- order they are loaded. What an item states itself counts before what its order states; a cancelled order has no sale and
+-- no return. Gives the dates of the new lines.
 with found as (
     select distinct on (item.file_id, item.row_number)
         item.file_id,

@@ -1,5 +1,5 @@
--- A current file has exactly the rows that its ledger entry says were loaded, and no other file has any. Items that wait
--- for their order are no lines yet, and orders never are.
+-- A current file has exactly the rows that its ledger entry says were loaded, and no other file has any. Items that
+-- wait for their order are no lines yet, and orders never are.
 with files as (
     select * from {{ ref('stg_raw_sales__files') }}
 ),
