@@ -332,13 +332,22 @@ def files(
         _show(rows, as_json)
         return
     for row in rows:
-        row["key"] = "\n".join(filter(None, [row["key"], row["error"], row["warning"]]))
+        row["key"] = "\n".join(filter(None, [row["key"], row["error"], row["warning"], _waiting(row)]))
         if row["source_gone_at"]:
             row["status"] += "\nobject gone"
         for count in ("rows_rejected", "rows_skipped"):
             row[count] = row[count] or None
     columns = ("file_id", "key", "status", "rows_loaded", "rows_rejected", "rows_skipped", "modelled_at")
     _show([{name: row[name] for name in columns} for row in rows], as_json)
+
+
+def _waiting(row: dict[str, Any]) -> str | None:
+    """What of a file waits for another one."""
+    if not (rows := row["rows_waiting"]):
+        return None
+    order = row["waits_for"]
+    said = f"row waits for its order, {order}" if rows == 1 else f"rows wait for their orders, such as {order}"
+    return f"{rows} {said}, from a sheet of {row['order_headers']}"
 
 
 @app.command()

@@ -105,6 +105,9 @@ def _replay_file(
     entry = session.execute("ledger_entry", file_id=file_id).one()
     if entry.status != "loaded":
         return _refused(file_id, rows, _NOT_LOADED.get(entry.status, f"the file is {entry.status}, not loaded"))
+    feed = pipeline.feeds.named(entry.feed)
+    if (entry.kind, entry.order_headers) != (feed.kind, feed.order_headers):
+        return _refused(file_id, rows, "its feed says otherwise by now what a row is: load it again by `loader replay`")
     if header != list(entry.header or ()):
         return _refused(file_id, rows, "the columns are not those of the sheet: keep all columns of the export")
     known = {row.row_number: row for row in session.execute("correctable", file_id=file_id, row_numbers=list(rows))}
@@ -125,7 +128,7 @@ def _replay_file(
         else:
             fresh.append(_Row(row_number, row.source_line, cells[: len(header)]))
     if fresh:
-        outcomes += _land(session, file_id, pipeline.feeds.named(entry.feed), header, fresh)
+        outcomes += _land(session, file_id, feed, header, fresh)
     return sorted(outcomes, key=lambda outcome: outcome.row_number)
 
 
@@ -159,11 +162,15 @@ def _land(session: Session, file_id: int, feed: Feed, header: list[str], rows: l
         verdict = Validator(feed.model_copy(update={"fill_down": ()}), header).validate(batch)
         good = verdict.accepted["row_number"].to_pylist()
         if good:
-            session.land(file_id, verdict)
+            session.land(file_id, feed, verdict)
             corrected = [texts[line] for line in verdict.accepted["source_line"].to_pylist()]
             session.execute("mark_replayed", file_id=file_id, row_numbers=good, texts=corrected)
-            session.execute("count_replayed", file_id=file_id, rows=len(good))
-            session.execute("enqueue_dates", file_id=file_id, dates=sorted(verdict.dates))
+            dates = set(verdict.dates)
+            if feed.pair:
+                moved = session.put_together(file_id)
+                dates |= moved.undated | moved.dated
+            session.execute("count_replayed", file_id=file_id, rows=len(good), is_awaited=bool(dates))
+            session.execute("enqueue_dates", file_id=file_id, dates=sorted(dates))
             session.execute("notify_queue")
     except InvalidFile as error:
         session.rollback()

@@ -26,6 +26,7 @@ from loader.sales_line import (
     IDENTIFIER_FIELDS,
     MONEY_FIELDS,
     NUMBER_FIELDS,
+    ORDER_FIELDS,
     PRICES,
     REQUIRED,
     TIME_FIELDS,
@@ -235,6 +236,9 @@ class Feed(_Contract):
 
     feed: Annotated[str, Field(pattern=FEED_NAME)]
     match: Annotated[str, Field(min_length=1)]
+    kind: Literal["lines", "order_headers"] = "lines"  # what a row is
+    # The feed whose rows are the orders of these lines, which say when and to whom they were sold; None: they say it.
+    order_headers: Annotated[str, Field(pattern=FEED_NAME)] | None = None
     format: Format = Format()
     columns: dict[FieldName, Column]
     line_type: tuple[LineTypeRule, ...] = ()
@@ -251,19 +255,48 @@ class Feed(_Contract):
     unique_key: tuple[FieldName, ...] = ()
     mask: frozenset[str] = frozenset()  # canonical fields, or headers, not to be seen in rejected rows
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_header_of_an_order(cls, data: object) -> object:
+        """Of two rows of one order in a sheet of headers nobody can tell which is right, unless the feed says so."""
+        if isinstance(data, dict) and data.get("kind") == "order_headers" and "duplicates" not in data:
+            return {"unique_key": ["sale_id"]} | data | {"duplicates": "key"}
+        return data
+
+    @model_validator(mode="after")
+    def _is_of_its_kind(self) -> "Feed":
+        if self.kind == "lines":
+            if self.order_headers and "sold_at" in self.columns:
+                raise ValueError("order_headers: the date is that of the order, so columns does not map sold_at")
+            return self
+        if self.order_headers:
+            raise ValueError("order_headers: a row of this feed is an order itself (kind: order_headers)")
+        if of_lines := [field for field in self.columns if field not in ORDER_FIELDS]:
+            raise ValueError(
+                f"columns: {', '.join(of_lines)} is of a line, and a row of this feed is an order "
+                "(kind: order_headers): map it in the feed of the items, or not at all"
+            )
+        if self.shares:
+            raise ValueError("shares: belongs into the feed of the items, whose lines are in the marts")
+        return self
+
     @model_validator(mode="after")
     def _fields_fit_together(self) -> "Feed":
-        missing = [field for field in REQUIRED if field not in self.columns]
-        if not self.columns.keys() & {*PRICES}:
+        needed = [field for field in REQUIRED if not (field == "sold_at" and self.order_headers)]
+        if self.kind == "order_headers":
+            needed = [field for field in REQUIRED if field in ORDER_FIELDS]
+        missing = [field for field in needed if field not in self.columns]
+        if self.kind == "lines" and not self.columns.keys() & {*PRICES}:
             missing.append(" or ".join(PRICES))
         if missing:
             raise ValueError(f"columns: required but not mapped: {', '.join(missing)}")
-        if optional := [field for field in (*REQUIRED, self.price) if self.columns[field].optional]:
+        needed += [self.price] if self.kind == "lines" else []
+        if optional := [field for field in needed if self.columns[field].optional]:
             raise ValueError(f"columns: {', '.join(optional)} is required of every row, so its column is not optional")
-        if all(self.columns[field].value is not None for field in ("sold_at", "quantity", self.price)):
-            raise ValueError(
-                f"columns: sold_at, quantity and {self.price} are all constants: nothing tells a row from none"
-            )
+        telling = [field for field in needed if self.kind == "order_headers" or field not in IDENTIFIER_FIELDS]
+        if all(self.columns[field].value is not None for field in telling):
+            said = f"{', '.join(telling[:-1])} and {telling[-1]}"
+            raise ValueError(f"columns: {said} are all constants: nothing tells a row from none")
         for one, other, why in _NOT_BOTH:
             if {one, other} <= self.columns.keys():
                 raise ValueError(f"columns: map {one} or {other}, not both{why}")
@@ -285,6 +318,11 @@ class Feed(_Contract):
     def price(self) -> Literal["unit_price", "line_total"]:
         """The field that says what a line is worth: times the quantity, or as it stands."""
         return "line_total" if "line_total" in self.columns else "unit_price"
+
+    @property
+    def pair(self) -> str | None:
+        """The feed of order headers that its sheets have to do with, itself or another one; None: they stand alone."""
+        return self.feed if self.kind == "order_headers" else self.order_headers
 
     @cached_property
     def tests(self) -> list[dict[str, re.Pattern[str]]]:
@@ -509,11 +547,24 @@ class Feeds:
             raise SettingsError(f"FEEDS_DIR={feeds_dir} is not a folder: create it, or unset FEEDS_DIR")
         built_in = Path(str(files("loader") / "feeds"))
         folders = [feeds_dir, built_in] if feeds_dir else [built_in]
-        self.all = [read_feed(path) for folder in folders for path in sorted(folder.glob("*.y*ml"))]
+        paths = [path for folder in folders for path in sorted(folder.glob("*.y*ml"))]
+        self.all = [read_feed(path) for path in paths]
+        headers = [each.feed for each in self.all if each.kind == "order_headers"]
+        for path, feed in zip(paths, self.all, strict=True):
+            if feed.order_headers and feed.order_headers not in headers:
+                raise SettingsError(
+                    f"feed {path}: order_headers: {feed.order_headers!r} is no feed of order headers: those say "
+                    f"`kind: order_headers`, and are {', '.join(headers) or 'none'}. "
+                    "docs/adding-a-feed.md explains each key"
+                )
 
     def for_key(self, key: str) -> Feed | None:
         """The first feed whose `match` fits the object key; `*` also matches `/`."""
         return next((feed for feed in self.all if fnmatchcase(key, feed.match)), None)
+
+    def dating(self, feed: Feed) -> Feed:
+        """The feed by which its lines are dated: its own, or that of their order headers."""
+        return self.named(feed.order_headers) if feed.order_headers else feed
 
     def named(self, name: str) -> Feed:
         """Raises SettingsError when there is none."""

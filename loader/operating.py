@@ -63,8 +63,9 @@ def forget(pipeline: Pipeline, file_ids: Sequence[int], reason: str) -> list[Out
     def withdraw(session: Session, file_id: int) -> bool:
         if not session.execute("withdraw", file_id=file_id, reason=f"withdrawn by hand: {reason}").one_or_none():
             return False
-        dates = sorted(session.execute("remove_lines", file_id=file_id).scalars())
-        session.execute("enqueue_dates", dates=dates, file_id=file_id)
+        dates = set(session.execute("remove_lines", file_id=file_id).scalars())
+        dates |= session.put_together(file_id).dated  # with the headers that are left
+        session.execute("enqueue_dates", dates=sorted(dates), file_id=file_id)
         session.execute("notify_queue")
         return True
 

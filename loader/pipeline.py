@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Collection, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Full, Queue
@@ -139,8 +139,18 @@ class Pipeline:
             session.execute("fail", bucket=bucket, key=key, error=str(error), seconds=seconds)
             session.commit()
 
-    def lock(self, session: Session, bucket: str, key: str) -> AbstractContextManager[None]:
-        return session.file_lock(bucket, key, self.settings.lease_seconds)
+    @contextmanager
+    def lock(self, session: Session, bucket: str, key: str) -> Iterator[None]:
+        """Nobody else loads this object meanwhile, nor a sheet of order headers or items that belong to its feed: each
+        of two that arrive at the same time would miss the rows of the other.
+        """
+        feed = self.feeds.for_key(key)
+        with session.file_lock(bucket, key, self.settings.lease_seconds):
+            if not (feed and feed.pair):
+                yield
+                return
+            with session.file_lock("order headers", feed.pair, self.settings.lease_seconds):
+                yield
 
     def _look(self, bucket: str, key: str) -> ObjectVersion | ObjectGone:
         """What the bucket holds of the key, or why it holds nothing: that is news here, and no fault."""
@@ -174,9 +184,11 @@ class Pipeline:
             "start_loading",
             file_id=entry.file_id,
             feed=feed.feed,
+            kind=feed.kind,
+            order_headers=feed.order_headers,
             shares=list(feed.shares),
-            timezone=feed.format.timezone,
-            times=feed.format.times,
+            timezone=self.feeds.dating(feed).format.timezone,
+            times=self.feeds.dating(feed).format.times,
         )
         if not counts:
             session.commit()

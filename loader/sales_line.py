@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     StringConstraints,
     TypeAdapter,
+    create_model,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -169,8 +170,18 @@ class TotalledLine(SalesLine):
     line_total: Number
 
 
+# Rows that are not whole lines: an order's item has no date of its own, and an order's header is of no product.
+PricedItem = create_model("PricedItem", __base__=PricedLine, sold_at=(None, None))
+TotalledItem = create_model("TotalledItem", __base__=TotalledLine, sold_at=(None, None))
+OrderHeader = create_model("OrderHeader", __base__=SalesLine, product_id=(None, None), quantity=(None, None))
+
+
 def line_model(fields: Container[str]) -> type[SalesLine]:
-    """What pydantic asks of the lines of a feed that maps these fields."""
+    """What pydantic asks of the rows of a feed that maps these fields."""
+    if "product_id" not in fields:
+        return OrderHeader
+    if "sold_at" not in fields:
+        return TotalledItem if "line_total" in fields else PricedItem
     return TotalledLine if "line_total" in fields else PricedLine
 
 
@@ -314,6 +325,12 @@ TYPES: dict[str, Any] = get_type_hints(SalesLine, include_extras=True)
 FIELDS = tuple(SalesLine.model_fields)
 REQUIRED = tuple(name for name, info in SalesLine.model_fields.items() if info.is_required())
 PRICES = ("unit_price", "line_total")  # one of them is required as well
+# What is known of a whole order. An amount is none of it: each of its lines would have it.
+ORDER_FIELDS = (
+    "sale_id", "sold_at", "line_type", "currency", "payment_method", "payment_status", "payment_date", "customer_id",
+    "customer_name", "store_id", "sales_channel", "sales_region", "sales_representative", "delivery_status",
+    "delivery_date",
+)  # fmt: skip
 TIME_FIELDS = frozenset({"sold_at"})
 DATE_FIELDS = frozenset({"payment_date", "delivery_date"})
 NUMBER_FIELDS = frozenset(

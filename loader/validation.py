@@ -603,18 +603,21 @@ class Validator:
             by_rule = pa.array([*_LINE_TYPES], pa.string()).take(pa.array(line_types))
             stated = pc.if_else(pc.equal(by_rule, ""), stated, by_rule)
         columns["line_type"] = pc.fill_null(stated, "sale")
-        currency = SalesLine.model_fields["currency"].default
-        columns["currency"] = (
-            pc.fill_null(columns["currency"], currency) if "currency" in columns else pa.repeat(currency, rows)
-        )
-        sold = fields["sold_at"]
-        columns["sale_date"] = pc.utf8_slice_codeunits(sold.distinct, 0, 10).take(pa.array(sold.indices))
+        if not self._feed.pair:  # else the other of the two sheets may state it
+            currency = SalesLine.model_fields["currency"].default
+            columns["currency"] = (
+                pc.fill_null(columns["currency"], currency) if "currency" in columns else pa.repeat(currency, rows)
+            )
+        if sold := fields.get("sold_at"):
+            columns["sale_date"] = pc.utf8_slice_codeunits(sold.distinct, 0, 10).take(pa.array(sold.indices))
         if self._matched.unknown:
             columns["extra"] = self._extra(batch)
         places = {"row_number": pa.array(batch.row_numbers), "source_line": pa.array(batch.source_lines)}
         table = pa.table(places | {name: columns[name] for name in COLUMNS if name in columns})
         if not accepted.all():
             table = table.filter(pa.array(accepted))
+        if self._feed.pair:  # whose lines are dated where the two are put together
+            return table, frozenset()
         return table, frozenset(date.fromisoformat(day) for day in pc.unique(table["sale_date"]).to_pylist())
 
     def _extra(self, batch: "Batch") -> pa.Array:
@@ -750,6 +753,8 @@ def _masked_positions(feed: "Feed", matched: Matched, header: list[str]) -> froz
 
 def _revenue(feed: "Feed", texts: dict[str, str]) -> Decimal | None:
     names = ("line_total",) if feed.price == "line_total" else ("quantity", "unit_price")
+    if feed.kind == "order_headers":
+        return None
     try:
         amounts = [NUMBER.validate_python(feed.cell(name, texts[name])) for name in names]
     except ValidationError:

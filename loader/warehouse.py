@@ -198,10 +198,18 @@ class Session:
         where = {"bucket": version.bucket, "key": version.key, "file_id": file_id}
         return bool(self.execute("current_versions", **where).all())
 
-    def land(self, file_id: int, verdict: Verdict) -> None:
+    def land(self, file_id: int, feed: Feed, verdict: Verdict) -> None:
         """Copy the accepted rows into a file that is loaded. Raises InvalidFile when PostgreSQL refuses one."""
         driver: DriverConnection[Any] = self._connection.connection.driver_connection  # type: ignore[assignment]
-        _copy_lines(driver, _encoded(file_id, verdict))
+        _copy_rows(driver, feed, _encoded(file_id, verdict))
+
+    def put_together(self, file_id: int) -> "Moved":
+        """Make lines of order items and order headers that this file has brought, or taken away, for each other.
+
+        Its ledger entry says which feeds belong together. Nobody else does so with them meanwhile: see `Pipeline.lock`.
+        """
+        undated = set(self.execute("undate_items", file_id=file_id).scalars())
+        return Moved(undated, set(self.execute("date_items", file_id=file_id).scalars()))
 
     def load(self, version: ObjectVersion, file_id: int, feed: Feed) -> "Load":
         """Begin the transaction of this file; nothing of it is seen by anybody before `commit`."""
@@ -259,7 +267,7 @@ class Load:
         for each in verdict.rejected:
             rows.writerow(_rejected_cells(self._file_id, each))
         if verdict.accepted.num_rows:
-            _copy_lines(self._driver, batch)
+            _copy_rows(self._driver, self._feed, batch)
 
     def finish_loaded(self, sha256: str | None) -> str:
         """Make this the version that counts, or record that it is the same as one that does. Returns the status.
@@ -278,6 +286,10 @@ class Load:
         for each in earlier if self._feed.reupload != "append" else ():
             removed |= set(self._session.execute("remove_lines", file_id=each.file_id).scalars())
         self._session.execute("supersede", **where, reupload=self._feed.reupload)
+        if self._feed.pair:
+            moved = self._session.put_together(self._file_id)
+            removed |= moved.undated
+            self._dates |= moved.dated
         shrunk = self._shrunk(removed - self._dates)
         if shrunk and self._feed.shrink == "reject":
             return self.finish_rejected(f"{shrunk} (shrink: reject)", sha256)
@@ -336,6 +348,14 @@ class Load:
 
 
 @dataclass(frozen=True)
+class Moved:
+    """Dates from which lines went, and dates to which lines came."""
+
+    undated: set[date]
+    dated: set[date]
+
+
+@dataclass(frozen=True)
 class Encoded:
     """A verdict, and its accepted rows as COPY reads them, in place of their cells."""
 
@@ -385,8 +405,9 @@ def _psycopg(database_url: str) -> URL:
     return make_url(database_url).set(drivername="postgresql+psycopg")
 
 
-def _copy_lines(driver: DriverConnection[Any], batch: Encoded) -> None:
-    _copy(driver, "sales_lines", batch.columns, iter([batch.lines]), "format text, null ''")
+def _copy_rows(driver: DriverConnection[Any], feed: Feed, batch: Encoded) -> None:
+    table = "order_headers" if feed.kind == "order_headers" else "sales_items" if feed.pair else "sales_lines"
+    _copy(driver, table, batch.columns, iter([batch.lines]), "format text, null ''")
 
 
 def _copy(

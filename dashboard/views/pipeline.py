@@ -101,6 +101,7 @@ def _files(state: Freshness, zone: str) -> None:
     pages = max(1, ceil(total / FILES_PER_PAGE))
     shown = st.session_state.get("files-page", 1)
     frame = queries.files(state, chosen, FILES_PER_PAGE, (min(shown, pages) - 1) * FILES_PER_PAGE)
+    waiting = ["rows_waiting"] if frame["rows_waiting"].any() else []
     st.dataframe(
         frame,
         hide_index=True,
@@ -108,7 +109,7 @@ def _files(state: Freshness, zone: str) -> None:
         key="files",
         column_order=(
             "key", "status", "event_at", "loaded_at", "modelled_at", "arrival_to_mart_seconds", "rows_read",
-            "rows_loaded", "rows_rejected", "rows_skipped", "error", "warning", "feed", "events",
+            "rows_loaded", *waiting, "rows_rejected", "rows_skipped", "error", "warning", "feed", "events",
         ),
         column_config={
             "key": st.column_config.TextColumn("File", pinned=True, width="medium"),
@@ -119,6 +120,9 @@ def _files(state: Freshness, zone: str) -> None:
             "arrival_to_mart_seconds": st.column_config.NumberColumn("Took", format="%.1f s"),
             "rows_read": st.column_config.NumberColumn("Read", format="localized"),
             "rows_loaded": st.column_config.NumberColumn("Loaded", format="localized"),
+            "rows_waiting": st.column_config.NumberColumn(
+                "Waiting", format="localized", help="Loaded, and in no figure until a sheet brings their orders."
+            ),
             "rows_rejected": st.column_config.NumberColumn("Rejected", format="localized"),
             "rows_skipped": st.column_config.NumberColumn("Skipped", format="localized"),
             "error": st.column_config.TextColumn("What went wrong", width="large"),

@@ -59,7 +59,8 @@ update raw.files set status = 'ignored', error = :error, next_attempt_at = null 
 -- name: start_loading
 update raw.files
 set
-    status = 'loading', feed = :feed, shares = :shares, timezone = :timezone, times = :times, attempts = attempts + 1, loading_at = clock_timestamp(), error = null,
+    status = 'loading', feed = :feed, kind = :kind, order_headers = :order_headers, shares = :shares,
+    timezone = :timezone, times = :times, attempts = attempts + 1, loading_at = clock_timestamp(), error = null,
     next_attempt_at = null
 where file_id = :file_id;
 
@@ -74,13 +75,117 @@ where bucket = :bucket and key = :key and status = 'loaded' and file_id <> :file
 order by file_id;
 
 -- name: remove_lines
--- A version's rows go, with those that were corrected by hand. Gives their dates, which are to be rebuilt.
+-- A version's rows go, with those that were corrected by hand. Gives their dates, which are to be rebuilt. Items that had
+-- their header of it wait again.
 with corrections as (
     delete from raw.replayed_rows where file_id = :file_id
+), headers as (
+    delete from raw.order_headers where file_id = :file_id
+), items as (
+    delete from raw.sales_items where file_id = :file_id
 ), removed as (
     delete from raw.sales_lines where file_id = :file_id returning sale_date
+), left_alone as (
+    update raw.sales_items set header_file_id = null, header_row = null, waits_since = clock_timestamp()
+    where header_file_id = :file_id
+    returning file_id, row_number
+), undated as (
+    delete from raw.sales_lines as line using left_alone
+    where line.file_id = left_alone.file_id and line.row_number = left_alone.row_number
+    returning line.sale_date
 )
-select distinct sale_date from removed;
+select sale_date from removed
+union
+select sale_date from undated;
+
+-- name: undate_items
+-- Items of orders of which this sheet of headers says something else than the header that they have: they wait, until
+-- `date_items` has decided which of the two counts. A sheet that says the same once more moves nothing. Gives the dates of
+-- their lines.
+with bookkeeping as (
+    select array['file_id', 'row_number', 'source_line', 'extra'] as columns
+), doubted as (
+    update raw.sales_items as item set header_file_id = null, header_row = null, waits_since = clock_timestamp()
+    from raw.order_headers as stated
+    inner join raw.files as sheet on sheet.file_id = stated.file_id
+    inner join raw.order_headers as other on other.sale_id = stated.sale_id
+    inner join raw.files as other_sheet on other_sheet.file_id = other.file_id and other_sheet.feed = sheet.feed
+    cross join bookkeeping
+    where
+        stated.file_id = :file_id
+        and item.header_file_id = other.file_id
+        and item.header_row = other.row_number
+        and to_jsonb(stated) - bookkeeping.columns <> to_jsonb(other) - bookkeeping.columns
+    returning item.file_id, item.row_number
+), undated as (
+    delete from raw.sales_lines as line using doubted
+    where line.file_id = doubted.file_id and line.row_number = doubted.row_number
+    returning line.sale_date
+)
+select distinct sale_date from undated;
+
+-- name: date_items
+-- Items that wait, of this sheet or, where it is one of headers, of all that its feed has the orders of, become lines, if
+-- their headers are there. Of several headers the one counts whose sheet was written into the bucket last, in whichever
+-- order they are loaded. What an item states itself counts before what its order states; a cancelled order has no sale and
+-- no return. Gives the dates of the new lines.
+with found as (
+    select distinct on (item.file_id, item.row_number)
+        item.file_id,
+        item.row_number,
+        header.file_id as header_file_id,
+        header.row_number as header_row
+    from raw.files as arrived
+    inner join raw.files as sheet
+        on case arrived.kind when 'order_headers' then arrived.feed = sheet.order_headers else arrived.file_id = sheet.file_id end
+    inner join raw.sales_items as item on item.file_id = sheet.file_id and item.header_file_id is null
+    inner join raw.order_headers as header on header.sale_id = item.sale_id
+    inner join raw.files as header_sheet
+        on header_sheet.file_id = header.file_id and header_sheet.feed = sheet.order_headers
+    where arrived.file_id = :file_id
+    order by
+        item.file_id, item.row_number, header_sheet.event_at desc, header.file_id desc, header.row_number desc
+), matched as (
+    update raw.sales_items as item
+    set header_file_id = found.header_file_id, header_row = found.header_row, waits_since = null
+    from found
+    where item.file_id = found.file_id and item.row_number = found.row_number
+    returning item.*
+), dated as (
+    insert into raw.sales_lines (
+        file_id, row_number, source_line, sale_id, line_number, sold_at, sale_date, line_type,
+        product_id, product_name, product_category, quantity, unit_price, line_total, discount_rate, discount_amount,
+        unit_cost, line_cost, tax_amount, shipping_cost, currency,
+        payment_method, payment_status, payment_date, customer_id, customer_name,
+        store_id, sales_channel, sales_region, sales_representative,
+        customer_rating, delivery_status, delivery_date, stated_total, stated_cost, stated_profit, extra
+    )
+    select
+        item.file_id, item.row_number, item.source_line, item.sale_id, item.line_number, header.sold_at, header.sale_date,
+        case when header.line_type = 'cancellation' or item.line_type = 'sale' then header.line_type else item.line_type end,
+        item.product_id, item.product_name, item.product_category, item.quantity, item.unit_price, item.line_total,
+        item.discount_rate, item.discount_amount,
+        item.unit_cost, item.line_cost, item.tax_amount, item.shipping_cost,
+        coalesce(item.currency, header.currency, 'XXX'),
+        coalesce(item.payment_method, header.payment_method),
+        coalesce(item.payment_status, header.payment_status),
+        coalesce(item.payment_date, header.payment_date),
+        coalesce(item.customer_id, header.customer_id),
+        coalesce(item.customer_name, header.customer_name),
+        coalesce(item.store_id, header.store_id),
+        coalesce(item.sales_channel, header.sales_channel),
+        coalesce(item.sales_region, header.sales_region),
+        coalesce(item.sales_representative, header.sales_representative),
+        item.customer_rating,
+        coalesce(item.delivery_status, header.delivery_status),
+        coalesce(item.delivery_date, header.delivery_date),
+        item.stated_total, item.stated_cost, item.stated_profit, item.extra
+    from matched as item
+    inner join raw.order_headers as header
+        on header.file_id = item.header_file_id and header.row_number = item.header_row
+    returning sale_date
+)
+select distinct sale_date from dated;
 
 -- name: supersede
 -- All that was known of the key gives way: the version that counted, its identical twins, rejected and failed ones.
@@ -219,9 +324,11 @@ select pg_notify('rebuild_queue', '');
 
 -- name: files
 select
-    file_id, key, feed, status, attempts, events, rows_read, rows_loaded, rows_rejected, rows_skipped, error, warning, dialect,
-    event_at, received_at, loaded_at, modelled_at, source_gone_at, superseded_by
+    file_id, key, feed, status, attempts, events, rows_read, rows_loaded, rows_rejected, rows_skipped,
+    waiting.rows as rows_waiting, waiting.since as waiting_since, waiting.example as waits_for, order_headers,
+    error, warning, dialect, event_at, received_at, loaded_at, modelled_at, source_gone_at, superseded_by
 from raw.files
+left join raw.waiting_items as waiting using (file_id)
 where
     (cast(:file_id as bigint) is null or file_id = :file_id)
     and (cast(:status as text) is null or status = :status)
@@ -256,6 +363,7 @@ select
     ) as counts) as files,
     (select coalesce(sum(rows_loaded), 0) from raw.files where status = 'loaded') as rows_loaded,
     (select coalesce(sum(rows_rejected), 0) from raw.files where status = 'loaded') as rows_rejected,
+    (select coalesce(sum(rows), 0) from raw.waiting_items) as rows_waiting,
     (select count(*) from raw.files where status = 'failed') as files_failed,
     (select jsonb_build_object(
         'file_id', file_id, 'key', key, 'status', status,
@@ -394,7 +502,7 @@ select row_number, source_line, true from raw.replayed_rows
 where file_id = :file_id and row_number = any(:row_numbers);
 
 -- name: ledger_entry
-select bucket, key, feed, header, status from raw.files where file_id = :file_id;
+select bucket, key, feed, kind, order_headers, header, status from raw.files where file_id = :file_id;
 
 -- name: mark_replayed
 with replayed as (
@@ -409,7 +517,9 @@ inner join unnest(cast(:row_numbers as bigint[]), cast(:texts as text[])) as cor
 -- name: count_replayed
 -- Not modelled until its dates are rebuilt.
 update raw.files
-set rows_rejected = rows_rejected - :rows, rows_loaded = rows_loaded + :rows, modelled_at = null
+set
+    rows_rejected = rows_rejected - :rows, rows_loaded = rows_loaded + :rows,
+    modelled_at = case when not :is_awaited then modelled_at end
 where file_id = :file_id;
 
 -- name: waiting_for_dbt

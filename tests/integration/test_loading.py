@@ -424,8 +424,9 @@ def test_a_version_that_is_taken_back_before_it_is_loaded_waits_for_nobody(world
         world.drop(SHEET.key, BAD_SHEET.content)
         taken = session.discover(pipeline.store.current(world.bucket, SHEET.key), datetime.now(UTC), "aws")
         session.execute(
-            "start_loading", file_id=taken.file_id, feed="sales_data", shares=[], timezone="UTC", times="never"
-        )
+            "start_loading", file_id=taken.file_id, feed="sales_data", kind="lines", order_headers=None, shares=[],
+            timezone="UTC", times="never",
+        )  # fmt: skip
         session.commit()
     arrival = world.drop(SHEET.key, SHEET.content)
     with closing(Watcher(world.settings)) as watcher:

@@ -523,6 +523,93 @@ def test_a_feed_that_says_the_same_key_twice_is_refused(content: bytes, said: st
     assert str(caught.value) == f"feed {path}: not readable as YAML: {said}"
 
 
+OF_ORDERS: dict[str, Any] = {
+    "feed": "orders",
+    "match": "orders/*",
+    "kind": "order_headers",
+    "columns": {"sale_id": "Order", "sold_at": "Date", "customer_id": "Customer"},
+}
+OF_ITEMS: dict[str, Any] = {
+    "feed": "items",
+    "match": "items/*",
+    "order_headers": "orders",
+    "columns": {"sale_id": "Order", "product_id": "Product", "quantity": "Qty", "unit_price": "Price"},
+}
+
+
+def pair(folder: Path, **changes: dict[str, Any]) -> Feeds:
+    for said in (OF_ORDERS, OF_ITEMS):
+        name = said["feed"]
+        (folder / f"{name}.yml").write_text(yaml.safe_dump(said | changes.get(name, {})), encoding="utf-8")
+    return Feeds(folder)
+
+
+def test_items_are_dated_by_the_feed_of_their_orders(tmp_path: Path) -> None:
+    feeds = pair(tmp_path, orders={"format": {"timezone": "Asia/Tokyo"}})
+    orders, items = feeds.named("orders"), feeds.named("items")
+    assert (orders.pair, items.pair, feeds.named("sales_data").pair) == ("orders", "orders", None)
+    assert feeds.dating(items) == feeds.dating(orders) == orders
+
+
+def test_a_sheet_of_orders_has_one_row_for_each_unless_its_feed_says_otherwise(tmp_path: Path) -> None:
+    orders = pair(tmp_path).named("orders")
+    assert (orders.duplicates, orders.unique_key) == ("key", ("sale_id",))
+    assert pair(tmp_path, orders={"duplicates": "keep"}).named("orders").unique_key == ()
+    by_customer = pair(tmp_path, orders={"unique_key": ["sale_id", "customer_id"]}).named("orders")
+    assert (by_customer.duplicates, by_customer.unique_key) == ("key", ("sale_id", "customer_id"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"items": {"order_headers": "order"}},
+            "items.yml: order_headers: 'order' is no feed of order headers: those say `kind: order_headers`, and are",
+        ),
+        ({"items": {"order_headers": "items"}}, "items.yml: order_headers: 'items' is no feed of order headers"),
+        (
+            {"orders": {"kind": "lines"}},
+            "orders.yml: feed: Value error, columns: required but not mapped: product_id, quantity, unit_price or",
+        ),
+        (
+            {"items": {"columns": OF_ITEMS["columns"] | {"sold_at": "Date"}}},
+            "order_headers: the date is that of the order, so columns does not map sold_at",
+        ),
+        (
+            {"items": {"columns": {"product_id": "Product", "quantity": "Qty", "unit_price": "Price"}}},
+            "items.yml: feed: Value error, columns: required but not mapped: sale_id.",
+        ),
+        ({"orders": {"columns": {"sale_id": "Order"}}}, "columns: required but not mapped: sold_at."),
+        (
+            {"orders": {"columns": OF_ORDERS["columns"] | {"product_id": "Product", "shipping_cost": "Freight"}}},
+            "columns: product_id, shipping_cost is of a line, and a row of this feed is an order (kind: order_headers)",
+        ),
+        ({"orders": {"order_headers": "orders"}}, "a row of this feed is an order itself (kind: order_headers)"),
+        ({"orders": {"shares": ["customers"]}}, "shares: belongs into the feed of the items"),
+        (
+            {"orders": {"columns": OF_ORDERS["columns"] | {"sold_at": {"header": "Date", "optional": True}}}},
+            "sold_at is required of every row, so its column is not optional",
+        ),
+        (
+            {"orders": {"columns": {"sale_id": {"value": "1"}, "sold_at": {"value": "2026-03-02"}}}},
+            "columns: sale_id and sold_at are all constants: nothing tells a row from none",
+        ),
+        (
+            {"items": {"columns": OF_ITEMS["columns"] | {"quantity": {"value": "1"}, "unit_price": {"value": "1"}}}},
+            "columns: quantity and unit_price are all constants: nothing tells a row from none",
+        ),
+        ({"items": {"kind": "items"}}, "items.yml: kind: Input should be 'lines' or 'order_headers'"),
+    ],
+)
+def test_a_pair_of_feeds_that_does_not_fit_is_one_error_that_names_file_and_key(
+    changes: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        pair(tmp_path, **changes)
+    assert said in str(caught.value)
+    assert str(caught.value).endswith("docs/adding-a-feed.md explains each key")
+
+
 def test_a_folder_that_is_named_like_a_feed_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "shop.yml").mkdir()
     with pytest.raises(SettingsError, match=r"^feed .*shop\.yml: "):

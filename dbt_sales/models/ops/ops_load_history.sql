@@ -2,9 +2,13 @@ with files as (
     select * from {{ ref('stg_raw_sales__files') }}
 ),
 
+waiting as (
+    select * from {{ ref('stg_raw_sales__waiting_items') }}
+),
+
 final as (
     select
-        file_id,
+        files.file_id,
         bucket,
         key,
         version,
@@ -17,6 +21,7 @@ final as (
         rows_loaded,
         rows_rejected,
         rows_skipped,
+        coalesce(waiting.rows_waiting, 0) as rows_waiting,
         error,
         warning,
         size_bytes,
@@ -27,6 +32,7 @@ final as (
         extract(epoch from loaded_at - event_at) as arrival_to_loaded_seconds,
         extract(epoch from modelled_at - event_at) as arrival_to_mart_seconds
     from files
+    left join waiting on files.file_id = waiting.file_id
 )
 
 select * from final

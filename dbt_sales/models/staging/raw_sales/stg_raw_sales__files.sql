@@ -10,6 +10,7 @@ final as (
         version,
         sha256,
         feed,
+        kind,
         'customers' = any(shares) as shares_customers,
         'products' = any(shares) as shares_products,
         'stores' = any(shares) as shares_stores,
