@@ -67,15 +67,19 @@ class Draft:
     check: Check
 
 
-def draft_feed(path: Path, name: str | None, limits: Limits, *, fix: bool = False) -> Draft:
+def draft_feed(
+    path: Path, name: str | None, limits: Limits, *, fix: bool = False, sheet_name: str | None = None
+) -> Draft:
     """Guess the feed of a local file, and check the file by it. `fix`: with the edits that rejected cells prove.
+
+    `sheet_name` is one of a workbook.
 
     Raises InvalidFile when it cannot be read as a sheet at all, SettingsError when `name` is none for a feed.
     """
     if name and not re.fullmatch(FEED_NAME, name):
         raise SettingsError(f"--name {name!r}: a feed's name has small letters, digits and _, and begins with a letter")
-    sheet = read_sheet(path, limits)
-    guess = Guess(sheet.columns[0].header)
+    sheet = read_sheet(path, limits, sheet_name)
+    guess = Guess(sheet.columns[0].header, {"sheet": sheet_name} if sheet_name else {})
     guess_text(sheet, guess)
     by_field = _match_headers(sheet.columns, guess)
     guess_numbers(sheet, guess)

@@ -18,6 +18,7 @@ from typing import Any
 from loader import vocabulary
 from loader.decoding import decode, guess_late
 from loader.feeds import Feed
+from loader.formats import as_csv
 from loader.reader import Reader
 from loader.sales_line import DATE_FIELDS, REQUIRED
 from loader.settings import Limits
@@ -161,9 +162,9 @@ class Sheet:
         return len(self.columns[0].cells)
 
 
-def read_sheet(path: Path, limits: Limits) -> Sheet:
-    with path.open("rb") as stream:
-        decoded = decode(stream, None, limits)
+def read_sheet(path: Path, limits: Limits, sheet: str | None = None) -> Sheet:
+    """`sheet` names one of a workbook. Raises InvalidFile when the file cannot be read as a sheet at all."""
+    with path.open("rb") as stream, as_csv(stream, probe_feed(sheet=sheet), limits) as decoded:
         sample = b""
         for block in decoded.blocks:
             sample += block
