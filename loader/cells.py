@@ -50,5 +50,5 @@ def unmarked(seen: str) -> str:
 def record(cells: Sequence[str], delimiter: str) -> str:
     """The cells as a line of CSV, without its end."""
     text = StringIO(newline="")
-    csv.writer(text, delimiter=delimiter, lineterminator="").writerow(cells)
-    return text.getvalue()
+    csv.writer(text, delimiter=delimiter).writerow(cells)  # with a line end, for only what is in it is quoted
+    return text.getvalue().removesuffix("\r\n")

@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cached_property
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from loader import vocabulary
 from loader.decoding import decode, guess_late
@@ -62,6 +62,7 @@ class Guess:
     form: dict[str, Any] = field(default_factory=dict)
     columns: dict[str, dict[str, Any]] = field(default_factory=dict)
     line_type: list[dict[str, Any]] = field(default_factory=list)
+    fill_down: list[str] = field(default_factory=list)
     reviews: dict[str, list[str]] = field(default_factory=dict)  # by key, e.g. encoding, or canonical field
     remarks: list[str] = field(default_factory=list)  # of columns that stay unmapped
 
@@ -81,6 +82,7 @@ class Column:
     header: str
     cells: list[str]
     parts: tuple[str, ...] = ()  # headers of the columns that it joins
+    role: Literal["order", "of_order"] | None = None  # its number; blank but on its first line: see continuation.py
 
     @cached_property
     def values(self) -> Counter[str]:
@@ -290,7 +292,7 @@ def _clock(columns: list[Column]) -> Column | None:
 
 def _joined(day: Column, clock: Column) -> Column:
     cells = [" ".join(pair) for pair in zip(day.cells, clock.cells, strict=True)]
-    return Column(day.header, cells, (day.header, clock.header))
+    return Column(day.header, cells, (day.header, clock.header), day.role)
 
 
 def formats_of(column: Column, sheet: Sheet) -> list[str]:

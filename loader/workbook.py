@@ -2,13 +2,15 @@
 
 A cell's text is that of its value as the feed writes numbers and dates, whatever country the workbook is of. Of its
 format counts what makes it another text: dates, percentages, and the zeros in front of a code such as 0042.
-Format: ECMA-376, part 1. A formula counts as the value that was saved with it.
+Format: ECMA-376, part 1. A formula counts as the result that was saved with it, and as its own text where the program
+that wrote the workbook worked none out: a number is then refused, and not 0.
 """
 
 import re
 import warnings
 import zipfile
 from collections.abc import Generator
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import cache
@@ -33,8 +35,12 @@ _MEMBER = re.compile(rb"PK\x03\x04.{22}(..)..(.*)", re.DOTALL)
 _OFFICE = re.compile(rb"\[Content_Types\]\.xml|_rels/|docProps/|xl/|customXml/")
 _ROW_END = re.compile(rb"</(?:\w+:)?row>|<(?:\w+:)?row\s[^>]*/>")
 _ROW_NUMBER = re.compile(rb"<(?:\w+:)?row\s(?:[^>]*?\s)?r=[\"'](\d+)")
-_UNSAVED = re.compile(rb"(?:</(?:\w+:)?f>|<(?:\w+:)?f(?:\s[^>]*)?/>)\s*</(?:\w+:)?c>")
+_NO_RESULT = re.compile(
+    rb"(?:</(?:\w+:)?f>|<(?:\w+:)?f(?:\s[^>]*)?/>)\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>"
+)
 _LARGEST_EXACT = 2**53  # beyond it a float has lost digits
+# A program that works out no formula leaves that to the spreadsheet, and writes nothing, or 0, as the result.
+_CALCULATED_LATER = re.compile(rb"fullCalcOnLoad=[\"'](?:1|true)[\"']")
 _ROWS = 1_048_576  # of a sheet, at most
 _DIGITS = 15  # of a number, that Excel keeps and shows
 _PADDED = re.compile("0{2,}")
@@ -58,12 +64,12 @@ def workbook_rows(file: IO[bytes], first: bytes, stored: Stored, feed: Feed, lim
     Raises InvalidFile when the file is no workbook that can be read, larger than the limits allow, or has other sheets.
     """
     try:
-        faults = _check_parts(file, first, stored, limits)
+        parts = _check_parts(file, first, stored, limits)
         file.seek(0)
-        book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
+        book = openpyxl.load_workbook(file, read_only=True, data_only=parts.has_results, keep_links=False)
         try:
             sheet = _chosen(book, feed.format.sheet)
-            if fault := faults.get(sheet._worksheet_path):  # noqa: SLF001  # by which part it is nothing else says
+            if fault := parts.faults.get(sheet._worksheet_path):  # noqa: SLF001  # by which part it is nothing else says
                 raise InvalidFile(f"the sheet {sheet.title!r} {fault}")
             sheet.reset_dimensions()  # which a program may have written wrong: rows beyond them would be lost
             cells = _Cells(feed)
@@ -79,14 +85,22 @@ def workbook_rows(file: IO[bytes], first: bytes, stored: Stored, feed: Feed, lim
         raise InvalidFile(f"the workbook cannot be read, it is damaged: {type(error).__name__}: {error}") from error
 
 
-def _check_parts(file: IO[bytes], first: bytes, stored: Stored, limits: Limits) -> dict[str, str]:
-    """Unpack every part once, to nowhere. Returns what is wrong with which sheet, by the name of its part.
+@dataclass
+class _Parts:
+    """What is wrong with a sheet, by the name of its part; whether every formula has its result."""
+
+    faults: dict[str, str] = field(default_factory=dict)
+    has_results: bool = True
+
+
+def _check_parts(file: IO[bytes], first: bytes, stored: Stored, limits: Limits) -> _Parts:
+    """Unpack every part once, to nowhere.
 
     Raises InvalidFile where one is larger than it may be. So a bomb is noticed before anything is made of it.
     """
     if first.startswith(_OLD):
         raise InvalidFile(_old(file))
-    faults: dict[str, str] = {}
+    found = _Parts()
     text_bytes = 0
     with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
@@ -116,8 +130,11 @@ def _check_parts(file: IO[bytes], first: bytes, stored: Stored, limits: Limits) 
                             f"the workbook's {part.filename} has more than {limit:,} bytes: save the sheet as CSV"
                         )
             if check.fault:
-                faults[part.filename] = check.fault
-    return faults
+                found.faults[part.filename] = check.fault
+            found.has_results &= check.has_results
+        if _CALCULATED_LATER.search(archive.read("xl/workbook.xml")):
+            found.has_results = False
+    return found
 
 
 class _SheetCheck:
@@ -125,6 +142,7 @@ class _SheetCheck:
 
     def __init__(self) -> None:
         self.fault: str | None = None
+        self.has_results = True
         self._rest = b""  # behind the last whole row
         self._row = 0
 
@@ -139,11 +157,14 @@ class _SheetCheck:
             if number <= self._row:
                 self.fault = f"is damaged: row {number} stands behind row {self._row}"
             self._row = number
-        if not self.fault and _UNSAVED.search(rows):
-            self.fault = (
-                "has formulas without their results, which the program that wrote it did not work out: open it in a "
-                "spreadsheet and save it"
-            )
+        if self.has_results and any(not _is_text(rows, match.start()) for match in _NO_RESULT.finditer(rows)):
+            self.has_results = False
+
+
+def _is_text(rows: bytes, place: int) -> bool:
+    """Whether the cell around this place has a text for its result, which may be an empty one."""
+    start = max(rows.rfind(b"<c ", 0, place), rows.rfind(b":c ", 0, place))
+    return b't="str"' in rows[start : rows.find(b">", start)]
 
 
 def _old(file: IO[bytes]) -> str:
@@ -199,7 +220,7 @@ class _Cells:
                 moment = value if isinstance(value, datetime) else datetime.combine(value, time())
                 found.append(self._feed.written(moment))
             else:
-                found.append(str(value))
+                found.append(str(getattr(value, "text", value)))  # of a formula for many cells, its text
         return found
 
     def _number(self, value: float, form: str) -> str:
