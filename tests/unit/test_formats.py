@@ -16,6 +16,7 @@ import pytest
 import xlsxwriter
 from pyarrow import parquet
 
+from loader.drafting import draft_feed
 from loader.errors import InvalidFile
 from loader.feeds import Feed
 from loader.formats import open_sheet
@@ -604,3 +605,39 @@ def temporary_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator
 def test_a_file_that_is_left_half_read_leaves_nothing_behind(kind: str, temporary_files: Path) -> None:
     with open_sheet(io.BytesIO(KINDS[kind](sales())), feed_of(GERMAN), Limits()) as sheet:
         next(iter(sheet.rows.batches()))
+
+
+# --- drafts ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "parquet", "jsonl"])
+def test_a_draft_of_another_kind_of_file_loads_all_of_its_rows(kind: str, tmp_path: Path) -> None:
+    rows = [(*row[:4], row[4], None, "rain") for row in sales()]
+    header = ["Receipt no", "Sold at", "Product code", "Quantity", "Unit price"]
+    if kind == "xlsx":
+        content = workbook([header, *[[*row[:5]] for row in rows]], {1: "mmm d"})
+    elif kind == "parquet":
+        content = parquet_of(
+            pa.table(dict(zip(header, map(list, zip(*[row[:5] for row in rows], strict=True)), strict=True)))
+        )
+    else:
+        objects = (dict(zip(header, row[:5], strict=True)) for row in rows)
+        content = "".join(f"{json.dumps(each, default=str)}\n" for each in objects).encode()
+    path = tmp_path / f"sales_2026-03.{kind}"
+    path.write_bytes(content)
+    made = draft_feed(path, None, Limits())
+    assert (made.missing, made.feed.match) == ([], f"sales_*.{kind}")
+    assert (made.check.error, made.check.counts.loaded) == (None, len(rows))
+    lines, _ = lines_of(content, made.feed)
+    assert sum(Decimal(line["quantity"]) * Decimal(line["unit_price"]) for line in lines) == sum(
+        row[3] * row[4] for row in rows
+    )
+    assert {line["sold_at"][:16] for line in lines} == {f"{row[1]:%Y-%m-%dT%H:%M}" for row in rows}
+
+
+def test_a_draft_names_the_sheet_of_a_workbook_that_it_was_made_from(tmp_path: Path) -> None:
+    path = tmp_path / "book.xlsx"
+    path.write_bytes(sheets("January", "February"))
+    with pytest.raises(InvalidFile, match="'January', 'February'"):
+        draft_feed(path, None, Limits())
+    assert "\n  sheet: February\n" in draft_feed(path, None, Limits(), sheet_name="February").text
