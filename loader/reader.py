@@ -398,7 +398,7 @@ def whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
         else:
             rest += block
         if len(rest) > decoding.BLOCK_BYTES:
-            raise InvalidFile(f"a line is longer than {decoding.BLOCK_BYTES} bytes: this is no CSV")
+            raise InvalidFile(f"a line is longer than {decoding.BLOCK_BYTES} bytes: this is no sheet")
     if rest:
         yield rest
 
