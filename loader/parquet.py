@@ -24,6 +24,7 @@ from loader.settings import Limits
 _MAGIC = b"PAR1"
 _ENCRYPTED = b"PARE"
 _BATCH_BYTES = 16 * 1024 * 1024  # of text
+_DAMAGED = (pa.ArrowException, OSError, ValueError, OverflowError, TypeError)
 _ROW_TOO_LARGE = f"The row has more than {BLOCK_BYTES:,} bytes"
 
 
@@ -50,13 +51,13 @@ class ParquetReader:
             texts = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_binary(field.type)]
             file.seek(0)
             self._file = parquet.ParquetFile(file, read_dictionary=texts, pre_buffer=False)
-        except (pa.ArrowException, OSError) as error:
+            self.header = [" ".join(as_seen(each.name).split()) for each in schema]
+        except _DAMAGED as error:
             raise InvalidFile(f"the Parquet file cannot be read, it is damaged or cut off: {error}") from error
         if len(schema) > limits.max_columns:
             raise InvalidFile(f"the file has {len(schema)} columns, more than MAX_COLUMNS={limits.max_columns}")
         if nested := [f"{each.name!r} ({each.type})" for each in schema if pa.types.is_nested(each.type)]:
             raise InvalidFile(f"columns with values of several parts cannot be read: {', '.join(nested)[:500]}")
-        self.header = [" ".join(as_seen(each.name).split()) for each in schema]
         if "\0" in "".join(self.header):
             raise InvalidFile("the header is not readable: it has a NUL byte")
 
@@ -65,7 +66,7 @@ class ParquetReader:
         try:
             for batch in self._file.iter_batches(BATCH_ROWS):
                 yield from self._batches(batch)
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        except _DAMAGED as error:
             raise InvalidFile(f"the Parquet file cannot be read, it is damaged: {error}") from error
 
     def _batches(self, batch: pa.RecordBatch) -> Iterator[Batch]:

@@ -2,9 +2,11 @@
 
 import io
 import json
+import random
 import re
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -641,3 +643,34 @@ def test_a_draft_names_the_sheet_of_a_workbook_that_it_was_made_from(tmp_path: P
     with pytest.raises(InvalidFile, match="'January', 'February'"):
         draft_feed(path, None, Limits())
     assert "\n  sheet: February\n" in draft_feed(path, None, Limits(), sheet_name="February").text
+
+
+# --- damage ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "parquet", "jsonl"])
+@pytest.mark.parametrize("seed", range(40))
+def test_a_damaged_file_is_read_or_refused_and_nothing_else_happens(kind: str, seed: int) -> None:
+    chosen = random.Random(seed)
+
+    def damaged(content: bytes) -> bytes:
+        places = bytearray(content)
+        for _ in range(chosen.randrange(1, 8)):
+            places[chosen.randrange(len(places))] = chosen.randrange(256)
+        return bytes(places[: chosen.randrange(len(places))] if chosen.random() < 0.2 else places)
+
+    content = KINDS[kind](sales()[:60])
+    if kind == "xlsx" and seed % 2:  # its parts, for most damage to the file is found by the checksums of the zip
+        parts = "sheet1", "sharedStrings", "styles", "workbook"
+        content = repacked(content, **{chosen.choice(parts): damaged})
+    else:
+        content = damaged(content)
+    with suppress(InvalidFile), open_sheet(io.BytesIO(content), feed_of(GERMAN | {"kind": kind}), Limits()) as sheet:
+        try:
+            validator = Validator(feed_of(GERMAN), sheet.rows.header, sheet.rows.titles)
+        except InvalidFile:
+            return
+        for batch in sheet.rows.batches():
+            verdict = validator.validate(batch)
+            found = verdict.accepted.num_rows + len(verdict.rejected) + verdict.skipped.total()
+            assert found == batch.rows_read
