@@ -48,7 +48,7 @@ def comma(number: Decimal) -> str:
 
 def sheet_of(kind: str, bad: bool = False) -> bytes:
     """The rows as a file; `bad`: with a third piece that is no number in the second of them."""
-    rows = [[*row] for row in ROWS]
+    rows: list[list[Any]] = [[*row] for row in ROWS]
     if bad:
         rows[1][3] = "two"
     file = io.BytesIO()

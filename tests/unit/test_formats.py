@@ -65,7 +65,8 @@ def sales() -> list[tuple[str, datetime, str, int, Decimal, Decimal | None, str]
 def net(rows: list[tuple[Any, ...]]) -> Decimal:
     """Net sales by the rows themselves, each rounded once."""
     cent = Decimal("0.01")
-    return sum((row[3] * row[4] * (1 - (row[5] or 0))).quantize(cent, "ROUND_HALF_UP") for row in rows)  # type: ignore[return-value]
+    each = (Decimal(row[3] * row[4] * (1 - (row[5] or 0))).quantize(cent, "ROUND_HALF_UP") for row in rows)
+    return sum(each, Decimal(0))
 
 
 def written(number: Decimal) -> str:
@@ -250,7 +251,7 @@ def test_a_workbook_counts_its_days_as_it_says() -> None:
 
 def test_rejected_rows_stand_where_the_spreadsheet_shows_them_with_their_cells_as_csv(tmp_path: Path) -> None:
     good = ["G-1", MORNING, "x", 1, 2.5, None, None]
-    rows = [
+    rows: list[list[Any]] = [
         ["Sales of March"],
         [],
         HEADER,
@@ -488,7 +489,7 @@ def test_a_column_of_parquet_is_written_as_the_feed_writes_its_values(column: pa
 
 
 def test_a_row_of_parquet_is_counted_from_the_first_and_kept_as_csv(tmp_path: Path) -> None:
-    columns = dict(zip(HEADER, zip(*[(*row[:6], "") for row in sales()], strict=True), strict=True))
+    columns: dict[str, Any] = dict(zip(HEADER, zip(*[(*row[:6], "") for row in sales()], strict=True), strict=True))
     columns |= {"Discount": [""] * 500, "Pieces": ["1"] * 300 + ["two"] + ["1"] * 198 + ["\0"]}
     found = checked(
         tmp_path / "a", parquet_of(pa.table({name: list(each) for name, each in columns.items()})), feed_of(GERMAN)
