@@ -9,7 +9,7 @@ STYLE = b"<style>\n" + (Path(__file__).parent / "style.css").read_bytes() + b"</
 
 
 class Styled:
-    """ASGI middleware that puts STYLE at the end of every HTML page: behind Streamlit's own, which it takes the place of."""
+    """ASGI middleware that puts STYLE at the end of every HTML page, behind Streamlit's own, which gives way to it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

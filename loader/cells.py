@@ -4,8 +4,11 @@ Sheets that went through a spreadsheet, a web page or a mail have characters tha
 letters put together of two characters, and the marks by which Excel is kept from reading an identifier as a number.
 """
 
+import csv
 import re
 import unicodedata
+from collections.abc import Sequence
+from io import StringIO
 
 # Zero-width space, word joiner and invisible operators, byte order mark, direction marks, soft hyphen, grapheme joiner.
 _INVISIBLE = re.compile("[\u200b\u2060-\u2064\ufeff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u00ad\u034f\u180e]")
@@ -42,3 +45,10 @@ def all_as_seen(texts: list[str]) -> list[str]:
 def unmarked(seen: str) -> str:
     """An identifier or number without the apostrophe in front by which a spreadsheet keeps it as text."""
     return seen.removeprefix("'")
+
+
+def record(cells: Sequence[str], delimiter: str) -> str:
+    """The cells as a line of CSV, without its end."""
+    text = StringIO(newline="")
+    csv.writer(text, delimiter=delimiter).writerow(cells)  # with a line end, for only what is in it is quoted
+    return text.getvalue().removesuffix("\r\n")

@@ -180,7 +180,7 @@ def load(
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A local CSV file.")],
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A local sheet.")],
     feed: Annotated[str | None, typer.Option(help="Feed to check against; default: the one that matches FILE.")] = None,
     feeds_dir: FeedsDir = None,
     as_json: AsJson = False,
@@ -253,11 +253,12 @@ def feed_init(
     fix: Annotated[
         bool, typer.Option("--fix", help="Also make the edits that the cells of rejected rows prove.")
     ] = False,
+    sheet: Annotated[str | None, typer.Option(help="Of a workbook of several sheets: which one.")] = None,
 ) -> None:
     """Draft a feed for this sheet. Each guess to look at has a comment "review"; what was found goes to stderr."""
     if write and write.exists():
         raise SettingsError(f"--write {write}: it exists already; remove it first, or name another file")
-    draft = draft_feed(file, name, Limits.read(), fix=fix)
+    draft = draft_feed(file, name, Limits.read(), fix=fix, sheet_name=sheet)
     if write:
         _write(write, draft.text)
     else:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from loader.cells import record
 from loader.errors import InvalidFile, Refused
 from loader.feeds import Feed
 from loader.pipeline import Pipeline
@@ -57,7 +58,8 @@ def export(pipeline: Pipeline, file_ids: Sequence[int], key: str | None) -> str:
         found = _cells(row["raw_text"], feed)
         cells = found[: len(header)] + [""] * (len(header) - len(found))
         surplus = found[len(header) :]
-        written.writerow([*place, *map(guarded, cells), guarded(_line(surplus, feed)) if surplus else ""])
+        beyond = guarded(record(surplus, feed.format.delimiter)) if surplus else ""
+        written.writerow([*place, *map(guarded, cells), beyond])
     return "\ufeff" + text.getvalue()
 
 
@@ -148,7 +150,7 @@ class _Row:
 
 def _land(session: Session, file_id: int, feed: Feed, header: list[str], rows: list[_Row]) -> list[Correction]:
     """Validate as a load does; land what is good, and say what is wrong with the rest."""
-    texts = {row.source_line: _line(row.cells, feed) for row in rows}
+    texts = {row.source_line: record(row.cells, feed.format.delimiter) for row in rows}
     batch = Batch(
         columns=[pa.array(column, pa.string()) for column in zip(*(row.cells for row in rows), strict=True)],
         row_numbers=np.array([row.row_number for row in rows], dtype=np.int64),
@@ -230,9 +232,3 @@ def _cells(raw_text: str, feed: Feed) -> list[str]:
         return next(csv.reader(io.StringIO(raw_text, newline=""), delimiter=feed.format.delimiter), [])
     except csv.Error:
         return [raw_text]
-
-
-def _line(cells: Sequence[str], feed: Feed) -> str:
-    text = io.StringIO(newline="")
-    csv.writer(text, delimiter=feed.format.delimiter, lineterminator="").writerow(cells)
-    return text.getvalue()

@@ -68,7 +68,7 @@ class Decoded:
     encoding: str
     encoding_guessed: bool  # neither the feed nor a byte order mark says it
     limits: Limits
-    _stored: "_Stored"
+    _stored: "Stored"
 
     @property
     def sha256(self) -> str:
@@ -82,13 +82,13 @@ def check_size(stored_bytes: int, limits: Limits) -> None:
         raise InvalidFile(f"the file has {stored_bytes:,} bytes, more than MAX_FILE_BYTES={limits.max_file_bytes}")
 
 
-def decode(stream: BinaryIO, encoding: str | None, limits: Limits) -> Decoded:
+def decode(stream: "BinaryIO | Stored", encoding: str | None, limits: Limits) -> Decoded:
     """The text of a file; `encoding` is what the feed says, None for "find out".
 
     Raises InvalidFile, here or from `blocks`, when the compressed data or the text cannot be read, or is larger than
     the limits allow.
     """
-    stored = _Stored(stream)
+    stored = stream if isinstance(stream, Stored) else Stored(stream)
     compression = _compression(stored.first)
     blocks = _decompressed(stored, compression, limits) if compression else _plain(stored, limits)
     first = next(blocks, b"")
@@ -101,7 +101,7 @@ def decode(stream: BinaryIO, encoding: str | None, limits: Limits) -> Decoded:
     return Decoded(_line_feeds(text), compression, name, guessed, limits, stored)
 
 
-class _Stored:
+class Stored:
     """The stream as stored, as much of a file as decompressors need; its first block can be looked at before."""
 
     closed = False
@@ -143,26 +143,26 @@ def _compression(first: bytes) -> str | None:
     return next((name for name, magic in _MAGIC.items() if magic.match(first)), None)
 
 
-def _plain(stored: _Stored, limits: Limits) -> Iterator[bytes]:
+def _plain(stored: Stored, limits: Limits) -> Iterator[bytes]:
     while block := stored.read():
         if stored.delivered > limits.max_text_bytes:
             raise _too_much_text(limits)
         yield block
 
 
-def _decompressed(stored: _Stored, compression: str, limits: Limits) -> Iterator[bytes]:
+def _decompressed(stored: Stored, compression: str, limits: Limits) -> Iterator[bytes]:
     """The content, block by block: a bomb is noticed at the latest one block beyond a limit."""
     text_bytes = 0
     with ExitStack() as stack:
         source = cast(IO[bytes], stored)
         if compression == "zip":  # its table of contents stands at its end
-            source = cast(IO[bytes], stack.enter_context(_ZipFile(BLOCK_BYTES)))
+            source = cast(IO[bytes], stack.enter_context(ZipSpool(BLOCK_BYTES)))
             shutil.copyfileobj(stored, source, BLOCK_BYTES)
         try:
             content = stack.enter_context(_opened(source, compression, limits))
             while block := content.read(BLOCK_BYTES):
                 text_bytes += len(block)
-                _check_expansion(text_bytes, stored.delivered, limits)
+                check_expansion(text_bytes, stored.delivered, limits)
                 yield block
         except _UNREADABLE as error:
             if stored.failure:
@@ -182,7 +182,7 @@ def _opened(source: IO[bytes], compression: str, limits: Limits) -> IO[bytes]:
     return _only_member(zipfile.ZipFile(source), limits)
 
 
-class _ZipFile(SpooledTemporaryFile[bytes]):
+class ZipSpool(SpooledTemporaryFile[bytes]):
     """Members are read piece by piece; what zipfile wants in one large piece is the table of contents."""
 
     def read(self, size: int = -1, /) -> bytes:
@@ -201,11 +201,11 @@ def _only_member(archive: zipfile.ZipFile, limits: Limits) -> IO[bytes]:
     (member,) = members
     if member.flag_bits & 1:
         raise InvalidFile(f"the zip is encrypted ({names}): upload it without a password")
-    _check_expansion(member.file_size, member.compress_size, limits)
+    check_expansion(member.file_size, member.compress_size, limits)
     return archive.open(member)
 
 
-def _check_expansion(text_bytes: int, stored_bytes: int, limits: Limits) -> None:
+def check_expansion(text_bytes: int, stored_bytes: int, limits: Limits) -> None:
     if text_bytes > limits.max_text_bytes:
         raise _too_much_text(limits)
     if text_bytes > EXPANSION_FROM_BYTES and text_bytes > stored_bytes * limits.max_expansion:

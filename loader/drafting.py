@@ -22,6 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from loader import vocabulary
 from loader.advice import faults_of
+from loader.continuation import guess_fill_down, mark_orders, may_be
 from loader.errors import SettingsError
 from loader.feeds import FEED_NAME, Feed, parse_yaml
 from loader.pipeline import Check, check_file
@@ -67,21 +68,26 @@ class Draft:
     check: Check
 
 
-def draft_feed(path: Path, name: str | None, limits: Limits, *, fix: bool = False) -> Draft:
+def draft_feed(
+    path: Path, name: str | None, limits: Limits, *, fix: bool = False, sheet_name: str | None = None
+) -> Draft:
     """Guess the feed of a local file, and check the file by it. `fix`: with the edits that rejected cells prove.
+
+    `sheet_name` is one of a workbook.
 
     Raises InvalidFile when it cannot be read as a sheet at all, SettingsError when `name` is none for a feed.
     """
     if name and not re.fullmatch(FEED_NAME, name):
         raise SettingsError(f"--name {name!r}: a feed's name has small letters, digits and _, and begins with a letter")
-    sheet = read_sheet(path, limits)
-    guess = Guess(sheet.columns[0].header)
+    sheet = mark_orders(read_sheet(path, limits, sheet_name))
+    guess = Guess(sheet.columns[0].header, {"sheet": sheet_name} if sheet_name else {})
     guess_text(sheet, guess)
     by_field = _match_headers(sheet.columns, guess)
     guess_numbers(sheet, guess)
     guess_dates(sheet, by_field, guess)
     _find_orders(sheet, by_field, guess)
     _map(by_field, guess)
+    guess_fill_down(sheet, by_field, guess)
     _take_totals(by_field, guess)
     _guess_currency(sheet, by_field, guess)
     head = {"feed": name or _name(path), "match": _match(path)}
@@ -139,7 +145,10 @@ def _match_headers(columns: list[Column], guess: Guess) -> dict[str, Column]:
     found: dict[str, Column] = {}
     taken: set[int] = set()
     for place, column in usable:
-        if "line_type" not in found and len(_kinds(column)) > 1:
+        if column.role == "order":
+            found["sale_id"] = column
+            taken.add(place)
+        elif "line_type" not in found and len(_kinds(column)) > 1:
             found["line_type"] = column
             taken.add(place)
     for _, place, _, name in ranked:
@@ -164,7 +173,7 @@ def _kinds(column: Column) -> dict[str, list[str]]:
 
 
 def _likeness(name: str, column: Column) -> float:
-    if not _fits(name, column):
+    if not _fits(name, column) or not may_be(name, column):
         return 0.0
     header = words(column.header)
     short = words(re.sub(r"\(.*?\)|\[.*?\]", "", column.header))
@@ -238,7 +247,7 @@ def _map(by_field: dict[str, Column], guess: Guess) -> None:
             origin: dict[str, Any] = {"join": list(column.parts)} if column.parts else {"header": column.header}
             guess.columns[name] = origin | _affixes(name, column, guess)
             phrase = max(_alike(words(column.header), each) for each in PHRASES[name])
-            if phrase < 1 and name not in guess.reviews:
+            if phrase < 1 and name not in guess.reviews and column.role != "order":
                 guess.review(name, "by likeness of the header; is it?")
     _guess_nulls(by_field, guess)
 
@@ -438,7 +447,7 @@ def _settle_discount(sheet: Sheet, by_field: dict[str, Column], guess: Guess, he
     faults: dict[str, int] = {}
     for kind in sorted(kinds, key=lambda kind: kind != first):
         name, mapped = kinds[kind]
-        trial = Guess(guess.first_header, guess.form, guess.columns | {name: mapped})
+        trial = replace(guess, columns=guess.columns | {name: mapped})
         faults[kind] = sheet.errors(_feed(head, trial))[""]
     best = min(faults, key=lambda kind: faults[kind])
     name, mapped = kinds[best]
@@ -577,8 +586,9 @@ def _understood(texts: list[str]) -> bool:
 
 def _feed(head: dict[str, str], guess: Guess) -> Feed:
     """The feed as far as it is known, with stand-ins for required columns that are missing."""
-    columns = guess.columns | _stand_ins(guess)
-    return Feed.model_validate({**head, "format": guess.form, "columns": columns, "line_type": guess.line_type})
+    said = {"format": guess.form, "columns": guess.columns | _stand_ins(guess), "line_type": guess.line_type}
+    filled = [name for name in guess.fill_down if name in guess.columns]
+    return Feed.model_validate({**head, **said, "fill_down": filled})
 
 
 def _stand_ins(guess: Guess) -> dict[str, dict[str, str]]:
@@ -638,6 +648,8 @@ def _written(head: dict[str, str], guess: Guess, sheet: Sheet, exceeded: str | N
     if guess.line_type:
         lines.append(line("line_type", "line_type:"))
         lines += [f"  - {_flow(rule)}" for rule in guess.line_type]
+    if filled := [name for name in guess.fill_down if name in guess.columns]:
+        lines.append(line("fill_down", f"fill_down: {_flow(filled)}"))
     keys = {"customers": "customer_id", "products": "product_id", "stores": "store_id"}
     own = ", ".join(members for members, key in keys.items() if key in guess.columns)
     lines.append(f"# shares: [{own}] # if the same identifier means the same in other feeds")

@@ -6,7 +6,7 @@ numbers, None for an empty token). Whether that text is acceptable is for pydant
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
@@ -134,8 +134,10 @@ class _Contract(BaseModel):
 
 
 class Format(_Contract):
-    """How the file's text is written."""
+    """How the file is written; of the kinds other than csv, encoding and header_row say nothing of what has none."""
 
+    kind: Literal["csv", "xlsx", "parquet", "jsonl"] | None = None  # None: find out
+    sheet: Annotated[str, Field(min_length=1)] | None = None  # of a workbook; None: the only one
     delimiter: Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_usable_delimiter)] = ","
     encoding: Annotated[str, AfterValidator(_known_encoding)] | None = None  # None: find out
     decimal: Literal[".", ","] = "."
@@ -151,6 +153,12 @@ class Format(_Contract):
     def _separators_differ(self) -> "Format":
         if self.decimal == self.thousands:
             raise ValueError(f"decimal and thousands are both {self.decimal!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _sheets_are_of_workbooks(self) -> "Format":
+        if self.sheet and self.kind not in (None, "xlsx"):
+            raise ValueError(f"sheet names one of a workbook, and kind is {self.kind}")
         return self
 
     @property
@@ -470,6 +478,22 @@ class Feed(_Contract):
                 continue
         return _UNREADABLE + text
 
+    def written(self, moment: datetime) -> str:
+        """A moment of a typed cell in the first of the feed's formats that reads as it, to the second; else as ISO.
+
+        One without a zone is of the feed's. What no format can say is then refused as any date in another format is.
+        """
+        zone = ZoneInfo(self.format.timezone)
+        local = moment.astimezone(zone) if moment.tzinfo else moment.replace(tzinfo=zone)
+        dates = DATE_FIELDS | TIME_FIELDS
+        if any(column.join for name, column in self.columns.items() if name in dates) and is_midnight(moment):
+            return iso_text(moment)  # a time of another cell stands behind it
+        meant = {local.isoformat(), local.replace(microsecond=0).isoformat()}
+        for form in self.format.dates:
+            if self._time(text := local.strftime(form), with_zone=True) in meant:
+                return text
+        return iso_text(moment)
+
     @cached_property
     def _number_pattern(self) -> re.Pattern[str]:
         """Optional currency sign, parentheses or a leading sign, grouped digits, fraction.
@@ -488,6 +512,15 @@ class Feed(_Contract):
             rf"(?(currency)|(?:(?:{_CURRENCY})\s*)?){number}\s*{after}(?(open)\))",
             re.ASCII,
         )
+
+
+def is_midnight(moment: datetime) -> bool:
+    return moment.time() == time() and not moment.tzinfo
+
+
+def iso_text(moment: datetime) -> str:
+    """Without a time of day where that is midnight."""
+    return moment.date().isoformat() if is_midnight(moment) else moment.isoformat(sep=" ")
 
 
 def sign_of(text: str) -> str | None:

@@ -13,13 +13,13 @@ from typing import Self, TypeVar, cast
 import pyarrow as pa
 
 from loader import failpoints
-from loader.decoding import Decoded, check_size, decode
+from loader.decoding import Decoded, check_size
 from loader.errors import InvalidFile, ObjectGone, TransientError
 from loader.events import FileArrived, FileRemoved
 from loader.feeds import Feed, Feeds
+from loader.formats import open_sheet
 from loader.header import Drift
 from loader.object_store import ObjectStore, ObjectVersion
-from loader.reader import Reader
 from loader.settings import Limits, Settings
 from loader.validation import Counts, Rejected, Validator, warning_of
 from loader.warehouse import LedgerEntry, Load, Session, Warehouse
@@ -211,18 +211,16 @@ class Pipeline:
         sha256 = None
         try:
             check_size(version.size, self.settings)
-            with self.store.open(version) as stream:
-                text = decode(stream, feed.format.encoding, self.settings)
-                reader = Reader(text, feed.format.delimiter, feed.is_header)
-                load.describe(reader.text, reader.header)
-                validator = Validator(feed, reader.header, reader.titles)
+            with self.store.open(version) as stream, open_sheet(stream, feed, self.settings) as sheet:
+                load.describe(sheet.text, sheet.rows.header)
+                validator = Validator(feed, sheet.rows.header, sheet.rows.titles)
                 load.drift = validator.drift
-                made = ahead(load.encoded(validator.validate(batch)) for batch in reader.batches())
+                made = ahead(load.encoded(validator.validate(batch)) for batch in sheet.rows.batches())
                 with closing(made):  # before the stream is, which its thread reads
                     for batch in made:
                         load.add(batch)
                         failpoints.reach("copying")
-            sha256 = reader.sha256
+            sha256 = sheet.sha256
             error = load.counts.refused_by(feed.rejects)
         except InvalidFile as invalid:
             error = str(invalid)
@@ -323,12 +321,11 @@ def check_file(path: Path, feed: Feed, limits: Limits, enough: int | None = None
     cut = False
     try:
         check_size(path.stat().st_size, limits)
-        with path.open("rb") as stream:
-            text = decode(stream, feed.format.encoding, limits)
-            reader = Reader(text, feed.format.delimiter, feed.is_header)
-            validator = Validator(feed, reader.header, reader.titles)
+        with path.open("rb") as stream, open_sheet(stream, feed, limits) as sheet:
+            text = sheet.text
+            validator = Validator(feed, sheet.rows.header, sheet.rows.titles)
             drift = validator.drift
-            for verdict in map(validator.validate, reader.batches()):
+            for verdict in map(validator.validate, sheet.rows.batches()):
                 counts.add(verdict)
                 rejected += verdict.rejected
                 if cut := bool(enough and len(rejected) >= enough):

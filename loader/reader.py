@@ -60,6 +60,7 @@ class Batch:
     text_at: Callable[[int], str]  # physical line → the record that starts there, as it stands in the file
     malformed: list[Malformed]
     blank: int  # lines with nothing on them
+    by_quotes: bool = True  # quotes tell where a record ends: one of several lines may have swallowed others
 
     def __len__(self) -> int:
         return len(self.row_numbers)
@@ -120,7 +121,7 @@ class Reader:
                     continue
                 if not is_header(line, record.cells):
                     first_title = first_title or line
-                    self.titles.append(_printable(record.text))
+                    self.titles.append(printable(record.text))
                     continue
                 if record.problem:
                     raise InvalidFile(f"line {line}: the header is not readable: {record.problem}")
@@ -185,7 +186,7 @@ class Reader:
         lines = block.count(b"\n") + (not block.endswith(b"\n"))
         kept = np.delete(np.arange(lines, dtype=np.int64), [row.number - 1 for row in ragged])
         malformed = [
-            Malformed(self._row + row.number - 1, line, text_at(line), _ragged(row.actual_columns, len(names)))
+            Malformed(self._row + row.number - 1, line, text_at(line), other_width(row.actual_columns, len(names)))
             for row in ragged
             if text_at(line := self._line + row.number - 1).strip()
         ]
@@ -217,10 +218,10 @@ class Reader:
             if not record.text.strip():
                 blank += 1
             elif record.problem or len(record.cells) != len(self.header):
-                message = record.problem or _ragged(len(record.cells), len(self.header))
-                malformed.append(Malformed(self._row, line, _printable(record.text), message))
+                message = record.problem or other_width(len(record.cells), len(self.header))
+                malformed.append(Malformed(self._row, line, printable(record.text), message))
             elif len(record.text) * 4 > limit and any(len(cell.encode()) > limit for cell in record.cells):
-                malformed.append(Malformed(self._row, line, record.text, _too_large(limit)))
+                malformed.append(Malformed(self._row, line, record.text, too_large(limit)))
             else:
                 rows.append(record.cells)
                 row_numbers.append(self._row)
@@ -294,7 +295,7 @@ class _Lines:
         except csv.Error:
             problem = _TORN
             if sum(len(line) for line in self._lines[first : self.position]) > csv.field_size_limit():
-                problem = f"{_too_large(csv.field_size_limit())}, or a quote is never closed"
+                problem = f"{too_large(csv.field_size_limit())}, or a quote is never closed"
         if problem:
             self.position = first + 1
             self._records = self._csv()
@@ -372,7 +373,7 @@ class _Blocks:
     """The blocks of a text, of whole lines, and in front of them what was given back of one."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
-        self._blocks = _whole_lines(blocks)
+        self._blocks = whole_lines(blocks)
         self._given_back = b""
 
     def __iter__(self) -> Iterator[bytes]:
@@ -386,7 +387,7 @@ class _Blocks:
         self._given_back = block
 
 
-def _whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
+def whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
     """The same bytes, cut after a line end. Raises InvalidFile when a line is longer than a block."""
     rest = b""
     for block in blocks:
@@ -397,7 +398,7 @@ def _whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
         else:
             rest += block
         if len(rest) > decoding.BLOCK_BYTES:
-            raise InvalidFile(f"a line is longer than {decoding.BLOCK_BYTES} bytes: this is no CSV")
+            raise InvalidFile(f"a line is longer than {decoding.BLOCK_BYTES} bytes: this is no sheet")
     if rest:
         yield rest
 
@@ -423,14 +424,14 @@ def _is_utf8(block: bytes) -> bool:
     return True
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """The text without what PostgreSQL cannot keep: bytes that are no UTF-8 become escapes, and NUL its symbol."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").replace("\0", "␀")
 
 
-def _ragged(found: int, expected: int) -> str:
+def other_width(found: int, expected: int) -> str:
     return f"The row has {found} cell{'s' * (found != 1)} where the header has {expected}"
 
 
-def _too_large(limit: int) -> str:
+def too_large(limit: int) -> str:
     return f"A cell is larger than MAX_CELL_BYTES={limit}"

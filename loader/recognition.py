@@ -13,11 +13,12 @@ from datetime import datetime
 from functools import cached_property
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from loader import vocabulary
 from loader.decoding import decode, guess_late
 from loader.feeds import Feed
+from loader.formats import as_csv
 from loader.reader import Reader
 from loader.sales_line import DATE_FIELDS, REQUIRED
 from loader.settings import Limits
@@ -61,6 +62,7 @@ class Guess:
     form: dict[str, Any] = field(default_factory=dict)
     columns: dict[str, dict[str, Any]] = field(default_factory=dict)
     line_type: list[dict[str, Any]] = field(default_factory=list)
+    fill_down: list[str] = field(default_factory=list)
     reviews: dict[str, list[str]] = field(default_factory=dict)  # by key, e.g. encoding, or canonical field
     remarks: list[str] = field(default_factory=list)  # of columns that stay unmapped
 
@@ -80,6 +82,7 @@ class Column:
     header: str
     cells: list[str]
     parts: tuple[str, ...] = ()  # headers of the columns that it joins
+    role: Literal["order", "of_order"] | None = None  # its number; blank but on its first line: see continuation.py
 
     @cached_property
     def values(self) -> Counter[str]:
@@ -161,9 +164,9 @@ class Sheet:
         return len(self.columns[0].cells)
 
 
-def read_sheet(path: Path, limits: Limits) -> Sheet:
-    with path.open("rb") as stream:
-        decoded = decode(stream, None, limits)
+def read_sheet(path: Path, limits: Limits, sheet: str | None = None) -> Sheet:
+    """`sheet` names one of a workbook. Raises InvalidFile when the file cannot be read as a sheet at all."""
+    with path.open("rb") as stream, as_csv(stream, probe_feed(sheet=sheet), limits) as decoded:
         sample = b""
         for block in decoded.blocks:
             sample += block
@@ -289,7 +292,7 @@ def _clock(columns: list[Column]) -> Column | None:
 
 def _joined(day: Column, clock: Column) -> Column:
     cells = [" ".join(pair) for pair in zip(day.cells, clock.cells, strict=True)]
-    return Column(day.header, cells, (day.header, clock.header))
+    return Column(day.header, cells, (day.header, clock.header), day.role)
 
 
 def formats_of(column: Column, sheet: Sheet) -> list[str]:

@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 from pydantic import TypeAdapter, ValidationError
 
 from loader import sales_line
-from loader.cells import all_as_seen, as_seen, unmarked
+from loader.cells import all_as_seen, as_seen, record, unmarked
 from loader.feeds import WORD_FIELDS, contradicts, sign_of
 from loader.header import Drift, Matched, match_header
 from loader.sales_line import (
@@ -333,7 +333,7 @@ class Validator:
             if reason := self._no_data_though_ragged(_cells(each.raw_text, self._feed.format.delimiter)):
                 skipped[reason] += 1
             else:
-                rejected.append(self._malformed(each))
+                rejected.append(self._malformed(each, each.lines if batch.by_quotes else 1))
         accepted = ~skip
         accepted[list(no_data)] = False
         suspects = np.flatnonzero(suspect & accepted)
@@ -516,19 +516,19 @@ class Validator:
     ) -> Rejected:
         line = int(batch.source_lines[index])
         raw_text = batch.text_at(line)
-        lines = raw_text.count("\n") + 1
+        lines = raw_text.count("\n") + 1 if batch.by_quotes else 1
         if self._masked:
             kept = [MASK if position in self._masked and cell else cell for position, cell in enumerate(cells)]
-            raw_text = _record(kept, self._feed.format.delimiter)
+            raw_text = record(kept, self._feed.format.delimiter)
             errors = [_masked(each) if each["field"] in self._unquoted else each for each in errors]
         place = int(batch.row_numbers[index]), line
         return Rejected(*place, raw_text, errors, _revenue(self._feed, texts), lines)
 
-    def _malformed(self, each: "Malformed") -> Rejected:
+    def _malformed(self, each: "Malformed", lines: int) -> Rejected:
         # Which of its cells is which nobody can tell, so none of them is kept where some must not be seen.
         raw_text = MASK if self._masked else each.raw_text
         errors = [_error(None, each.message, None)]
-        return Rejected(each.row_number, each.source_line, raw_text, errors, lines=each.lines)
+        return Rejected(each.row_number, each.source_line, raw_text, errors, lines=lines)
 
     def _filled_down(self, batch: "Batch") -> tuple["Batch", dict[int, str]]:
         """Blank cells of the feed's fill_down fields take that of the row above, if it is of the same order.
@@ -727,12 +727,6 @@ def _as_seen(column: pa.Array, *, unmark: bool) -> pa.Array:
     encoded = column.dictionary_encode()
     seen = all_as_seen(encoded.dictionary.to_pylist())
     return pa.array(map(unmarked, seen) if unmark else seen, pa.string()).take(encoded.indices)
-
-
-def _record(cells: list[str], delimiter: str) -> str:
-    text = StringIO(newline="")
-    csv.writer(text, delimiter=delimiter, lineterminator="").writerow(cells)
-    return text.getvalue()
 
 
 def _masked_positions(feed: "Feed", matched: Matched, header: list[str]) -> frozenset[int]:

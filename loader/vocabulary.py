@@ -38,7 +38,8 @@ PHRASES: dict[str, list[str]] = {
             "number, item code, article id, article no, barcode, ean, upc, asin, product, item, id producto, "
             "codigo producto, codigo articulo, codigo, referencia, ref, producto, articulo, id produto, codigo "
             "produto, codigo item, produto, artikelnummer, artikel nr, artikel id, produktnummer, produkt nr, "
-            "produkt id, artikel, produkt, code produit, id produit, reference, code article, produit, article"
+            "produkt id, artikel, produkt, code produit, id produit, reference, code article, produit, article, "
+            "lineitem sku"
         ),
         "product_name": (
             "product name, product, product description, product title, description, item name, item, item "

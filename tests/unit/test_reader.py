@@ -411,7 +411,7 @@ def test_an_unreadable_header_rejects_the_file_and_names_the_line(content: bytes
 
 
 def test_a_line_without_end_rejects_the_file_before_it_fills_the_memory() -> None:
-    with pytest.raises(InvalidFile, match="a line is longer than 16 bytes: this is no CSV"):
+    with pytest.raises(InvalidFile, match="a line is longer than 16 bytes: this is no sheet"):
         read(b"a,b\n" + b"x" * 100, block_bytes=16)
 
 
