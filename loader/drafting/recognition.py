@@ -1,6 +1,6 @@
 """How the cells of a sheet are written: its delimiter, encoding, numbers and dates, recognised from a sample.
 
-A draft of a feed is made with this (drafting.py). A guess that the cells do not prove carries the reason for it.
+A draft of a feed is made with this (draft.py). A guess that the cells do not prove carries the reason for it.
 """
 
 import csv
@@ -15,14 +15,14 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
-from loader import vocabulary
 from loader.decoding import decode, guess_late
+from loader.drafting import vocabulary
+from loader.drafting.vocabulary import words
 from loader.feeds import Feed
 from loader.reader import Reader
 from loader.sales_line import DATE_FIELDS, REQUIRED
 from loader.settings import Limits
 from loader.validation import Validator
-from loader.vocabulary import words
 
 SAMPLE_BYTES = 1024 * 1024
 LATE_BLOCKS = 256  # of 2 MiB, in which words beyond ASCII are looked for where the sample has none
@@ -48,6 +48,7 @@ _NUMBER = re.compile(
     r"(?P<number>(?:R\$|[-+($€£¥]|\s)*(?:\d[\d.,'\u2019\u00a0\u202f ]*|-\s*)\)?)"
     r"(?P<after>\s*[^\d\s(),.'-][^\d,]*)?"
 )
+_STAND_IN = {"sale_id": "?", "product_id": "?", "quantity": "1", "unit_price": "0"}  # of what is missing
 _CONVENTIONS: tuple[tuple[str, str | None], ...] = (
     *((".", None), (".", ","), (",", None), (",", "."), (",", " "), (".", "'"), (".", " ")),
 )
@@ -250,6 +251,21 @@ def probe_feed(**form: Any) -> Feed:
     """A feed for nothing but reading cells."""
     columns = {each: {"header": each} for each in (*REQUIRED, "unit_price")}
     return Feed.model_validate({"feed": "probe", "match": "*", "format": form, "columns": columns})
+
+
+def trial_feed(head: dict[str, str], guess: Guess) -> Feed:
+    """The feed as far as it is known, with stand-ins for required columns that are missing."""
+    columns = guess.columns | stand_ins(guess)
+    return Feed.model_validate({**head, "format": guess.form, "columns": columns, "line_type": guess.line_type})
+
+
+def stand_ins(guess: Guess) -> dict[str, dict[str, str]]:
+    """Of what is missing, so that the rest can be tried; a feed of constants alone would be refused."""
+    day = datetime(2024, 1, 1).strftime(guess.form.get("dates", ["%Y-%m-%d"])[0])  # noqa: DTZ001  # a date only
+    ours = {each: {"value": (_STAND_IN | {"sold_at": day})[each]} for each in guess.missing}
+    if {"sold_at", "quantity", "unit_price"} <= ours.keys():
+        ours["sold_at"] = {"header": guess.first_header}
+    return ours
 
 
 def plain_number(feed: Feed, text: str, name: str = "unit_price") -> str | None:
