@@ -6,6 +6,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from loader.drafting import vocabulary
+from loader.drafting.proof import counts_up, has_fractions, is_of_one_day
 from loader.drafting.recognition import LOOKS_DATED, TOKENS, Column, Guess, Sheet, plain_number, probe_feed
 from loader.drafting.vocabulary import CURRENCY_SIGNS, DISCOUNT, PHRASES, content_words, words
 from loader.sales_line import DATE_FIELDS, FIELDS, NUMBER_FIELDS, TIME_FIELDS
@@ -77,7 +78,7 @@ def _alike(header: str, phrase: str) -> float:
     own, other = content_words(header), content_words(phrase)
     common = 2 * len(own & other) / ((len(own) + len(other)) or 1)
     typing = SequenceMatcher(None, header, phrase).ratio() if len(header) > 4 else 0.0
-    return max(common * 0.98, typing if typing > 0.85 else 0.0)
+    return max(common * 0.98, typing if typing > 0.88 else 0.0)
 
 
 def _fits(name: str, column: Column) -> bool:
@@ -99,15 +100,23 @@ def find_orders(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> None
     found = by_field.get("sale_id")
     if found and not (found.unique and (found.counts_rows or words(found.header) == "id")):
         return
-    free = [each for each in sheet.columns if each.header and each.coded and not each.dated]
+    free = [each for each in sheet.columns if each.header and each.coded and not each.dated and not has_fractions(each)]
     free = [each for each in free if each not in by_field.values()]
     shared = sorted((each for each in free if each.stands_together), key=lambda each: -len(set(each.cells)))
+    shared = [each for each in shared if is_of_one_day(each, by_field)] or shared
     named = [each for each in shared if content_words(words(each.header)) & vocabulary.ORDER_WORDS]
     if named:
         by_field["sale_id"] = named[0]
-    elif "sale_id" not in by_field and (keys := [each for each in free if each.unique and not each.counts_rows]):
+    elif "sale_id" not in by_field and (
+        keys := [each for each in free if each.unique and not each.counts_rows and counts_up(each)]
+    ):
         by_field["sale_id"] = keys[0]
     elif "sale_id" not in by_field and shared:
+        finest = [each for each in shared if len(set(each.cells)) == len(set(shared[0].cells))]
+        if len(finest) > 1:
+            told = " or ".join(repr(each.header) for each in finest)
+            guess.remarks.append(f"rows with the same {told} stand together: which is the order, the cells do not say")
+            return
         by_field["sale_id"] = shared[0]
         guess.review("sale_id", "by its cells: rows with the same one stand together; is it the order?")
     if "sale_id" not in by_field and (counted := next((each for each in sheet.columns if each.counts_rows), None)):

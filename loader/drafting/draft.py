@@ -14,6 +14,7 @@ from loader.drafting.advice import faults_of
 from loader.drafting.amounts import drop_disproved, find_discount, settle_cost, settle_discount, settle_totals
 from loader.drafting.columns import find_orders, guess_currency, map_columns, match_headers, take_totals
 from loader.drafting.line_types import guess_line_types
+from loader.drafting.proof import prove_amounts, prove_products, prove_words
 from loader.drafting.recognition import (
     Guess,
     guess_dates,
@@ -57,6 +58,9 @@ def draft_feed(path: Path, name: str | None, limits: Limits, *, fix: bool = Fals
     by_field = match_headers(sheet.columns, guess)
     guess_numbers(sheet, guess)
     guess_dates(sheet, by_field, guess)
+    prove_amounts(sheet, by_field, guess)
+    prove_products(sheet, by_field, guess)
+    prove_words(sheet, by_field, guess)
     find_orders(sheet, by_field, guess)
     map_columns(by_field, guess)
     take_totals(by_field, guess)

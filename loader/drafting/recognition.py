@@ -22,11 +22,12 @@ from loader.feeds import Feed
 from loader.reader import Reader
 from loader.sales_line import DATE_FIELDS, REQUIRED
 from loader.settings import Limits
-from loader.validation import Validator
+from loader.validation import Validator, says_total
 
 SAMPLE_BYTES = 1024 * 1024
 LATE_BLOCKS = 256  # of 2 MiB, in which words beyond ASCII are looked for where the sample has none
 DISTINCT = 1000  # distinct cells of a column that are tried in each number or date format
+_FOOTER = 5  # lines at most
 DELIMITERS = (",", ";", "\t", "|")
 
 # Cells that say that there is nothing; in columns of words, `none` and `na` may be words.
@@ -35,13 +36,15 @@ _MOSTLY = 0.5  # of a column's cells are numbers, or dates: dirty sheets are why
 _DAYS = (
     *("%Y-%m-%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d"),
     *("%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%d %B %Y"),
-    *("%b %d, %Y", "%B %d, %Y", "%A, %B %d, %Y", "%A, %d %B %Y", "%a, %d %b %Y"),
+    *("%Y年%m月%d日", "%b %d, %Y", "%B %d, %Y", "%A, %B %d, %Y", "%A, %d %B %Y", "%a, %d %b %Y"),
 )
 _CLOCKS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p")
 LOOKS_DATED = re.compile(
     r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?![-\d])|\d{8}$"
+    r"|\d{4}年\d{1,2}月\d{1,2}日"
     r"|(?:[A-Za-z]+, )?(?:\d{1,2}[ -][A-Za-z]{3,9}[ -]\d|[A-Za-z]{3,9} \d{1,2}, \d{4})"
 )
+_PARTED = re.compile(r"\d\D+\d")  # no number of eight digits
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?(?: ?[AaPp][Mm])?")
 _NUMBER = re.compile(
     r"(?P<before>(?:[^\W\d_]{1,3}\.?|[₹₩₽₺])\s*)??"
@@ -177,6 +180,7 @@ def read_sheet(path: Path, limits: Limits) -> Sheet:
     for batch in reader.batches():
         for column, arrow in zip(cells, batch.columns, strict=True):
             column += [cell.strip() for cell in arrow.to_pylist()]
+    _leave_footer(cells)
     columns = [Column(header, column) for header, column in zip(reader.header, cells, strict=True)]
     compression, encoding, guessed = decoded.compression, decoded.encoding, decoded.encoding_guessed
     late_word = None
@@ -185,6 +189,16 @@ def read_sheet(path: Path, limits: Limits) -> Sheet:
             blocks = islice(decode(stream, encoding, limits).blocks, LATE_BLOCKS)
             encoding, late_word = guess_late(blocks) or (encoding, None)
     return Sheet(path, sample, compression, encoding, guessed, late_word, delimiter, columns, limits)
+
+
+def _leave_footer(cells: list[list[str]]) -> None:
+    """Take rows off the end that say Total or have one cell only: what rows of data prove, they would hide."""
+    for _ in range(_FOOTER):
+        last = [column[-1] for column in cells if column and column[-1]]
+        if len(cells) < len(REQUIRED) or len(cells[0]) < 2 or not (len(last) == 1 or (last and says_total(last[0]))):
+            return
+        for column in cells:
+            column.pop()
 
 
 def _delimiter(text: str) -> str:
@@ -277,10 +291,14 @@ def guess_dates(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> None
     """Every format that a date column needs, the commonest first."""
     dates = {name: by_field[name] for name in ("sold_at", *sorted(DATE_FIELDS)) if name in by_field}
     if "sold_at" not in dates:
-        free = [each for each in sheet.columns if each.dated and not each.numeric and each not in by_field.values()]
-        if free:
+        free = [each for each in sheet.columns if each.dated and _PARTED.search(next(iter(each.values)))]
+        free = [each for each in free if each not in by_field.values()]
+        if len(free) > 1:
+            told = " or ".join(repr(each.header) for each in free)
+            guess.remarks.append(f"{told} has dates: which is that of the sale, the cells do not say")
+        elif free:
             dates["sold_at"] = by_field["sold_at"] = free[0]
-            guess.review("sold_at", f"the header {free[0].header!r} says nothing; the first free column of dates")
+            guess.review("sold_at", f"the header {free[0].header!r} says nothing; the only free column of dates")
     if "sold_at" in dates and (clock := _clock(sheet.columns)):
         if not any("%H" in form or "%I" in form for form in formats_of(dates["sold_at"], sheet)):
             dates["sold_at"] = by_field["sold_at"] = _joined(dates["sold_at"], clock)
