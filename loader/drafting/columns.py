@@ -6,7 +6,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from loader.drafting import vocabulary
-from loader.drafting.proof import counts_up, has_fractions, is_of_one_day
+from loader.drafting.proof import counts_up, has_fractions, may_be_order
 from loader.drafting.recognition import LOOKS_DATED, TOKENS, Column, Guess, Sheet, plain_number, probe_feed
 from loader.drafting.vocabulary import CURRENCY_SIGNS, DISCOUNT, PHRASES, content_words, words
 from loader.sales_line import DATE_FIELDS, FIELDS, NUMBER_FIELDS, TIME_FIELDS
@@ -103,8 +103,8 @@ def find_orders(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> None
     free = [each for each in sheet.columns if each.header and each.coded and not each.dated and not has_fractions(each)]
     free = [each for each in free if each not in by_field.values()]
     shared = sorted((each for each in free if each.stands_together), key=lambda each: -len(set(each.cells)))
-    shared = [each for each in shared if is_of_one_day(each, by_field)] or shared
     named = [each for each in shared if content_words(words(each.header)) & vocabulary.ORDER_WORDS]
+    shared = [each for each in shared if may_be_order(each, by_field)]
     if named:
         by_field["sale_id"] = named[0]
     elif "sale_id" not in by_field and (

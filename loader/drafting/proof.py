@@ -6,7 +6,7 @@ What they leave open stays open: a required field is then a TODO of the draft, w
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,8 @@ import numpy.typing as npt
 from loader.drafting.recognition import Column, Guess, Sheet, plain_number, probe_feed
 from loader.drafting.vocabulary import CURRENCIES, CURRENCY_SIGNS, DISCOUNT, PHRASES, words
 
+_COLUMNS = 16  # of amounts at most: of more, every fourth with every three would take too long
+_LOOKED_AT = 2_000  # rows
 _ROWS = 10  # at least, for a figure to be one of the sheet and not of a few rows
 _TELLING = 5  # of them in which neither factor is one: others prove nothing
 _MOST = 0.95
@@ -37,12 +39,17 @@ def prove_amounts(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> No
     """Quantity, unit price and total of the line, from quantity x price = total in the rows."""
     others = [column for name, column in by_field.items() if name not in _OURS and _is_named(name, column)]
     numbers = {
-        place: _numbers(column, guess)
+        place: figures
         for place, column in enumerate(sheet.columns)
-        if _may_be_amount(column) and not any(column is each for each in others)
+        if _may_be_amount(column) and _stands_once(column, sheet) and not any(column is each for each in others)
+        if np.isfinite(figures := _numbers(column, guess)).sum() >= _ROWS
     }
-    place_of = {name: sheet.columns.index(by_field[name]) for name in _OURS & by_field.keys()}
-    found = list(_products(numbers))
+    if len(numbers) > _COLUMNS:
+        return
+    place_of = {
+        name: place for place, column in enumerate(sheet.columns) for name in _OURS if by_field.get(name) is column
+    }
+    found = [each for each in _products(numbers) if _may_be_sales(each, numbers)]
     named = {name: place for name, place in place_of.items() if _is_named(name, by_field[name])}
     likely = {place_of.get("quantity"), place_of.get("unit_price")} - {None}
     if any(likely <= each.factors for each in found):
@@ -84,7 +91,7 @@ def prove_amounts(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> No
 
 def prove_products(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> None:
     """Code and name of the product: columns of which each cell has one price, and each code one name."""
-    free = [each for each in sheet.columns if _is_free(each, by_field) and not has_fractions(each)]
+    free = [each for each in _free(sheet, by_field) if not has_fractions(each)]
     known = by_field.get("product_id") or by_field.get("product_name")
     if known:
         name = "product_name" if "product_id" in by_field else "product_id"
@@ -108,7 +115,7 @@ def prove_products(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> N
 
 def prove_words(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> None:
     """A column of currencies; and who may be the customer, where a person decides."""
-    for column in [each for each in sheet.columns if _is_free(each, by_field)]:
+    for column in _free(sheet, by_field):
         if "currency" not in by_field and "" not in column.cells and set(column.cells) <= CURRENCIES:
             _give(by_field, "currency", column)
             guess.review("currency", "by its cells: codes of currencies")
@@ -118,10 +125,16 @@ def prove_words(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> None
             )
 
 
-def is_of_one_day(column: Column, by_field: dict[str, Column]) -> bool:
-    """Whether equal cells are of rows of one date, as those of an order are; true where no date is known."""
+def may_be_order(column: Column, by_field: dict[str, Column]) -> bool:
+    """Whether equal cells are of rows of one date, or of dates that follow each other; true where no date is known.
+
+    Rows that are sorted by their customers go back and forth in time.
+    """
     dates = by_field.get("sold_at")
-    return not dates or _agree(column.cells, dates.cells) >= _MOST
+    if not dates:
+        return True
+    steps = sum(one != two for one, two in pairwise(dates.cells))
+    return steps < 2 * len(set(dates.cells)) or _agree(column.cells, dates.cells) >= _MOST
 
 
 def counts_up(column: Column) -> bool:
@@ -147,9 +160,15 @@ def _may_be_amount(column: Column) -> bool:
     return bool(column.header and column.numeric and len(column.values) > 1 and not column.counts_rows)
 
 
-def _is_free(column: Column, by_field: dict[str, Column]) -> bool:
-    taken = any(column is each and _is_named(name, each) for name, each in by_field.items())
-    return bool(column.header and column.values) and not taken and not column.dated
+def _stands_once(column: Column, sheet: Sheet) -> bool:
+    return sum(column.header.casefold() == each.header.casefold() for each in sheet.columns) == 1
+
+
+def _free(sheet: Sheet, by_field: dict[str, Column]) -> list[Column]:
+    """Columns with cells that no header gives a field."""
+    taken = [id(column) for name, column in by_field.items() if _is_named(name, column)]
+    free = [each for each in sheet.columns if each.header and each.values and not each.dated]
+    return [each for each in free if id(each) not in taken and _stands_once(each, sheet)]
 
 
 def has_fractions(column: Column) -> bool:
@@ -160,7 +179,7 @@ def _numbers(column: Column, guess: Guess) -> Numbers:
     """By row; NaN where there is none."""
     probe = probe_feed(**guess.form)
     read = {match[0]: plain_number(probe, match["number"]) for match in column.numbers}
-    return np.array([float(read.get(cell) or "nan") for cell in column.cells])
+    return np.array([float(read.get(cell) or "nan") for cell in column.cells[:_LOOKED_AT]])
 
 
 def _products(numbers: dict[int, Numbers]) -> Iterator[_Product]:
@@ -253,8 +272,20 @@ def _quantity(one: int, two: int, found: list[_Product], sheet: Sheet, numbers: 
         return None
     (price,) = prices
     quantity = one + two - price
-    whole = {place: bool(np.all(np.mod(numbers[place][np.isfinite(numbers[place])], 1) == 0)) for place in (one, two)}
-    return None if whole[price] and not whole[quantity] and not _has_sign(sheet.columns[price]) else quantity
+    return quantity if _is_whole(numbers[quantity]) or _has_sign(sheet.columns[price]) else None
+
+
+def _may_be_sales(product: _Product, numbers: dict[int, Numbers]) -> bool:
+    """Not net x rate of the tax, nor boxes x pieces of a box: money has cents where any figure has them."""
+    if any(np.nanmax(np.abs(numbers[each])) <= 1 for each in product.factors):
+        return False
+    others = numbers.keys() - product.factors - {product.total}
+    return not _is_whole(numbers[product.total]) or all(_is_whole(numbers[each]) for each in others)
+
+
+def _is_whole(figures: Numbers) -> bool:
+    known = figures[np.isfinite(figures)]
+    return bool((np.mod(known, 1) == 0).all())
 
 
 def _has_sign(column: Column) -> bool:

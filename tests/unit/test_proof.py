@@ -122,6 +122,27 @@ def test_price_and_cost_are_told_apart_by_the_profit(tmp_path: Path) -> None:
     assert "which of them is quantity × price, the cells do not say" in without_profit.text
 
 
+@pytest.mark.parametrize("what", ["tax", "boxes", "rates", "customers"])
+def test_figures_that_only_look_like_a_sale_are_none(what: str, tmp_path: Path) -> None:
+    chance = random.Random(5)
+    rows = []
+    for number in range(90):
+        kind = chance.randrange(6)
+        net, count = chance.randrange(500, 90000) / 100, chance.randrange(1, 30)
+        figures = {
+            "tax": (f"{net:.2f}", rate := ("0.07", "0.19", "0.25")[kind % 3], f"{net * float(rate):.2f}"),
+            "boxes": (str(count), str(kind * 6 + 6), str(count * (kind * 6 + 6)), f"{kind + 0.95:.2f}"),
+            "rates": (f"{net:.2f}", fx := ("1.09", "1.31", "7.42")[kind % 3], f"{net * float(fx):.2f}"),
+            "customers": (str(count), f"{net:.2f}", f"{count * net:.2f}"),
+        }[what]
+        day = f"2025-04-{chance.randrange(1, 29):02}"
+        rows.append([f"K{number // 9:02}" if what == "customers" else f"R{number}", day, f"W{kind}", *figures])
+    made = drafted(tmp_path, [f"X{place}" for place in range(len(rows[0]))], rows)
+    amounts = {"quantity", "unit_price", "line_total"}
+    assert ("sale_id" if what == "customers" else "quantity") in made.missing, made.text
+    assert not amounts & mapped(made).keys(), made.text
+
+
 def test_weights_with_fractions_and_whole_prices_are_not_changed_about(tmp_path: Path) -> None:
     chance = random.Random(3)
     rows = []
