@@ -5,20 +5,22 @@ with files as (
 
 latest as (
     select
-        *,
+        file_id,
         row_number() over (partition by feed order by received_at desc, file_id desc) as newest
     from files
-    where status = 'loaded' and header is not null and received_at > now() - interval '90 days'
+    where status = 'loaded' and received_at > now() - interval '90 days'
 ),
 
 sheets as (
     select
-        *,
-        row_number() over (partition by feed order by received_at, file_id) as sheet,
-        lag(key) over (partition by feed order by received_at, file_id) as key_before,
-        round(rows_rejected::numeric / nullif(rows_read, 0), 4) as rejected_share
+        files.*,
+        row_number() over feeds_sheets as sheet,
+        lag(files.key) over feeds_sheets as key_before,
+        round(files.rows_rejected::numeric / nullif(files.rows_read, 0), 4) as rejected_share
     from latest
-    where newest <= 60
+    inner join files on latest.file_id = files.file_id
+    where latest.newest <= 40 and files.header is not null
+    window feeds_sheets as (partition by files.feed order by files.received_at, files.file_id)
 ),
 
 columns as (
