@@ -77,21 +77,19 @@ figures as (
     select
         sheets.feed,
         sheets.sheet,
-        figures.field,
-        figures.figure
+        medians.field,
+        medians.figure::numeric as figure
     from sheets
-    cross join lateral (
-        select
-            medians.field,
-            medians.figure::numeric as figure
-        from jsonb_each_text(sheets.profile -> 'medians') as medians (field, figure)
-        union all
-        select
-            'rejected_share',
-            sheets.rejected_share
-        where sheets.rejected_share is not null
-    ) as figures (field, figure)
+    cross join lateral jsonb_each_text(sheets.profile -> 'medians') as medians (field, figure)
     where sheets.rows_read >= 20 -- of fewer rows, the middle one says little
+    union all
+    select
+        feed,
+        sheet,
+        'rejected_share' as field,
+        rejected_share as figure
+    from sheets
+    where rows_read >= 20
 ),
 
 figure_runs as (
@@ -121,15 +119,15 @@ changes as (
     union all
     select
         column_runs.feed,
-        column_runs.sheet + 1,
-        'column gone',
-        column_runs.name,
-        null,
-        null,
-        null,
-        null,
-        null,
-        null
+        column_runs.sheet + 1 as sheet,
+        'column gone' as kind,
+        column_runs.name as subject,
+        null as word,
+        null as words,
+        null as lines,
+        null as figure,
+        null as lowest_before,
+        null as highest_before
     from column_runs
     inner join sheets on column_runs.feed = sheets.feed and column_runs.sheet + 1 = sheets.sheet
     where
@@ -141,9 +139,9 @@ changes as (
         words.sheet,
         'new word',
         words.field,
-        (array_agg(words.word order by words.lines desc, words.word))[1],
-        count(*),
-        sum(words.lines)::bigint,
+        (array_agg(words.word order by words.lines desc, words.word))[1] as word,
+        count(*) as words,
+        sum(words.lines)::bigint as lines,
         null,
         null,
         null
@@ -158,7 +156,7 @@ changes as (
     select
         feed,
         sheet,
-        case when field = 'rejected_share' then 'more rejected' else 'other size' end,
+        case when field = 'rejected_share' then 'more rejected' else 'other size' end as kind,
         field,
         null,
         null,
