@@ -137,14 +137,14 @@ changes as (
     select
         words.feed,
         words.sheet,
-        'new word',
-        words.field,
-        (array_agg(words.word order by words.lines desc, words.word))[1] as word,
+        'new word' as kind,
+        words.field as subject,
+        (array_agg(words.word order by words.lines desc, words.word asc))[1] as word,
         count(*) as words,
         sum(words.lines)::bigint as lines,
-        null,
-        null,
-        null
+        null as figure,
+        null as lowest_before,
+        null as highest_before
     from words
     inner join word_fields
         on words.feed = word_fields.feed and words.sheet = word_fields.sheet and words.field = word_fields.field
@@ -157,10 +157,10 @@ changes as (
         feed,
         sheet,
         case when field = 'rejected_share' then 'more rejected' else 'other size' end as kind,
-        field,
-        null,
-        null,
-        null,
+        field as subject,
+        null as word,
+        null as words,
+        null as lines,
         figure,
         lowest_before,
         highest_before
