@@ -953,6 +953,12 @@ def quality(state: Freshness, since: datetime) -> dict[str, Any]:
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
+def sheet_changes(state: Freshness, limit: int) -> list[dict[str, Any]]:
+    """What sheets have otherwise than those of their feed before them, the newest first."""
+    return _rows("sheet_changes", limit=limit)
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
 def rejected_rows(reader: str, state: Freshness, limit: int) -> pd.DataFrame:
     """Rejected rows, newest file first, in the order of the file."""
     return read_rejected_rows(reader, limit)

@@ -19,14 +19,14 @@ from rich.console import Console
 from rich.table import Table
 
 from loader import bridge, consumer, corrections, heartbeats, log, metrics, operating, watcher
-from loader.advice import faults_of, told
-from loader.comparing import differences
-from loader.drafting import draft_feed
+from loader.drafting.advice import faults_of, told
+from loader.drafting.comparing import differences
+from loader.drafting.draft import draft_feed
+from loader.drafting.recognition import read_sheet
 from loader.errors import LoaderError, Refused, SettingsError
 from loader.events import FileArrived
 from loader.feeds import Feeds
 from loader.pipeline import REJECTED, Check, Outcome, Pipeline, check_file
-from loader.recognition import read_sheet
 from loader.settings import Limits, Settings
 from loader.validation import Counts
 from loader.warehouse import State, Warehouse

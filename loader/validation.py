@@ -449,7 +449,7 @@ class Validator:
         text = next((at for at in others if at not in self._measured and _LETTER.search(cells[at])), None)
         if text is None or self._is_identified(cells, text):
             return None
-        return "total" if _says_total(cells[text], order) else None
+        return "total" if says_total(cells[text], order) else None
 
     def _is_identified(self, cells: list[str], label: int) -> bool:
         """Whether a row has an order or a product beside its label."""
@@ -473,7 +473,7 @@ class Validator:
         """Whether the first text of a row says no more than "Total", or what the feed's footers say."""
         if any(self._feed.matches(footer, as_seen(text)) for footer in self._feed.footers):
             return "footer"
-        return "total" if _says_total(text, order) else None
+        return "total" if says_total(text, order) else None
 
     def _report_undecided(self, fields: dict[str, _Decided], sales: Mask) -> None:
         """Words of a column that decides the line type which no rule knows, of `sales` for lack of one."""
@@ -691,7 +691,7 @@ def way_of_writing(feed: "Feed", name: str, texts: dict[str, str]) -> str:
     return feed.way_of_writing(name, texts[name], currency)
 
 
-def _says_total(text: str, order: str) -> bool:
+def says_total(text: str, order: str = "") -> bool:
     """Whether a label says no more than Total, of the order above or of how many rows."""
     label = as_seen(text).rstrip(_BEHIND_TOTAL).removesuffix(as_seen(order)).rstrip(_BEHIND_TOTAL)
     return bool(_TOTAL.fullmatch(label))

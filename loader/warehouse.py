@@ -32,6 +32,7 @@ from loader.errors import InvalidFile, LoaderError, SettingsError, TransientErro
 from loader.feeds import Feed
 from loader.header import Drift
 from loader.object_store import ObjectVersion
+from loader.profile import Profile
 from loader.validation import Counts, Rejected, Verdict, warning_of
 
 log = structlog.get_logger()
@@ -234,6 +235,7 @@ class Load:
         self.error: str | None = None  # why the file is rejected
         self.warning: str | None = None  # what is odd about it though it counts
         self._described: dict[str, Any] = {}
+        self._profile = Profile(feed)
         session.execute("clear_rejected_rows", file_id=file_id)
         # Dates to be rebuilt, whatever becomes of the lines that are copied from here on.
         self._changed: set[date] = set(session.execute("remove_lines", file_id=file_id).scalars())
@@ -256,6 +258,7 @@ class Load:
 
     def encoded(self, verdict: Verdict) -> "Encoded":
         """What `add` sends; made apart from it, so that it can be made while PostgreSQL takes the batch before."""
+        self._profile.add(verdict.accepted)
         return _encoded(self._file_id, verdict)
 
     def add(self, batch: "Encoded") -> None:
@@ -329,7 +332,8 @@ class Load:
     def _finish(self, status: str, sha256: str | None, error: str | None) -> None:
         if self._described:
             drift = json.dumps(asdict(self.drift)) if self.drift else None
-            self._session.execute("describe", file_id=self._file_id, drift=drift, **self._described)
+            profile = str(self._profile)
+            self._session.execute("describe", file_id=self._file_id, drift=drift, profile=profile, **self._described)
         self._session.execute("enqueue_dates", dates=sorted(self._changed), file_id=self._file_id)
         self._session.execute(
             "finish",

@@ -234,7 +234,7 @@ where file_id = :file_id;
 update raw.files
 set
     compression = :compression, encoding = :encoding, encoding_guessed = :encoding_guessed,
-    header = cast(:header as text[]), drift = cast(:drift as jsonb)
+    header = cast(:header as text[]), drift = cast(:drift as jsonb), profile = cast(:profile as jsonb)
 where file_id = :file_id;
 
 -- name: fail

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from loader.drafting import draft_feed
+from loader.drafting.draft import draft_feed
 from loader.pipeline import Pipeline
 from loader.settings import Limits
 from loader.validation import Counts

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from loader.advice import Fault, faults_of, patched, told
+from loader.drafting.advice import Fault, faults_of, patched, told
 from loader.feeds import Feed
 from loader.pipeline import check_file
 from loader.settings import Limits

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from loader.comparing import differences
-from loader.recognition import read_sheet
+from loader.drafting.comparing import differences
+from loader.drafting.recognition import read_sheet
 from loader.settings import Limits
 from scripts.stack import REPOSITORY
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import xlsxwriter
 
-from loader.drafting import Draft, draft_feed
+from loader.drafting.draft import Draft, draft_feed
 from loader.feeds import Feed
 from loader.formats import open_sheet
 from loader.reader import BATCH_LINES

@@ -18,13 +18,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loader.decoding import decode
-from loader.drafting import Draft, draft_feed
+from loader.drafting.draft import Draft, draft_feed
+from loader.drafting.vocabulary import PHRASES, words
 from loader.errors import InvalidFile, SettingsError
 from loader.feeds import Feeds, parse_yaml, read_feed
 from loader.reader import Reader
 from loader.settings import Limits
 from loader.validation import Validator
-from loader.vocabulary import PHRASES, words
 from scripts.csv_generator import sheet
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -18,7 +18,7 @@ import pytest
 import xlsxwriter
 from pyarrow import parquet
 
-from loader.drafting import draft_feed
+from loader.drafting.draft import draft_feed
 from loader.errors import InvalidFile
 from loader.feeds import Feed
 from loader.formats import open_sheet

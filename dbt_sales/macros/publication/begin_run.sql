@@ -41,7 +41,7 @@
 
 {% macro refuse_unmigrated_database() -%}
     {#- A column of the last revision that models need. -#}
-    {%- set needed = "select 1 from pg_attribute where attrelid = to_regclass('raw.files') and attname = 'order_headers'" -%}
+    {%- set needed = "select 1 from pg_attribute where attrelid = to_regclass('raw.files') and attname = 'profile'" -%}
     {%- if not run_query(needed).rows -%}
         {{ exceptions.raise_compiler_error(
             'the database ' ~ target.dbname ~ ' has no tables to build from, or those of an earlier version: run '

@@ -25,6 +25,8 @@ final as (
         rows_skipped,
         error,
         warning,
+        to_jsonb(header) as header,
+        profile,
         size_bytes,
         event_at,
         received_at,

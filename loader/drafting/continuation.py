@@ -6,10 +6,10 @@ the order. The draft of a feed fills them down, and takes no amount of an order 
 
 from dataclasses import dataclass, replace
 
-from loader import vocabulary
-from loader.recognition import Column, Guess, Sheet
+from loader.drafting import vocabulary
+from loader.drafting.recognition import Column, Guess, Sheet
+from loader.drafting.vocabulary import DISCOUNT, content_words, words
 from loader.sales_line import MONEY_FIELDS
-from loader.vocabulary import DISCOUNT, content_words, words
 
 # Fields that say something of the order, and are the same in all of its lines.
 _OF_AN_ORDER = (

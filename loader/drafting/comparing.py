@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from loader.recognition import Column, Guess, Sheet, formats_of, guess_numbers, plain_number, probe_feed
+from loader.drafting.recognition import Column, Guess, Sheet, formats_of, guess_numbers, plain_number, probe_feed
 
 _WORDS = 50  # of a column with more, a new word is no news
 _SHOWN = 3

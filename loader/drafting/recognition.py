@@ -1,6 +1,6 @@
 """How the cells of a sheet are written: its delimiter, encoding, numbers and dates, recognised from a sample.
 
-A draft of a feed is made with this (drafting.py). A guess that the cells do not prove carries the reason for it.
+A draft of a feed is made with this (draft.py). A guess that the cells do not prove carries the reason for it.
 """
 
 import csv
@@ -15,19 +15,20 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
-from loader import vocabulary
 from loader.decoding import decode, guess_late
+from loader.drafting import vocabulary
+from loader.drafting.vocabulary import words
 from loader.feeds import Feed
 from loader.formats import as_csv
 from loader.reader import Reader
 from loader.sales_line import DATE_FIELDS, REQUIRED
 from loader.settings import Limits
-from loader.validation import Validator
-from loader.vocabulary import words
+from loader.validation import Validator, says_total
 
 SAMPLE_BYTES = 1024 * 1024
 LATE_BLOCKS = 256  # of 2 MiB, in which words beyond ASCII are looked for where the sample has none
 DISTINCT = 1000  # distinct cells of a column that are tried in each number or date format
+_FOOTER = 5  # lines at most
 DELIMITERS = (",", ";", "\t", "|")
 
 # Cells that say that there is nothing; in columns of words, `none` and `na` may be words.
@@ -36,19 +37,22 @@ _MOSTLY = 0.5  # of a column's cells are numbers, or dates: dirty sheets are why
 _DAYS = (
     *("%Y-%m-%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d"),
     *("%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%d %B %Y"),
-    *("%b %d, %Y", "%B %d, %Y", "%A, %B %d, %Y", "%A, %d %B %Y", "%a, %d %b %Y"),
+    *("%Y年%m月%d日", "%b %d, %Y", "%B %d, %Y", "%A, %B %d, %Y", "%A, %d %B %Y", "%a, %d %b %Y"),
 )
 _CLOCKS = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p")
 LOOKS_DATED = re.compile(
     r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?![-\d])|\d{8}$"
+    r"|\d{4}年\d{1,2}月\d{1,2}日"
     r"|(?:[A-Za-z]+, )?(?:\d{1,2}[ -][A-Za-z]{3,9}[ -]\d|[A-Za-z]{3,9} \d{1,2}, \d{4})"
 )
+_PARTED = re.compile(r"\d\D+\d")  # no number of eight digits
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?(?: ?[AaPp][Mm])?")
 _NUMBER = re.compile(
     r"(?P<before>(?:[^\W\d_]{1,3}\.?|[₹₩₽₺])\s*)??"
     r"(?P<number>(?:R\$|[-+($€£¥]|\s)*(?:\d[\d.,'\u2019\u00a0\u202f ]*|-\s*)\)?)"
     r"(?P<after>\s*[^\d\s(),.'-][^\d,]*)?"
 )
+_STAND_IN = {"sale_id": "?", "product_id": "?", "quantity": "1", "unit_price": "0"}  # of what is missing
 _CONVENTIONS: tuple[tuple[str, str | None], ...] = (
     *((".", None), (".", ","), (",", None), (",", "."), (",", " "), (".", "'"), (".", " ")),
 )
@@ -70,6 +74,10 @@ class Guess:
     def missing(self) -> list[str]:
         priced = () if "line_total" in self.columns else ("unit_price",)
         return [each for each in (*REQUIRED, *priced) if each not in self.columns]
+
+    @property
+    def filled(self) -> list[str]:
+        return [each for each in self.fill_down if each in self.columns]
 
     def review(self, key: str, reason: str) -> None:
         self.reviews.setdefault(key, []).append(reason)
@@ -179,6 +187,7 @@ def read_sheet(path: Path, limits: Limits, sheet: str | None = None) -> Sheet:
     for batch in reader.batches():
         for column, arrow in zip(cells, batch.columns, strict=True):
             column += [cell.strip() for cell in arrow.to_pylist()]
+    _leave_footer(cells)
     columns = [Column(header, column) for header, column in zip(reader.header, cells, strict=True)]
     compression, encoding, guessed = decoded.compression, decoded.encoding, decoded.encoding_guessed
     late_word = None
@@ -187,6 +196,16 @@ def read_sheet(path: Path, limits: Limits, sheet: str | None = None) -> Sheet:
             blocks = islice(decode(stream, encoding, limits).blocks, LATE_BLOCKS)
             encoding, late_word = guess_late(blocks) or (encoding, None)
     return Sheet(path, sample, compression, encoding, guessed, late_word, delimiter, columns, limits)
+
+
+def _leave_footer(cells: list[list[str]]) -> None:
+    """Take rows off the end that say Total or have one cell only: what rows of data prove, they would hide."""
+    for _ in range(_FOOTER):
+        last = [column[-1] for column in cells if column and column[-1]]
+        if len(cells) < len(REQUIRED) or len(cells[0]) < 2 or not (len(last) == 1 or (last and says_total(last[0]))):
+            return
+        for column in cells:
+            column.pop()
 
 
 def _delimiter(text: str) -> str:
@@ -255,6 +274,21 @@ def probe_feed(**form: Any) -> Feed:
     return Feed.model_validate({"feed": "probe", "match": "*", "format": form, "columns": columns})
 
 
+def trial_feed(head: dict[str, str], guess: Guess) -> Feed:
+    """The feed as far as it is known, with stand-ins for required columns that are missing."""
+    said = {"format": guess.form, "columns": guess.columns | stand_ins(guess), "line_type": guess.line_type}
+    return Feed.model_validate({**head, **said, "fill_down": guess.filled})
+
+
+def stand_ins(guess: Guess) -> dict[str, dict[str, str]]:
+    """Of what is missing, so that the rest can be tried; a feed of constants alone would be refused."""
+    day = datetime(2024, 1, 1).strftime(guess.form.get("dates", ["%Y-%m-%d"])[0])  # noqa: DTZ001  # a date only
+    ours = {each: {"value": (_STAND_IN | {"sold_at": day})[each]} for each in guess.missing}
+    if {"sold_at", "quantity", "unit_price"} <= ours.keys():
+        ours["sold_at"] = {"header": guess.first_header}
+    return ours
+
+
 def plain_number(feed: Feed, text: str, name: str = "unit_price") -> str | None:
     cell = feed.cell(name, text)
     return cell if cell and re.fullmatch(r"-?\d+(\.\d+)?", cell, re.ASCII) else None
@@ -264,10 +298,14 @@ def guess_dates(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> None
     """Every format that a date column needs, the commonest first."""
     dates = {name: by_field[name] for name in ("sold_at", *sorted(DATE_FIELDS)) if name in by_field}
     if "sold_at" not in dates:
-        free = [each for each in sheet.columns if each.dated and not each.numeric and each not in by_field.values()]
-        if free:
+        free = [each for each in sheet.columns if each.dated and _PARTED.search(next(iter(each.values)))]
+        free = [each for each in free if each not in by_field.values()]
+        if len(free) > 1:
+            told = " or ".join(repr(each.header) for each in free)
+            guess.remarks.append(f"{told} has dates: which is that of the sale, the cells do not say")
+        elif free:
             dates["sold_at"] = by_field["sold_at"] = free[0]
-            guess.review("sold_at", f"the header {free[0].header!r} says nothing; the first free column of dates")
+            guess.review("sold_at", f"the header {free[0].header!r} says nothing; the only free column of dates")
     if "sold_at" in dates and (clock := _clock(sheet.columns)):
         if not any("%H" in form or "%I" in form for form in formats_of(dates["sold_at"], sheet)):
             dates["sold_at"] = by_field["sold_at"] = _joined(dates["sold_at"], clock)

@@ -1,7 +1,7 @@
 """The words that sheets use for the canonical fields, in English, Spanish, Portuguese, German and French.
 
 Written as `words` makes them of a header: small letters, no accents, one space. A draft of a feed is made with these
-(drafting.py); a load never guesses.
+(draft.py); a load never guesses.
 """
 
 import re

@@ -1,0 +1,183 @@
+"""What a line is worth and costs, where figures of the sheet that belong together prove it."""
+
+import re
+from dataclasses import replace
+from math import isfinite, log
+from statistics import median, pstdev
+from typing import Any
+
+from loader.drafting.columns import affixes
+from loader.drafting.recognition import Column, Guess, Sheet, plain_number, probe_feed, trial_feed
+from loader.drafting.vocabulary import DISCOUNT, words
+from loader.feeds import Feed
+from loader.sales_line import PRICES, REQUIRED
+
+_FEW = 0.2  # of the rows contradict a total that the sheet states, or the total is another one
+_ROWS = 10  # at least, for a figure to be one of the sheet and not of a few rows
+_MOST = 0.95
+_SAME = 0.001
+_CENT = 0.011  # in figures with binary errors
+_KEPT = frozenset({*REQUIRED, *PRICES, "line_type", "currency", "stated_total", "stated_cost", "stated_profit"})
+
+
+def _numbers(feed: Feed, name: str, column: Column) -> list[float]:
+    """The column's numbers by row, as this field of the feed; NaN where there is none."""
+    read = {text: float(plain_number(feed, text, name) or "nan") for text in set(column.cells)}
+    return [read[cell] for cell in column.cells]
+
+
+def settle_cost(by_field: dict[str, Column], guess: Guess, head: dict[str, str]) -> None:
+    """The cost of a piece or of a line: a margin makes cost / price steady, or cost / (price * quantity)."""
+    for name in ("unit_cost", "stated_cost", "line_cost"):
+        wanted = ("quantity", "unit_price", name)
+        if not {*wanted} <= guess.columns.keys():
+            continue
+        feed, header = trial_feed(head, guess), by_field[name].header
+        rows = zip(*(_numbers(feed, each, by_field[each]) for each in wanted), strict=True)
+        known = [(abs(quantity), cost / price) for quantity, price, cost in rows if quantity and price and cost]
+        of_piece = [ratio for quantity, ratio in known if quantity > 0 and ratio > 0]
+        of_line = [ratio / quantity for quantity, ratio in known if quantity > 0 and ratio > 0]
+        if len(of_piece) < _ROWS:
+            continue
+        if _all_one(of_line) or (name == "unit_cost" and _all_one(of_piece)):
+            del guess.columns[name], by_field[name]
+            guess.remarks.append(f"{header!r} looked like {name}, but it is the price again, which is no cost")
+        elif name == "unit_cost" and 2 * _spread(of_line) < _spread(of_piece):
+            column = guess.columns.pop(name)
+            why = "cost ÷ (price × quantity) is steady, and cost ÷ price is not"
+            if "stated_cost" in guess.columns:
+                guess.remarks.append(f"{header!r} is the cost of a line: {why}")
+            else:
+                guess.columns["line_cost"] = column
+                by_field["line_cost"] = by_field.pop(name)
+                guess.review("line_cost", f"the cost of a line: {why}")
+        elif name == "unit_cost" and not 2 * _spread(of_piece) < _spread(of_line):
+            guess.review(name, "taken for the cost of one piece; the cells do not tell it from that of the line")
+
+
+def _spread(ratios: list[float]) -> float:
+    return pstdev(map(log, ratios))
+
+
+def _all_one(ratios: list[float]) -> bool:
+    return sum(abs(ratio - 1) < _SAME for ratio in ratios) >= _MOST * len(ratios)
+
+
+def find_discount(sheet: Sheet, by_field: dict[str, Column], guess: Guess, head: dict[str, str]) -> None:
+    """The discount where no header is one: the column that leads from quantity * price to the sheet's total."""
+    wanted = ("quantity", "unit_price", "stated_total")
+    if DISCOUNT in by_field or not {*wanted} <= guess.columns.keys():
+        return
+    feed = trial_feed(head, guess)
+    quantities, prices, totals = (_numbers(feed, each, by_field[each]) for each in wanted)
+    for column in sheet.columns:
+        if not (column.header and column.numeric and len(column.values) > 1) or column in by_field.values():
+            continue
+        texts = {match[0]: match["number"] for match in column.numbers}
+        discounts = _numbers(feed, "unit_price", Column(column.header, [texts.get(cell, "") for cell in column.cells]))
+        rows = [
+            (abs(quantity * price), abs(total), discount)
+            for quantity, price, total, discount in zip(quantities, prices, totals, discounts, strict=True)
+            if discount and isfinite(quantity * price + total + discount)
+        ]
+        for less in (lambda gross, off: gross - off, lambda gross, off: gross * (1 - off), _less_percent):
+            fits = sum(abs(less(gross, off) - total) < _CENT for gross, total, off in rows)
+            if fits >= max(_ROWS, _MOST * len(rows)):
+                by_field[DISCOUNT] = column
+                guess.remarks.append(
+                    f"{column.header!r} is the discount: {by_field['stated_total'].header!r} is lower by it"
+                )
+                return
+
+
+def _less_percent(gross: float, off: float) -> float:
+    return gross * (1 - off / 100)
+
+
+def settle_discount(sheet: Sheet, by_field: dict[str, Column], guess: Guess, head: dict[str, str]) -> None:
+    """A share, a percentage or an amount: what its header says, unless the sheet's totals say otherwise."""
+    column = by_field.get(DISCOUNT)
+    if not column:
+        return
+    base = {"header": column.header} | affixes(DISCOUNT, column, guess)
+    probe = probe_feed(**guess.form)
+    numbers = [float(number) for match in column.numbers if (number := plain_number(probe, match["number"]))]
+    percent = (
+        "%" in column.header
+        or base.get("strip_suffix") == "%"
+        or re.search(r"rate|percent|pct|porcent|satz", words(column.header))
+    )
+    kinds: dict[str, tuple[str, dict[str, Any]]] = {
+        "a share from 0 to 1": ("discount_rate", base),
+        "a percentage": ("discount_rate", base | {"percent": True}),
+        "an amount for the line": ("discount_amount", base),
+    }
+    if base.get("strip_suffix") == "%":
+        kinds = {"a percentage": kinds["a percentage"]}
+        first = "a percentage"
+    elif percent:
+        first = "a percentage" if max(numbers, default=0) > 1 else "a share from 0 to 1"
+    else:
+        first = "a share from 0 to 1" if 0 < max(numbers, default=0) <= 1 else "an amount for the line"
+    faults: dict[str, int] = {}
+    for kind in sorted(kinds, key=lambda kind: kind != first):
+        name, mapped = kinds[kind]
+        trial = replace(guess, columns=guess.columns | {name: mapped})
+        faults[kind] = sheet.errors(trial_feed(head, trial))[""]
+    best = min(faults, key=lambda kind: faults[kind])
+    name, mapped = kinds[best]
+    guess.columns[name] = mapped
+    by_field[name] = column
+    if len(set(faults.values())) > 1 and "stated_total" in guess.columns:
+        return  # the totals have decided
+    if not percent or best != first:
+        guess.review(name, f"taken for {best}")
+
+
+def settle_totals(sheet: Sheet, by_field: dict[str, Column], guess: Guess, head: dict[str, str]) -> None:
+    """A stated result that most rows contradict is another figure, and is not mapped."""
+
+    def contradicted(name: str) -> int:
+        rows = sheet.errors(trial_feed(head, guess))[name] if name in guess.columns else 0
+        return rows if rows > _FEW * sheet.rows else 0
+
+    def drop(name: str, why: str) -> None:
+        header = guess.columns.pop(name)["header"]
+        guess.remarks.append(f"{header!r} looked like {name}, but {why}")
+
+    if "stated_total" in guess.columns and {"quantity", "unit_price"} & {*guess.missing}:
+        drop("stated_total", "quantity and unit price to hold it against are missing")
+    elif rows := contradicted("stated_total"):
+        feed = trial_feed(head, guess)
+        wanted = ("quantity", "unit_price", "stated_total")
+        numbers = zip(*(_numbers(feed, each, by_field[each]) for each in wanted), strict=True)
+        shares = [total / gross for quantity, price, total in numbers if (gross := quantity * price)]
+        usual = median(filter(isfinite, shares)) if any(map(isfinite, shares)) else 0.0
+        why = f"quantity, price and discount give something else in {rows} of {sheet.rows} rows"
+        drop("stated_total", f"{why}: it is {usual:.2f} × quantity × price in the middle of them, a discount or a tax?")
+    if rows := contradicted("stated_cost"):
+        cost = guess.columns.pop("stated_cost")
+        wrong_profit = contradicted("stated_profit") or "stated_profit" not in guess.columns
+        guess.columns["stated_cost"] = cost
+        why = f"{{}} in {rows} of {sheet.rows} rows"
+        if wrong_profit:
+            drop("unit_cost", why.format(f"times quantity it is not {cost['header']!r}"))
+            guess.columns["line_cost"] = guess.columns.pop("stated_cost")
+            guess.review("line_cost", "the cost of a line, which counts as it stands")
+        else:
+            drop("stated_cost", why.format("quantity and unit cost give something else"))
+    if rows := contradicted("stated_profit"):
+        drop("stated_profit", f"total and cost give something else in {rows} of {sheet.rows} rows")
+
+
+def drop_disproved(sheet: Sheet, by_field: dict[str, Column], guess: Guess, head: dict[str, str]) -> None:
+    """A column whose cells are mostly no such thing is none, such as ratings up to ten; sales do not need it."""
+    refused = sheet.errors(trial_feed(head, guess))
+    for name in [each for each in guess.columns if each not in _KEPT and each in by_field]:
+        if refused[name] > _FEW * sum(map(bool, by_field[name].cells)):
+            column = guess.columns.pop(name)
+            example = by_field[name].values.most_common(1)[0][0]
+            header = column.get("header", by_field[name].header)
+            guess.remarks.append(
+                f"{header!r} looked like {name}, but {refused[name]} rows, as with {example!r}, are none"
+            )

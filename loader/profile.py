@@ -1,0 +1,56 @@
+"""What the cells of one file are like, in a few figures of its ledger entry, for later sheets to be held against.
+
+They are taken of batches that are in memory anyway. The dashboard shows what differs from sheet to sheet
+(dbt_sales/models/ops/ops_sheet_changes.sql).
+"""
+
+import json
+from collections import Counter
+from statistics import median
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loader.feeds import Feed
+
+AMOUNTS = ("quantity", "unit_price", "line_total", "unit_cost", "line_cost")
+WORDS = (
+    *("product_category", "sales_channel", "sales_region", "store_id"),
+    *("payment_method", "payment_status", "delivery_status", "currency"),
+)
+MANY_WORDS = 50  # of a field with more, a new word is no news
+_ROWS = 1_000  # evenly of each batch of fifty thousand: enough for a median
+_KEPT = 200_000  # numbers of a field in memory; of more, every other one
+
+
+class Profile:
+    """Grows batch by batch. Fields that the feed masks are left out."""
+
+    def __init__(self, feed: Feed) -> None:
+        masked = {name.casefold() for name in feed.mask}
+        headers = {
+            name: {alias.casefold() for aliases in each.wanted_headers for alias in aliases}
+            for name, each in feed.columns.items()
+        }
+        shown = {name for name in feed.columns if name not in masked and not headers[name] & masked}
+        self._amounts: dict[str, list[float]] = {name: [] for name in AMOUNTS if name in shown}
+        self._words: dict[str, Counter[str]] = {name: Counter() for name in WORDS if name in shown}
+
+    def add(self, accepted: pa.Table) -> None:
+        """Take in the accepted rows of a batch, in canonical text."""
+        places = pa.array(range(0, len(accepted), len(accepted) // _ROWS + 1), pa.int64())
+        for name in [each for each in self._amounts if each in accepted.column_names]:
+            found = self._amounts[name]
+            found += pc.cast(accepted[name].take(places).drop_null(), pa.float64()).to_pylist()
+            if len(found) > _KEPT:
+                del found[::2]
+        for name in [each for each in self._words if each in accepted.column_names]:
+            for each in pc.value_counts(accepted[name].drop_null()).to_pylist():
+                self._words[name][each["values"]] += each["counts"]
+            if len(self._words[name]) > MANY_WORDS:
+                del self._words[name]
+
+    def __str__(self) -> str:
+        """As JSON: `medians` by field, of a large file those of a sample; `words` by field, each with its rows."""
+        medians = {name: round(median(found), 6) for name, found in self._amounts.items() if found}
+        return json.dumps({"medians": medians, "words": {name: words for name, words in self._words.items() if words}})
