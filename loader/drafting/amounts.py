@@ -1,6 +1,7 @@
 """What a line is worth and costs, where figures of the sheet that belong together prove it."""
 
 import re
+from collections import defaultdict
 from dataclasses import replace
 from math import isfinite, log
 from statistics import median, pstdev
@@ -17,6 +18,8 @@ _ROWS = 10  # at least, for a figure to be one of the sheet and not of a few row
 _MOST = 0.95
 _SAME = 0.001
 _CENT = 0.011  # in figures with binary errors
+_ORDERS = 5  # at least, of several lines that differ, for a total to be one of the order
+_OF_THE_ORDER = "{!r} is the same in all lines of an order: it is of the order and not of its lines, so no field"
 _KEPT = frozenset({*REQUIRED, *PRICES, "line_type", "currency", "stated_total", "stated_cost", "stated_profit"})
 
 
@@ -24,6 +27,28 @@ def _numbers(feed: Feed, name: str, column: Column) -> list[float]:
     """The column's numbers by row, as this field of the feed; NaN where there is none."""
     read = {text: float(plain_number(feed, text, name) or "nan") for text in set(column.cells)}
     return [read[cell] for cell in column.cells]
+
+
+def drop_totals_of_orders(by_field: dict[str, Column], guess: Guess) -> None:
+    """An amount that every line of an order repeats is one of the order: its sum over the lines would be too high."""
+    if "sale_id" not in by_field:
+        return
+    for name in ("stated_total", "stated_cost", "stated_profit", "tax_amount", "shipping_cost"):
+        if name in by_field and _repeats_in_orders(by_field[name], by_field):
+            guess.remarks.append(_OF_THE_ORDER.format(by_field.pop(name).header))
+
+
+def _repeats_in_orders(amount: Column, by_field: dict[str, Column]) -> bool:
+    """Whether lines of one order have the same amount, though they differ in what was bought, or in how many."""
+    what = [by_field[name].cells for name in ("quantity", "product_id", "product_name") if name in by_field]
+    lines: defaultdict[str, list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
+    for order, cell, *bought in zip(by_field["sale_id"].cells, amount.cells, *what, strict=True):
+        if order and re.search("[1-9]", cell):
+            lines[order].append((cell, tuple(bought)))
+    told = [each for each in lines.values() if len({bought for _, bought in each}) > 1]
+    same = sum(len({cell for cell, _ in each}) == 1 for each in told)
+    varied = len({cell for each in told for cell, _ in each}) >= _ORDERS
+    return len(told) >= _ORDERS and varied and same >= _MOST * len(told)
 
 
 def settle_cost(by_field: dict[str, Column], guess: Guess, head: dict[str, str]) -> None:
@@ -126,10 +151,14 @@ def settle_discount(sheet: Sheet, by_field: dict[str, Column], guess: Guess, hea
         faults[kind] = sheet.errors(trial_feed(head, trial))[""]
     best = min(faults, key=lambda kind: faults[kind])
     name, mapped = kinds[best]
+    is_proven = len(set(faults.values())) > 1 and "stated_total" in guess.columns  # the totals have decided
+    if name == "discount_amount" and not is_proven and _repeats_in_orders(column, by_field):
+        guess.remarks.append(_OF_THE_ORDER.format(column.header))
+        return
     guess.columns[name] = mapped
     by_field[name] = column
-    if len(set(faults.values())) > 1 and "stated_total" in guess.columns:
-        return  # the totals have decided
+    if is_proven:
+        return
     if not percent or best != first:
         guess.review(name, f"taken for {best}")
 

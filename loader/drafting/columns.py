@@ -44,6 +44,10 @@ def match_headers(columns: list[Column], guess: Guess) -> dict[str, Column]:
         if name not in found and place not in taken:
             found[name] = columns[place]
             taken.add(place)
+    if several := sorted({each.header for each in columns if folded[each.header.casefold()] > 1 and each.header}):
+        guess.remarks.append(f"in the header more than once, so no field: {', '.join(several)}; rename all but one")
+    if any(each.dated and LOOKS_DATED.match(each.header) for each in columns):
+        guess.remarks.append("the first row looks like one of data: put a row with the names of the columns above it")
     empty = [each.header for each in columns if each.empty and each.header]
     if empty:
         guess.remarks.append(f"empty in every row, so no field: {', '.join(empty)}; map it once it has cells")

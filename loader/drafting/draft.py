@@ -11,7 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loader.drafting.advice import faults_of
-from loader.drafting.amounts import drop_disproved, find_discount, settle_cost, settle_discount, settle_totals
+from loader.drafting.amounts import (
+    drop_disproved,
+    drop_totals_of_orders,
+    find_discount,
+    settle_cost,
+    settle_discount,
+    settle_totals,
+)
 from loader.drafting.columns import find_orders, guess_currency, map_columns, match_headers, take_totals
 from loader.drafting.continuation import guess_fill_down, mark_orders
 from loader.drafting.line_types import guess_line_types
@@ -67,6 +74,7 @@ def draft_feed(
     prove_products(sheet, by_field, guess)
     prove_words(sheet, by_field, guess)
     find_orders(sheet, by_field, guess)
+    drop_totals_of_orders(by_field, guess)
     map_columns(by_field, guess)
     guess_fill_down(sheet, by_field, guess)
     take_totals(by_field, guess)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from loader.drafting.recognition import Column, Guess, Sheet, plain_number, probe_feed
-from loader.drafting.vocabulary import CURRENCIES, CURRENCY_SIGNS, DISCOUNT, PHRASES, words
+from loader.drafting.vocabulary import CURRENCIES, CURRENCY_SIGNS, DISCOUNT, MEASURES, PHRASES, content_words, words
 
 _COLUMNS = 16  # of amounts at most: of more, every fourth with every three would take too long
 _LOOKED_AT = 2_000  # rows
@@ -51,6 +51,7 @@ def prove_amounts(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> No
         name: place for place, column in enumerate(sheet.columns) for name in _OURS if by_field.get(name) is column
     }
     found = [each for each in _products(numbers) if _may_be_sales(each, numbers)]
+    found = [each for each in found if not MEASURES & content_words(words(sheet.columns[each.total].header))]
     named = {name: place for name, place in place_of.items() if _is_named(name, by_field[name])}
     likely = {place_of.get("quantity"), place_of.get("unit_price")} - {None}
     if any(likely <= each.factors for each in found):

@@ -182,6 +182,9 @@ RETURNED = re.compile(
 ADJUSTED = re.compile(r"^(?:adjust(?:ed|ments?)|ajustes?|ajustement|korrektur|anpassung)$")
 LINE_TYPES = {"sale": SOLD, "return": RETURNED, "cancellation": CANCELLED, "adjustment": ADJUSTED}
 
+# A figure with such a word in its header is no money, whatever it is the product of.
+MEASURES = frozenset({"weight", "kg", "kilos", "litres", "liters", "points", "minutes", "hours", "gewicht", "poids"})
+
 _NUMBER = dict.fromkeys(("nr", "nro", "num", "number", "numero", "nummer"), "no")
 _SMALL = frozenset(
     re.findall(r"\w+", "the of per de del da do das dos la el los las le les du des der die von a e y et und")

@@ -164,3 +164,46 @@ def test_a_footer_does_not_hide_what_the_rows_prove(footer: list[str], tmp_path:
     made = drafted(tmp_path, names.split(","), [*lines(form, decimal), footer])
     assert made.missing == [], made.text
     assert made.check.counts.loaded == 300
+
+
+@pytest.mark.parametrize("amount", ["Total", "Discount amount"])
+def test_an_amount_that_all_lines_of_an_order_repeat_is_none_of_a_line(amount: str, tmp_path: Path) -> None:
+    """The sum over the lines would be several times that of the orders."""
+    rows = lines("%Y-%m-%d", ".")
+    total: dict[str, float] = {}
+    for row in rows:
+        total[row[0]] = total.get(row[0], 0) + float(row[7])
+    header = ["Order", "Date", "Customer ID", "SKU", "Product name", "Qty", amount]
+    made = drafted(tmp_path, header, [[*row[:6], f"{total[row[0]]:.2f}"] for row in rows])
+    assert not {"line_total", "stated_total", "discount_amount", "discount_rate"} & mapped(made).keys(), made.text
+    assert f"'{amount}' is the same in all lines of an order" in made.text
+
+
+def test_an_amount_that_lines_of_an_order_have_for_themselves_stays_theirs(tmp_path: Path) -> None:
+    header = ["Order", "Date", "Customer ID", "SKU", "Product name", "Qty", "Total"]
+    made = drafted(tmp_path, header, [[*row[:6], row[7]] for row in lines("%Y-%m-%d", ".")])
+    assert mapped(made)["line_total"] == "Total", made.text
+
+
+def test_a_weight_is_no_price(tmp_path: Path) -> None:
+    chance = random.Random(2)
+    rows = []
+    for number in range(80):
+        product, count = chance.randrange(4), chance.randrange(1, 7)
+        weight = 0.25 + product / 2
+        figures = [str(count), f"{weight:.2f}", f"{count * weight:.2f}", f"{count * (9.99 - product):.2f}"]
+        rows.append([f"R{number // 2}", f"2025-02-{number // 3 + 1:02}", f"W{product}", *figures])
+    found = mapped(drafted(tmp_path, ["Order No", "Date", "SKU", "Qty", "Weight", "Total weight", "Amount"], rows))
+    assert "unit_price" not in found
+    assert found["line_total"] == "Amount"
+
+
+def test_a_header_that_stands_twice_is_named(tmp_path: Path) -> None:
+    header = ["Order", "Date", "Customer ID", "SKU", "Product name", "Qty", "Price", "Price", "Currency"]
+    made = drafted(tmp_path, header, lines("%Y-%m-%d", "."))
+    assert "in the header more than once, so no field: Price; rename all but one" in made.text
+
+
+def test_a_sheet_without_a_header_is_said_to_have_none(tmp_path: Path) -> None:
+    first, *rows = lines("%Y-%m-%d", ".")
+    assert "the first row looks like one of data" in drafted(tmp_path, first, rows).text
