@@ -63,6 +63,7 @@ def _moment(text: str) -> datetime:
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 FeedsDir = Annotated[Path | None, typer.Option(envvar="FEEDS_DIR", help="Folder with feeds of your own.")]
+SheetName = Annotated[str | None, typer.Option(help="Of a workbook of several sheets: which one.")]
 _LARGEST = 2**63 - 1  # that PostgreSQL takes for an id
 Limit = Annotated[int, typer.Option(help="At most so many rows, newest first.", min=1, max=_LARGEST)]
 Key = Annotated[str | None, typer.Option(help="Only keys like this; % stands for anything.")]
@@ -253,7 +254,7 @@ def feed_init(
     fix: Annotated[
         bool, typer.Option("--fix", help="Also make the edits that the cells of rejected rows prove.")
     ] = False,
-    sheet: Annotated[str | None, typer.Option(help="Of a workbook of several sheets: which one.")] = None,
+    sheet: SheetName = None,
 ) -> None:
     """Draft a feed for this sheet. Each guess to look at has a comment "review"; what was found goes to stderr."""
     if write and write.exists():
@@ -284,10 +285,11 @@ def feed_init(
 def feed_diff(
     old: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A sheet that was right.")],
     new: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A later sheet of the same feed.")],
+    sheet: SheetName = None,
 ) -> None:
     """What the later sheet has otherwise: columns, formats, ranges, words. Looks at the first MiB of each."""
     limits = Limits.read()
-    found = list(differences(read_sheet(old, limits), read_sheet(new, limits)))
+    found = list(differences(read_sheet(old, limits, sheet), read_sheet(new, limits, sheet)))
     print("\n".join(map(_short, found)) or "no difference")
 
 

@@ -125,7 +125,7 @@ class JsonLines:
                 limit = self._limits.max_columns
                 raise InvalidFile(f"the objects have {len(keys)} keys and more, more than MAX_COLUMNS={limit}")
         if not keys:
-            raise InvalidFile("the file has no line that is a JSON object")
+            raise InvalidFile("the file has no line that is a JSON object: write one object a line, as `jq -c .` does")
         return list(keys)
 
     def _lines(self) -> Iterator[bytes]:

@@ -193,7 +193,8 @@ def _chosen(book: Any, name: str | None) -> Any:
     if not seen:
         raise InvalidFile("the workbook has no sheet that can be read")
     titles = ", ".join(repr(each.title) for each in seen)
-    raise InvalidFile(f"the workbook has {len(seen)} sheets: {titles}. Name one in the feed, as format.sheet")
+    where = "Name one in the feed, as format.sheet, or as --sheet to draft one"
+    raise InvalidFile(f"the workbook has {len(seen)} sheets: {titles}. {where}")
 
 
 class _Cells:

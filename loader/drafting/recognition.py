@@ -227,7 +227,8 @@ def _delimiter(text: str) -> str:
 def guess_text(sheet: Sheet, guess: Guess) -> None:
     guess.form["delimiter"] = sheet.delimiter
     if len(sheet.columns) == 1:
-        guess.review("delimiter", "the header is one cell: none of , ; TAB | parts it")
+        why = "the header is one cell: none of , ; TAB | parts it, or it is a title: take titles off for the draft"
+        guess.review("delimiter", why)
     if sheet.late_word:
         guess.form["encoding"] = sheet.encoding
         guess.review("encoding", f"guessed from words far down in the file; is {sheet.late_word!r} right?")

@@ -57,7 +57,7 @@ def written(head: dict[str, str], guess: Guess, sheet: Sheet, exceeded: str | No
 
 _ADVICE = {
     "sale_id": "`sale_id: HEADER` of what tells one order from another",
-    "sold_at": "`sold_at: HEADER`, and its format in format.dates",
+    "sold_at": "`sold_at: HEADER`, and its format in format.dates; or `order_headers: FEED` if another sheet has it",
     "product_id": "`product_id: HEADER`",
     "quantity": '`quantity: HEADER`, or `quantity: {value: "1"}` where each row is one piece',
     "unit_price": "`unit_price: HEADER`, before discount and for one piece",

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import xlsxwriter
 
 from loader.drafting.comparing import differences
 from loader.drafting.recognition import read_sheet
@@ -50,3 +51,15 @@ def test_the_command_prints_them(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "loader", "feed", "diff", str(tmp_path / "old.csv"), str(tmp_path / "new.csv")]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "no difference\n")
+
+
+def test_the_command_compares_the_sheet_of_a_workbook_that_is_named(tmp_path: Path) -> None:
+    for name, price in (("old", 12), ("new", 1200)):
+        with xlsxwriter.Workbook(tmp_path / f"{name}.xlsx") as book:
+            sales = book.add_worksheet("Sales")
+            for place, row in enumerate((["Order", "Price"], ["A1", price], ["A2", price])):
+                sales.write_row(place, 0, row)
+            book.add_worksheet("Notes")
+    command = [sys.executable, "-m", "loader", "feed", "diff", str(tmp_path / "old.xlsx"), str(tmp_path / "new.xlsx")]
+    done = subprocess.run([*command, "--sheet", "Sales"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "column 'Price' goes from 1200 to 1200, and went from 12 to 12\n")
