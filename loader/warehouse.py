@@ -289,8 +289,9 @@ class Load:
         for each in earlier if self._feed.reupload != "append" else ():
             removed |= set(self._session.execute("remove_lines", file_id=each.file_id).scalars())
         self._session.execute("supersede", **where, reupload=self._feed.reupload)
-        if self._feed.pair:
-            moved = self._session.put_together(self._file_id)
+        # Other sheets may have items of orders that an earlier version had, also where its key has another feed by now.
+        for file_id in [self._file_id] if self._feed.pair else [each.file_id for each in earlier]:
+            moved = self._session.put_together(file_id)
             removed |= moved.undated
             self._dates |= moved.dated
         shrunk = self._shrunk(removed - self._dates)

@@ -129,6 +129,9 @@ def test_a_workbook_of_several_sheets_is_rejected_with_their_names(world: World,
         book.add_worksheet("January")
         book.add_worksheet("February")
     outcome = pipeline.load_file(world.drop("shop/year.xlsx", file.getvalue()))
-    reason = "the workbook has 2 sheets: 'January', 'February'. Name one in the feed, as format.sheet, or as --sheet to draft one"
+    reason = (
+        "the workbook has 2 sheets: 'January', 'February'. "
+        "Name one in the feed, as format.sheet, or as --sheet to draft one"
+    )
     assert (outcome.status, outcome.error) == ("rejected", reason)
     assert world.rows("select status, error from raw.files") == [{"status": "rejected", "error": reason}]

@@ -305,6 +305,28 @@ def test_items_of_an_order_that_is_gone_wait_again_and_leave_the_marts(
     assert net(world, IN_MARTS) == ADVENTURE_NET
 
 
+def test_items_keep_the_order_of_another_sheet_where_the_key_of_theirs_has_another_feed_by_now(
+    world: World, pipeline: Pipeline, feeds: Path, load: Callable[[str, str], int]
+) -> None:
+    key, sheet = HEADERS
+    load("aw/SalesOrderHeader_again.csv", sheet)
+    load(key, sheet)
+    load(*ITEMS)
+    of_items = "select sale_id, sale_date, quantity from raw.sales_lines where sale_id <> 'new' order by 1, 2, 3"
+    before = world.rows(of_items)
+    columns = ADVENTURE_ITEMS["columns"] | {"sold_at": {"value": "2026-03-02"}}
+    plain = {name: said for name, said in ADVENTURE_ITEMS.items() if name != "order_headers"}
+    (feeds / "aw_plain.yml").write_text(yaml.safe_dump(plain | {"feed": "aw_plain", "match": key, "columns": columns}))
+    narrower = ADVENTURE_ORDERS | {"match": "aw/SalesOrderHeader_*.csv"}
+    (feeds / "aw_orders.yml").write_text(yaml.safe_dump(narrower))
+    header, row, *_ = ADVENTURE_DETAIL.splitlines(keepends=True)
+    line = header + row.replace(row.split(",")[0], "new", 1)
+    with Pipeline(pipeline.settings) as later:
+        outcome = later.load_file(world.drop(key, line.encode()))
+    assert (outcome.status, outcome.error) == ("loaded", None)
+    assert (world.value(WAITING), world.rows(of_items)) == (0, before)
+
+
 def test_a_replay_of_either_sheet_ends_in_the_same_lines(
     world: World, pipeline: Pipeline, load: Callable[[str, str], int]
 ) -> None:

@@ -310,7 +310,8 @@ def test_the_sheet_is_the_one_that_is_named_or_the_only_one_that_is_seen() -> No
         with open_sheet(io.BytesIO(content), feed_of(form), Limits()) as sheet:
             assert sheet.rows.header == header
     assert refusal(sheets("January", "February")) == (
-        "the workbook has 2 sheets: 'January', 'February'. Name one in the feed, as format.sheet, or as --sheet to draft one"
+        "the workbook has 2 sheets: 'January', 'February'. "
+        "Name one in the feed, as format.sheet, or as --sheet to draft one"
     )
     assert refusal(content, {"sheet": "March"}) == (
         "the workbook has no sheet 'March', which format.sheet names: it has 'Orders', 'Lists'"
