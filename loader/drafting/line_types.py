@@ -65,12 +65,32 @@ def _guess_by_status(by_field: dict[str, Column], guess: Guess) -> None:
         for name in ("delivery_status", "payment_status"):
             values = [each for each in by_field[name].values if pattern.match(words(each))] if name in by_field else []
             if values:
+                undone = kind == "return" and name == "payment_status" and _are_sales(values, by_field)
                 texts = "|".join(re.escape(each) for each in sorted(values))
                 guess.line_type.append(
-                    {"when": {name: f"^(?:{texts})$" if len(values) > 1 else f"^{texts}$"}, "is": kind}
+                    {
+                        "when": {name: f"^(?:{texts})$" if len(values) > 1 else f"^{texts}$"},
+                        "is": "cancellation" if undone else kind,
+                    }
                 )
                 guess.review("line_type", f"{name} says {', '.join(sorted(values))}")
+                if undone:
+                    guess.review(
+                        "line_type",
+                        "such a row is the sale that was paid back, so that nothing of it counts; "
+                        "if the sale stands in another row or sheet too, the row is a `return`",
+                    )
                 break
+
+
+def _are_sales(values: list[str], by_field: dict[str, Column]) -> bool:
+    """Whether money was paid back for the sales in these very rows: none of them takes anything back."""
+    statuses = by_field["payment_status"].cells
+    orders = by_field["sale_id"].cells if "sale_id" in by_field else [""] * len(statuses)
+    of_others = {order for order, status in zip(orders, statuses, strict=True) if order and status not in ("", *values)}
+    amounts = [by_field[name].cells for name in ("quantity", "unit_price", "line_total") if name in by_field]
+    paid_back = [place for place, status in enumerate(statuses) if status in values]
+    return not any(orders[each] in of_others or any("-" in cells[each] for cells in amounts) for each in paid_back)
 
 
 def _guess_credits(totals: int, guess: Guess) -> None:

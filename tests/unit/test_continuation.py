@@ -197,3 +197,16 @@ def test_an_order_goes_on_over_the_end_of_a_batch() -> None:
     accepted, rejected = lines_of(sheet(*rows), feed)
     assert (len(accepted), rejected) == (len(rows), [])
     assert {(line["sold_at"], line["customer_name"]) for line in accepted} == {("2026-03-02T00:00:00+00:00", "Ana")}
+
+
+def test_an_order_that_was_paid_back_is_drafted_as_no_sale_and_not_as_a_return_of_another(tmp_path: Path) -> None:
+    lines = orders()
+    for line in lines:
+        if line["Financial Status"] and int(line["Name"][1:]) % 10 == 0:
+            line["Financial Status"] = "refunded"
+    refunded = {line["Name"] for line in lines if line["Financial Status"] == "refunded"}
+    made = draft(tmp_path / "orders_export.csv", as_csv(lines))
+    accepted, _ = lines_of(as_csv(lines), made.feed)
+    kinds = {(line["sale_id"] in refunded, line["line_type"]) for line in accepted}
+    assert kinds == {(False, "sale"), (True, "cancellation")}
+    assert "if the sale stands in another row or sheet too, the row is a `return`" in made.text
