@@ -49,7 +49,7 @@ ADVENTURE_ORDERS = {
         {"when": {"payment_status": ["Shipped"]}, "is": "sale"},
     ],
 }
-ADVENTURE_ITEMS = {
+ADVENTURE_ITEMS: dict[str, Any] = {
     "feed": "aw_items",
     "match": "aw/SalesOrderDetail*.csv",
     "order_headers": "aw_orders",
