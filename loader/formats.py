@@ -58,20 +58,27 @@ def open_sheet(stream: BinaryIO, feed: Feed, limits: Limits) -> Iterator[Sheet]:
     Raises InvalidFile, here or from its batches, when the file cannot be read, is larger than the limits allow, or is
     of another kind than the feed says.
     """
-    with _opened(stream, feed, limits) as (text, read):
+    with _opened(stream, feed, limits, feed.is_header) as (text, read):
         yield Sheet(text, read())
 
 
 @contextmanager
-def as_csv(stream: BinaryIO, feed: Feed, limits: Limits) -> Iterator[Decoded]:
-    """The same sheet as the text of a CSV, to draft a feed from; a text as it stands. Raises InvalidFile."""
-    with _opened(stream, feed, limits) as (text, read):
+def as_csv(
+    stream: BinaryIO, feed: Feed, limits: Limits, is_header: Callable[[int, list[str]], bool]
+) -> Iterator[Decoded]:
+    """The same sheet as the text of a CSV, to draft a feed from; a text as it stands. Raises InvalidFile.
+
+    `is_header`, of a line and its cells, says which row of a workbook is the header.
+    """
+    with _opened(stream, feed, limits, is_header) as (text, read):
         rows = read() if text.encoding in _NAMES else None
         yield replace(text, blocks=_lines(rows, feed.format.delimiter)) if rows else text
 
 
 @contextmanager
-def _opened(stream: BinaryIO, feed: Feed, limits: Limits) -> Iterator[tuple[Decoded, Callable[[], Rows]]]:
+def _opened(
+    stream: BinaryIO, feed: Feed, limits: Limits, is_header: Callable[[int, list[str]], bool]
+) -> Iterator[tuple[Decoded, Callable[[], Rows]]]:
     """How the file is written, and what reads its header and gives its rows."""
     stored = Stored(stream)
     first, form = stored.first, feed.format
@@ -81,7 +88,7 @@ def _opened(stream: BinaryIO, feed: Feed, limits: Limits) -> Iterator[tuple[Deco
         if kind == "text":
             kind, text = _kind_of_text(text)
         if kind == "csv":
-            yield text, lambda: Reader(text, form.delimiter, feed.is_header)
+            yield text, lambda: Reader(text, form.delimiter, is_header)
         else:
             with closing(JsonLines(text, feed)) as lines:
                 keys = lines.header
@@ -97,7 +104,7 @@ def _opened(stream: BinaryIO, feed: Feed, limits: Limits) -> Iterator[tuple[Deco
             yield described, lambda: ParquetReader(file, first, stored, feed, limits)
             return
         with closing(workbook_rows(file, first, stored, feed, limits)) as rows:
-            yield described, lambda: RowReader(rows, limits, form.delimiter, feed.is_header)
+            yield described, lambda: RowReader(rows, limits, form.delimiter, is_header)
 
 
 def _kind_of(first: bytes) -> str:
@@ -115,7 +122,7 @@ def _kind_of_text(text: Decoded) -> tuple[str, Decoded]:
 
 
 def _lines(rows: Rows, delimiter: str) -> Iterator[bytes]:
-    yield f"{record(rows.header, delimiter)}\n".encode()
+    yield "".join(f"{line}\n" for line in (*rows.titles, record(rows.header, delimiter))).encode()
     for batch in rows.batches():
         cells = zip(*(column.to_pylist() for column in batch.columns), strict=True)
         yield "".join(f"{record(each, delimiter)}\n" for each in cells).encode()

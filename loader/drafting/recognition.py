@@ -7,7 +7,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -15,12 +15,13 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
-from loader.decoding import decode, guess_late
+from loader.decoding import Decoded, decode, guess_late
 from loader.drafting import vocabulary
 from loader.drafting.vocabulary import words
+from loader.errors import InvalidFile
 from loader.feeds import Feed
 from loader.formats import as_csv
-from loader.reader import Reader
+from loader.reader import HEADER_LINES, Reader
 from loader.sales_line import DATE_FIELDS, REQUIRED
 from loader.settings import Limits
 from loader.validation import Validator, says_total
@@ -29,6 +30,7 @@ SAMPLE_BYTES = 1024 * 1024
 LATE_BLOCKS = 256  # of 2 MiB, in which words beyond ASCII are looked for where the sample has none
 DISTINCT = 1000  # distinct cells of a column that are tried in each number or date format
 _FOOTER = 5  # lines at most
+_LOOKED_AT = 2_000  # lines, for the delimiter and the header
 DELIMITERS = (",", ";", "\t", "|")
 
 # Cells that say that there is nothing; in columns of words, `none` and `na` may be words.
@@ -155,6 +157,7 @@ class Sheet:
     encoding_guessed: bool
     late_word: str | None  # a word beyond ASCII, where the first one comes later than a load looks for it
     delimiter: str
+    titled: bool  # lines of titles stand above the header
     columns: list[Column]
     limits: Limits
 
@@ -174,14 +177,15 @@ class Sheet:
 
 def read_sheet(path: Path, limits: Limits, sheet: str | None = None) -> Sheet:
     """`sheet` names one of a workbook. Raises InvalidFile when the file cannot be read as a sheet at all."""
-    with path.open("rb") as stream, as_csv(stream, probe_feed(sheet=sheet), limits) as decoded:
-        sample = b""
-        for block in decoded.blocks:
-            sample += block
-            if len(sample) > SAMPLE_BYTES:
-                sample = sample[: sample.rfind(b"\n", 0, SAMPLE_BYTES) + 1]
-                break
-    delimiter = _delimiter(sample.decode("utf-8", "replace"))
+    probe = probe_feed(sheet=sheet)
+    try:
+        decoded, sample = _sample(path, probe, limits, _is_wide)
+    except InvalidFile:  # no row of a workbook is so wide, or it is no sheet, as is said now
+        decoded, sample = _sample(path, probe, limits, probe.is_header)
+    text = sample.decode("utf-8", "replace")
+    delimiter = _delimiter(text)
+    titles = _titles(text, delimiter)
+    sample = sample[len(titles.encode()) :]
     reader = Reader(decode(io.BytesIO(sample), "utf-8", limits), delimiter)
     cells: list[list[str]] = [[] for _ in reader.header]
     for batch in reader.batches():
@@ -195,7 +199,7 @@ def read_sheet(path: Path, limits: Limits, sheet: str | None = None) -> Sheet:
         with path.open("rb") as stream:
             blocks = islice(decode(stream, encoding, limits).blocks, LATE_BLOCKS)
             encoding, late_word = guess_late(blocks) or (encoding, None)
-    return Sheet(path, sample, compression, encoding, guessed, late_word, delimiter, columns, limits)
+    return Sheet(path, sample, compression, encoding, guessed, late_word, delimiter, bool(titles), columns, limits)
 
 
 def _leave_footer(cells: list[list[str]]) -> None:
@@ -208,11 +212,44 @@ def _leave_footer(cells: list[list[str]]) -> None:
             column.pop()
 
 
+def _sample(
+    path: Path, probe: Feed, limits: Limits, is_header: Callable[[int, list[str]], bool]
+) -> tuple[Decoded, bytes]:
+    """The first lines of the sheet, whole ones, as CSV in UTF-8."""
+    with path.open("rb") as stream, as_csv(stream, probe, limits, is_header) as decoded:
+        sample = b""
+        for block in decoded.blocks:
+            sample += block
+            if len(sample) > SAMPLE_BYTES:
+                return decoded, sample[: sample.rfind(b"\n", 0, SAMPLE_BYTES) + 1]
+        return decoded, sample
+
+
+def _is_wide(_: int, cells: Sequence[str]) -> bool:
+    """Whether this can be the header of a sheet of sales, and is no title above it."""
+    return sum(bool(cell.strip()) for cell in cells) >= len(REQUIRED)
+
+
+def _titles(text: str, delimiter: str) -> str:
+    """What stands above the header: lines of which fewer than half the cells of a usual line have something."""
+    lines = text.splitlines(keepends=True)[:_LOOKED_AT]
+    try:
+        rows = [next(csv.reader([line], delimiter=delimiter), []) for line in lines]
+    except csv.Error:
+        return ""
+    filled = [sum(bool(cell.strip()) for cell in row) for row in rows]
+    usual = max(Counter(filter(None, filled)).items(), key=lambda each: each[1], default=(0, 0))[0]
+    header = next((place for place, count in enumerate(filled) if usual >= len(REQUIRED) and count > usual / 2), 0)
+    above = [row for row, count in zip(rows[:header], filled, strict=False) if count]
+    says_delimiter = len(above) == 1 and above[0][0].casefold().startswith("sep=")
+    return "" if says_delimiter or not above or header >= HEADER_LINES else "".join(lines[:header])
+
+
 def _delimiter(text: str) -> str:
     """The one by which most rows have as many cells as the header; of several, the one with more columns."""
-    lines = text.lstrip("\r\n").splitlines()[:2000]
 
     def score(delimiter: str) -> tuple[float, int]:
+        lines = text[len(_titles(text, delimiter)) :].lstrip("\r\n").splitlines()[:_LOOKED_AT]
         try:
             widths = [len(row) for row in csv.reader(lines, delimiter=delimiter) if "".join(row).strip()]
         except csv.Error:
@@ -226,6 +263,9 @@ def _delimiter(text: str) -> str:
 
 def guess_text(sheet: Sheet, guess: Guess) -> None:
     guess.form["delimiter"] = sheet.delimiter
+    if sheet.titled:
+        guess.form["header_row"] = "found"
+        guess.review("header_row", f"titles stand above; is {sheet.columns[0].header!r} the first column?")
     if len(sheet.columns) == 1:
         why = "the header is one cell: none of , ; TAB | parts it, or it is a title: take titles off for the draft"
         guess.review("delimiter", why)

@@ -86,6 +86,32 @@ def test_the_sheet_of_the_generator_gets_the_contract_that_it_ships_with(tmp_pat
     assert all_good(found)
 
 
+@pytest.mark.parametrize(
+    "titles",
+    [
+        ["Sales of March"],
+        ["Sales of March,,,,", "Store 12,Period March,,,", ",,,,"],
+        ['"Sales of March, all stores"', "", "Printed on 1 April"],
+    ],
+)
+def test_titles_above_the_header_are_no_rows_and_not_the_header(tmp_path: Path, titles: list[str]) -> None:
+    rows = [line(number) for number in range(30)]
+    path = tmp_path / "shop.csv"
+    path.write_text("\n".join([*titles, ",".join(HEADER), *map(",".join, rows)]))
+    made = draft_feed(path, None, Limits())
+    assert all_good(made)
+    assert (made.check.counts.read, made.feed.format.header_row) == (len(rows), "found")
+    assert said(made, "header_row").endswith("# review: titles stand above; is 'Order ID' the first column?")
+
+
+def test_a_header_that_is_the_first_line_is_not_looked_for(tmp_path: Path) -> None:
+    sparse = [[*line(number)[:2], "", "", ""] for number in range(3)]
+    for top in ("", "sep=,\n", "\n"):
+        path = tmp_path / "shop.csv"
+        path.write_text(top + "\n".join(map(",".join, [HEADER, *sparse, *(line(number) for number in range(30))])))
+        assert draft_feed(path, None, Limits()).feed.format.header_row is None
+
+
 def test_a_german_sheet(tmp_path: Path) -> None:
     header = ["Beleg-Nr.", "Verkaufsdatum", "Artikel-Nr.", "Artikel", "Warengruppe", "Stückzahl", "Einzelpreis"]
     header += ["Rabatt", "Kunde", "Filiale", "Verkäufer", "Bemerkung"]

@@ -647,6 +647,16 @@ def test_a_draft_names_the_sheet_of_a_workbook_that_it_was_made_from(tmp_path: P
     assert "\n  sheet: February\n" in draft_feed(path, None, Limits(), sheet_name="February").text
 
 
+def test_titles_of_a_workbook_are_not_its_header_in_a_draft(tmp_path: Path) -> None:
+    rows = [[f"A{n}", f"2026-03-{n % 28 + 1:02}", f"P{n % 7}", n % 4 + 1, 2.5 + n % 7] for n in range(40)]
+    header = ["Order ID", "Order Date", "SKU", "Quantity", "Unit Price"]
+    path = tmp_path / "shop.xlsx"
+    path.write_bytes(workbook([["Sales of March"], [], ["Store", "12"], header, *rows]))
+    made = draft_feed(path, None, Limits())
+    assert (made.missing, made.feed.format.header_row) == ([], "found")
+    assert (made.check.error, made.check.counts.loaded) == (None, len(rows))
+
+
 # --- damage ---------------------------------------------------------------------------------------------------------
 
 
