@@ -45,12 +45,26 @@ _LINE = json.JSONDecoder(parse_int=_Number, parse_float=_Number, parse_constant=
 _KEYS = json.JSONDecoder(parse_int=str, parse_float=str)
 
 
+def _written(value: Any) -> str:
+    """JSON with its numbers as they were."""
+    if isinstance(value, _Number):
+        return value
+    if isinstance(value, list):
+        return f"[{', '.join(map(_written, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_written(key)}: {_written(each)}' for key, each in value.items())}}}"
+    return json.dumps(value, ensure_ascii=False)
+
+
 class JsonLines:
     """The header of a text, and its rows, to be read once. The text is kept until `close`."""
 
     def __init__(self, text: Decoded, feed: Feed) -> None:
         """Raises InvalidFile when the text cannot be decoded, a line has no end, or there are too many keys."""
         self._decimal = feed.format.decimal
+        self._mapped = {
+            name.casefold() for each in feed.columns.values() for aliases in each.wanted_headers for name in aliases
+        }
         self._limits = text.limits
         self._spool: IO[bytes] = SpooledTemporaryFile(BLOCK_BYTES)  # noqa: SIM115  # `close` closes it
         try:
@@ -68,7 +82,7 @@ class JsonLines:
         return [" ".join(as_seen(key).split()) for key in self._all]
 
     def rows(self) -> Iterator[Row]:
-        """Every line of the text. One that is no object of plain values has a problem."""
+        """Every line of the text. One that is no object, or has a list or an object in a mapped column, has a problem."""
         places = {key: at for at, key in enumerate(self._all)}
         for line, text in enumerate(self._lines(), 1):
             if not text.strip():
@@ -98,10 +112,13 @@ class JsonLines:
             if key not in places:
                 problem = _HALF
                 continue
-            if isinstance(value, list | dict):
+            if isinstance(value, list | dict) and " ".join(as_seen(key).split()).casefold() in self._mapped:
                 what = "a list" if isinstance(value, list) else "an object"
                 problem = f"The value of {key!r} is {what}: only plain values can be read"
-            cells[places[key]] = self._text(value)
+            try:
+                cells[places[key]] = self._text(value)
+            except RecursionError:
+                problem = f"The value of {key!r} has too many parts within parts"
         try:
             "".join(cells).encode()
         except UnicodeEncodeError:
@@ -139,7 +156,7 @@ class JsonLines:
             return self._number(value)
         if isinstance(value, str):
             return value
-        return "" if value is None else json.dumps(value, ensure_ascii=False)
+        return "" if value is None else _written(value)
 
     def _number(self, written: str) -> str:
         if "e" in written or "E" in written:

@@ -90,6 +90,8 @@ def _alike(header: str, phrase: str) -> float:
 
 
 def _fits(name: str, column: Column) -> bool:
+    if column.values and all(value[0] in "[{" for value in column.values):  # lists and objects of JSON lines
+        return False
     if name in DATE_FIELDS | TIME_FIELDS:
         return column.dated or not column.cells
     if name in NUMBER_FIELDS or name == DISCOUNT:

@@ -564,7 +564,7 @@ def test_the_columns_are_all_keys_of_the_file_and_a_key_that_is_left_out_is_an_e
         (
             b'{"Receipt": "G-1", "Item": "x", "Price": [2.5, "a"]}',
             "The value of 'Price' is a list: only plain values can be read",
-            'G-1;;x;;"[""2.5"", ""a""]"',
+            'G-1;;x;;"[2.5, ""a""]"',
         ),
         (b'{"Item": {"id": 1}}', "The value of 'Item' is an object: only plain values can be read", None),
         (b'{"Item": "\\ud83d"}', "The row has one half of a character", ";;\\ud83d;;"),
@@ -585,6 +585,18 @@ def test_a_line_that_is_no_object_of_plain_values_is_a_rejected_row(
     (row,) = rejected
     assert (row.row_number, row.source_line, row.errors[0]["message"]) == (3, 3, message)
     assert text is None or row.raw_text == text
+
+
+def test_lists_and_objects_that_no_field_is_made_of_are_kept_as_they_are() -> None:
+    sale = b'{"Receipt": "G-1", "Sold": "02.03.2026", "Item": "x", "Pieces": 1, "Price": 2.5, "Tags": %s}\n'
+    columns = {name: column for name, column in COLUMNS.items() if name != "discount_rate"}
+    deep = b'{"a": ' * 600 + b"1" + b"}" * 600
+    lines, rejected = lines_of(
+        sale % b'[1.50, "a"]' + sale % b'{"K\xc3\xb6ln": [true, null, 10]}' + sale % deep,
+        feed_of(GERMAN | {"encoding": "utf-8"}, columns=columns),
+    )
+    assert [json.loads(each["extra"])["Tags"] for each in lines] == ['[1.50, "a"]', '{"Köln": [true, null, 10]}']
+    assert [row.errors[0]["message"] for row in rejected] == ["The value of 'Tags' has too many parts within parts"]
 
 
 def test_one_list_of_all_objects_is_refused_with_the_way_out() -> None:
