@@ -82,7 +82,7 @@ class JsonLines:
         return [" ".join(as_seen(key).split()) for key in self._all]
 
     def rows(self) -> Iterator[Row]:
-        """Every line of the text. One that is no object, or has a list or an object in a mapped column, has a problem."""
+        """Every line of the text. One that is no object, or has a list or an object for a field, has a problem."""
         places = {key: at for at, key in enumerate(self._all)}
         for line, text in enumerate(self._lines(), 1):
             if not text.strip():

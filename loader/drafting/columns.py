@@ -23,7 +23,7 @@ def match_headers(columns: list[Column], guess: Guess) -> dict[str, Column]:
     usable = [
         (place, each)
         for place, each in enumerate(columns)
-        if folded[each.header.casefold()] == 1 and each.header and not each.empty
+        if folded[each.header.casefold()] == 1 and each.header and not each.empty and not each.nested
     ]
     ranked = sorted(
         (-likeness, place, order, name)
@@ -90,8 +90,6 @@ def _alike(header: str, phrase: str) -> float:
 
 
 def _fits(name: str, column: Column) -> bool:
-    if column.values and all(value[0] in "[{" for value in column.values):  # lists and objects of JSON lines
-        return False
     if name in DATE_FIELDS | TIME_FIELDS:
         return column.dated or not column.cells
     if name in NUMBER_FIELDS or name == DISCOUNT:

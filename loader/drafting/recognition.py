@@ -125,6 +125,11 @@ class Column:
     def unique(self) -> bool:
         return len(set(self.cells)) == len(self.cells) > 1 and "" not in self.cells
 
+    @cached_property
+    def nested(self) -> bool:
+        """Whether it holds the lists and objects of JSON lines."""
+        return bool(self.values) and all(value[0] in "[{" for value in self.values)
+
     @property
     def empty(self) -> bool:
         """There are rows, and it has nothing in any of them."""
