@@ -26,6 +26,7 @@ from loader.workbook import is_workbook, workbook_rows
 _OBJECT = re.compile(rb'\s*\{\s*["}]')
 _LIST = re.compile(rb"\s*\[\s*\{")
 _NAMES = {"xlsx": "an Excel workbook (.xlsx)", "parquet": "a Parquet file", "jsonl": "a file of JSON lines"}
+KINDS = frozenset(_NAMES)  # that are no text: the `encoding` of such a file is its kind
 
 
 class Rows(Protocol):

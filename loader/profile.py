@@ -20,7 +20,7 @@ WORDS = (
 )
 MANY_WORDS = 50  # of a field with more, a new word is no news
 _ROWS = 1_000  # evenly of each batch of fifty thousand: enough for a median
-_KEPT = 200_000  # numbers of a field in memory; of more, every other one
+_KEPT = 200_000  # numbers of a field in memory; then every other one goes, and batches give half as many
 
 
 class Profile:
@@ -33,17 +33,18 @@ class Profile:
             for name, each in feed.columns.items()
         }
         shown = {name for name in feed.columns if name not in masked and not headers[name] & masked}
+        self._rows = _ROWS
         self._amounts: dict[str, list[float]] = {name: [] for name in AMOUNTS if name in shown}
         self._words: dict[str, Counter[str]] = {name: Counter() for name in WORDS if name in shown}
 
     def add(self, accepted: pa.Table) -> None:
         """Take in the accepted rows of a batch, in canonical text."""
-        places = pa.array(range(0, len(accepted), len(accepted) // _ROWS + 1), pa.int64())
+        places = pa.array(range(0, len(accepted), len(accepted) // self._rows + 1), pa.int64())
         for name in [each for each in self._amounts if each in accepted.column_names]:
-            found = self._amounts[name]
-            found += pc.cast(accepted[name].take(places).drop_null(), pa.float64()).to_pylist()
-            if len(found) > _KEPT:
-                del found[::2]
+            self._amounts[name] += pc.cast(accepted[name].take(places).drop_null(), pa.float64()).to_pylist()
+        if any(len(found) > _KEPT for found in self._amounts.values()):
+            self._rows = max(1, self._rows // 2)
+            self._amounts = {name: found[::2] for name, found in self._amounts.items()}
         for name in [each for each in self._words if each in accepted.column_names]:
             for each in pc.value_counts(accepted[name].drop_null()).to_pylist():
                 self._words[name][each["values"]] += each["counts"]

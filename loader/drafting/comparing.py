@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from loader.drafting.recognition import Column, Guess, Sheet, formats_of, guess_numbers, plain_number, probe_feed
+from loader.formats import KINDS
 
 _WORDS = 50  # of a column with more, a new word is no news
 _SHOWN = 3
@@ -11,7 +12,10 @@ _FAR = 10  # times as large, or as small: no season makes such a difference
 
 def differences(old: Sheet, new: Sheet) -> Iterator[str]:
     """Sentences on columns, formats, ranges and words; none where the sheets are alike."""
-    for what in ("compression", "encoding", "delimiter"):
+    was, now = (sheet.encoding if sheet.encoding in KINDS else "csv" for sheet in (old, new))
+    if was != now:
+        yield f"kind of file: {now}, and was {was}"
+    for what in ("compression", "encoding", "delimiter") if was == now else ():
         if getattr(old, what) != getattr(new, what):
             yield f"{what}: {getattr(new, what)!r}, and was {getattr(old, what)!r}"
     before, after = ({each.header: each for each in sheet.columns if each.header} for sheet in (old, new))

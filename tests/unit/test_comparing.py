@@ -1,5 +1,7 @@
 """What a later sheet of a feed has otherwise is said in words."""
 
+import csv
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +37,12 @@ def said(folder: Path, later: str) -> list[str]:
 )
 def test_each_difference_is_a_sentence(old: str, new: str, expected: list[str], tmp_path: Path) -> None:
     assert said(tmp_path, OLD.replace(old, new)) == expected
+
+
+def test_another_kind_of_file_with_the_same_cells_is_the_only_difference(tmp_path: Path) -> None:
+    header, *rows = csv.reader(OLD.splitlines())
+    objects = "".join(f"{json.dumps(dict(zip(header, row, strict=True)))}\n" for row in rows)
+    assert said(tmp_path, objects) == ["kind of file: jsonl, and was csv"]
 
 
 def test_other_formats_of_dates_and_numbers_are_told(tmp_path: Path) -> None:
