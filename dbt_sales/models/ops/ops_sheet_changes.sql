@@ -3,6 +3,10 @@ with files as (
     select * from {{ ref('stg_raw_sales__files') }}
 ),
 
+profiles as (
+    select * from {{ ref('stg_raw_sales__file_profiles') }}
+),
+
 latest as (
     select
         file_id,
@@ -14,12 +18,15 @@ latest as (
 sheets as (
     select
         files.*,
+        profiles.header,
+        profiles.profile,
         row_number() over feeds_sheets as sheet,
         lag(files.key) over feeds_sheets as key_before,
         round(files.rows_rejected::numeric / nullif(files.rows_read, 0), 4) as rejected_share
     from latest
     inner join files on latest.file_id = files.file_id
-    where latest.newest <= 40 and files.header is not null
+    inner join profiles on latest.file_id = profiles.file_id
+    where latest.newest <= 40 and profiles.header is not null
     window feeds_sheets as (partition by files.feed order by files.received_at, files.file_id)
 ),
 

@@ -25,8 +25,6 @@ final as (
         rows_skipped,
         error,
         warning,
-        to_jsonb(header) as header,
-        profile,
         size_bytes,
         event_at,
         received_at,
