@@ -28,6 +28,7 @@ logs: $(VENV)/installed ## Follow every log
 	@$(BIN)/python -m scripts.stack logs
 
 test: $(VENV)/installed ## Every test, on real servers and in a real browser
+	@$(BIN)/python -m scripts.browser
 	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/installed ## ruff, mypy and sqlfluff

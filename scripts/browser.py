@@ -1,4 +1,7 @@
-"""A dashboard process and a browser to look at it: for pictures, benchmarks and tests."""
+"""A dashboard process and a browser to look at it: for pictures, benchmarks and tests.
+
+`python -m scripts.browser` sees to it that there is a browser.
+"""
 
 import os
 import shutil
@@ -7,7 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, sync_playwright
 from scripts.stack import REPOSITORY, free_port
 
 START_SECONDS = 60
+DOWNLOAD_SECONDS = 300
 FLAGS = ["--no-sandbox"]
 
 
@@ -49,7 +53,7 @@ def serving(
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """The machine's own Chromium, headless. Its contexts keep nothing on disk."""
+    """Headless Chromium or Chrome: see `main`. Its contexts keep nothing on disk."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=_path(), args=FLAGS)
         yield browser
@@ -68,9 +72,36 @@ def _path() -> str | None:
     return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
+def main() -> None:
+    """See to a browser: one that is installed, or that Playwright downloads, or, as root on Debian, the package."""
+    apt = "apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core"
+    ways = [[sys.executable, "-m", "playwright", "install", "chromium"]]
+    if os.geteuid() == 0 and shutil.which("apt-get"):
+        ways.append(["sh", "-c", f"apt-get update -qq && DEBIAN_FRONTEND=noninteractive {apt}"])
+    for way in ways:
+        if _is_there():
+            return
+        print("browser     none is installed: fetching one", flush=True)
+        with suppress(subprocess.TimeoutExpired):
+            subprocess.run(way, timeout=DOWNLOAD_SECONDS, stdout=subprocess.DEVNULL, check=False)
+    if not _is_there():
+        raise SystemExit(
+            "no browser for the tests: install Chromium or Chrome, for example by `apt-get install chromium`"
+        )
+
+
+def _is_there() -> bool:
+    with sync_playwright() as playwright:
+        return bool(_path()) or Path(playwright.chromium.executable_path).exists()
+
+
 def _answers(address: str) -> bool:
     try:
         with urllib.request.urlopen(address, timeout=1) as answer:  # noqa: S310  # our own server
             return bool(answer.status == 200)
     except OSError:
         return False
+
+
+if __name__ == "__main__":
+    main()
