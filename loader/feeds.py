@@ -134,7 +134,7 @@ class _Contract(BaseModel):
 
 
 class Format(_Contract):
-    """How the file is written; of the kinds other than csv, encoding and header_row say nothing of what has none."""
+    """How the file is written. Encoding and header_row do not matter to kinds of files that have none."""
 
     kind: Literal["csv", "xlsx", "parquet", "jsonl"] | None = None  # None: find out
     sheet: Annotated[str, Field(min_length=1)] | None = None  # of a workbook; None: the only one
@@ -266,7 +266,7 @@ class Feed(_Contract):
     @model_validator(mode="before")
     @classmethod
     def _one_header_of_an_order(cls, data: object) -> object:
-        """Of two rows of one order in a sheet of headers nobody can tell which is right, unless the feed says so."""
+        """Reject the second of two rows with one order, unless the feed says what to do: nobody can tell which is right."""
         if isinstance(data, dict) and data.get("kind") == "order_headers" and "duplicates" not in data:
             return {"unique_key": ["sale_id"]} | data | {"duplicates": "key"}
         return data

@@ -1,9 +1,10 @@
 """An Excel workbook (.xlsx) → the rows of one of its sheets, as text, in bounded memory.
 
-A cell's text is that of its value as the feed writes numbers and dates, whatever country the workbook is of. Of its
-format counts what makes it another text: dates, percentages, and the zeros in front of a code such as 0042.
-Format: ECMA-376, part 1. A formula counts as the result that was saved with it, and as its own text where the program
-that wrote the workbook worked none out: a number is then refused, and not 0.
+A cell's value is written as the feed writes numbers and dates, whatever country the workbook is of. Its format counts
+where it makes a difference: dates, percentages, and the zeros in front of a code such as 0042. A formula counts as the
+result that was saved with it. Where the program that wrote the workbook saved none, the cell is the formula's text, so
+that a number is refused and not 0.
+Format: ECMA-376, part 1.
 """
 
 import re

@@ -104,7 +104,7 @@ def patched(feed: Feed, change: Change) -> Feed:
 
 
 def _edit(feed: Feed, name: str, cells: Counter[str], blank: set[str]) -> Edit | None:
-    """Of the edits by which some of these cells are read, the one for most of them; else what a person may decide."""
+    """The edit by which most of these cells are read; where there is none, one that a person may decide on."""
     if all(_is_good(feed, name, text) for text in cells):
         return _edit_of_meaning(feed, name, cells)
     mended: list[tuple[int, Edit]] = []

@@ -220,7 +220,7 @@ def _leads(gross: Numbers, off: Numbers, total: Numbers) -> bool:
 def _of_sales(
     found: list[_Product], numbers: dict[int, Numbers], sheet: Sheet, by_field: dict[str, Column], guess: Guess
 ) -> list[_Product]:
-    """Of quantity x price and quantity x cost, the first: a third column is one less the other, and mostly a gain."""
+    """Tell quantity x price from quantity x cost: a third column is the difference of the two, and mostly a gain."""
     for sales, costs in ((one, two) for one in found for two in found if len(one.factors & two.factors) == 1):
         profit = numbers[sales.total] - numbers[costs.total]
         for place, column in numbers.items():

@@ -99,9 +99,8 @@ union
 select sale_date from undated;
 
 -- name: undate_items
--- Items of orders of which this sheet of headers says something else than the header that they have: they wait, until
--- `date_items` has decided which of the two counts. A sheet that says the same once more moves nothing. Gives the dates of
--- their lines.
+-- Takes items away from their header where this sheet says something else of the order. They wait until `date_items`
+-- has decided which of the two counts. A sheet that says the same once more moves nothing. Gives the dates of their lines.
 with bookkeeping as (
     select array['file_id', 'row_number', 'source_line', 'extra'] as columns
 ), doubted as (
