@@ -266,7 +266,7 @@ class Feed(_Contract):
     @model_validator(mode="before")
     @classmethod
     def _one_header_of_an_order(cls, data: object) -> object:
-        """Reject the second of two rows with one order, unless the feed says what to do: nobody can tell which is right."""
+        """Reject the second of two rows with one order, as nobody can tell which is right, unless the feed says it."""
         if isinstance(data, dict) and data.get("kind") == "order_headers" and "duplicates" not in data:
             return {"unique_key": ["sale_id"]} | data | {"duplicates": "key"}
         return data
