@@ -687,6 +687,7 @@ def _scale(drawn: pd.DataFrame, writer: Writer, kind: Kind, *, from_zero: bool =
 
     An axis of ECharts groups digits its own way and knows no units: so its labels are those of lines of a series.
     """
+    drawn = drawn.astype(float)  # a measure that has no figure at all is a column of objects
     high, low = Decimal(_most(drawn.max(), 1)), Decimal(_most(-drawn.min(), -1)) * -1
     if from_zero:
         high, low = max(high, Decimal(0)), min(low, Decimal(0))

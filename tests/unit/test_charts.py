@@ -156,6 +156,15 @@ def test_trend_draws_a_day_in_progress_apart() -> None:
         assert [series["name"] for series in spec["series"]] == ["Total sales", "In progress"]
 
 
+def test_trend_of_a_rate_of_which_nothing_is_known_is_drawn_empty() -> None:
+    days = [date(2026, 3, 2), date(2026, 3, 3)]
+    sales = pd.DataFrame({"sale_date": days, "gross_margin": [None, None], "costed_net_sales": [Decimal(0)] * 2})
+    for grain, gaps in (("Day", 2), ("Week", 1)):
+        span = _span("2026-03-02", "2026-03-03")
+        spec = charts.trend(sales, sales, span, span, DOLLARS, measure=MEASURES["margin_rate"], grain=grain)
+        assert list(spec["dataset"]["source"]["Margin, written"]) == ["–"] * gaps
+
+
 def test_trend_of_a_rate_divides_sums_and_is_drawn_in_percent() -> None:
     margin = MEASURES["margin_rate"]
     sales = pd.DataFrame({
