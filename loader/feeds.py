@@ -206,6 +206,11 @@ class Column(_Contract):
             return [(each,) for each in self.join]
         return [] if self.value is not None else [self.headers or (str(self.header),)]
 
+    @property
+    def folded_headers(self) -> set[str]:
+        """Every name that one of its columns may have, in small letters."""
+        return {name.casefold() for aliases in self.wanted_headers for name in aliases}
+
 
 # Letter case does not count: sheets are typed by hand, and "cancelled" must not be a sale where "Cancelled" is none.
 Words = Annotated[re.Pattern[str], BeforeValidator(_pattern_of_words), AfterValidator(_without_case)]

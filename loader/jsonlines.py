@@ -62,9 +62,7 @@ class JsonLines:
     def __init__(self, text: Decoded, feed: Feed) -> None:
         """Raises InvalidFile when the text cannot be decoded, a line has no end, or there are too many keys."""
         self._decimal = feed.format.decimal
-        self._mapped = {
-            name.casefold() for each in feed.columns.values() for aliases in each.wanted_headers for name in aliases
-        }
+        self._mapped = {name for column in feed.columns.values() for name in column.folded_headers}
         self._limits = text.limits
         self._spool: IO[bytes] = SpooledTemporaryFile(BLOCK_BYTES)  # noqa: SIM115  # `close` closes it
         try:

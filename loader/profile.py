@@ -28,11 +28,7 @@ class Profile:
 
     def __init__(self, feed: Feed) -> None:
         masked = {name.casefold() for name in feed.mask}
-        headers = {
-            name: {alias.casefold() for aliases in each.wanted_headers for alias in aliases}
-            for name, each in feed.columns.items()
-        }
-        shown = {name for name in feed.columns if name not in masked and not headers[name] & masked}
+        shown = {name for name, each in feed.columns.items() if not ({name} | each.folded_headers) & masked}
         self._rows = _ROWS
         self._amounts: dict[str, list[float]] = {name: [] for name in AMOUNTS if name in shown}
         self._words: dict[str, Counter[str]] = {name: Counter() for name in WORDS if name in shown}

@@ -746,9 +746,9 @@ def _masked_positions(feed: "Feed", matched: Matched, header: list[str]) -> froz
 
 
 def _revenue(feed: "Feed", texts: dict[str, str]) -> Decimal | None:
-    names = ("line_total",) if feed.price == "line_total" else ("quantity", "unit_price")
     if feed.kind == "order_headers":
         return None
+    names = ("line_total",) if feed.price == "line_total" else ("quantity", "unit_price")
     try:
         amounts = [NUMBER.validate_python(feed.cell(name, texts[name])) for name in names]
     except ValidationError:
