@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from dashboard import access, filters, links, live, printing, queries, saved
 from dashboard.queries import Freshness, Problem, Unavailable
 from dashboard.settings import settings
+from dashboard.style import STYLE
 
 if TYPE_CHECKING:
     from streamlit.navigation.page import StreamlitPage
@@ -51,8 +52,8 @@ UNFILTERED = (
 def main() -> None:
     """Draw the shell, then the page the viewer is on."""
     st.set_page_config("Sales dashboard", "📈", layout="wide", initial_sidebar_state="collapsed")
-    if st.context.theme.type == "dark":
-        st.html(DARK_STYLE)
+    # The page brings STYLE too, sooner: below some addresses a browser lets Streamlit's own styles win over that.
+    st.html(STYLE.decode() + (DARK_STYLE if st.context.theme.type == "dark" else ""))
     # Not `pages/`: Streamlit serves files of a folder of that name without this shell until it has run once.
     pages = [st.Page(path, title=title, icon=icon, default=title == "Overview") for path, title, icon in FILTERED]
     others = [st.Page(path, title=title, icon=icon) for path, title, icon in UNFILTERED]
