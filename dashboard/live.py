@@ -19,17 +19,18 @@ SIGN_IN_SECONDS = 600  # until a page that nobody touches finds that the sign-in
 # while it is being drawn may be lost on the way to its session: it is said again until the session has `seen` it.
 # Whatever asks the session brings the link and the choices as the browser knows them. Between a click and its answer
 # those are the old ones, and would undo what the click has set: so nothing but the timer of the sign-in asks until the
-# page has come to rest.
+# page has come to rest. Streamlit sends all that changes in one moment together, and draws the bar alone if the bar is
+# part of it: a click in the moment of asking was kept and never drawn. So the page is then drawn whole once more.
 LISTEN = """
 function listen(place, path, patience) {
   const channel = new BroadcastChannel(path);
   const end = new AbortController();
   let poll, again, rest, heard = 0;
-  let touched = performance.now();  // perhaps the page was, just before this began to listen
-  for (const kind of ["pointerdown", "pointerup", "keydown"]) {
-    window.addEventListener(kind, () => { touched = performance.now(); }, { capture: true, signal: end.signal });
+  place.touched = performance.now();  // perhaps the page was, just before this began to listen
+  for (const kind of ["pointerdown", "pointerup", "click", "keydown", "input"]) {
+    window.addEventListener(kind, () => { place.touched = performance.now(); }, { capture: true, signal: end.signal });
   }
-  const busy = () => performance.now() - touched < 1000
+  const busy = () => performance.now() - place.touched < 1000
     || document.querySelector("[data-testid=stApp]:not([data-test-script-state=notRunning])");
   const ask = (times = 3) => {
     clearTimeout(rest);
@@ -68,7 +69,11 @@ function listen(place, path, patience) {
 export default function ({ data, setTriggerValue, parentElement }) {
   const place = parentElement.host ?? parentElement;
   place.seen = data.seen;
-  place.tell = (count) => setTriggerValue("change", count);
+  place.tell = (count) => {
+    const told = performance.now();
+    setTriggerValue("change", count);
+    setTimeout(() => { if (place.touched >= told) setTriggerValue("redraw", count); }, 0);
+  };
   place.unlisten ??= listen(place, data.path, data.patience);
   return () => { place.unlisten(); place.unlisten = undefined; };
 }
@@ -123,7 +128,14 @@ def _look(shown: State, drawn_at: datetime) -> None:
     if now != shown and wanted and not st.session_state["dialog-open"]:
         st.rerun()
     path = f"{config.get_option('server.baseUrlPath').rstrip('/')}{push.PATH}"
-    _listen(data={"path": path, "patience": POLL_SECONDS * 1000, "seen": seen}, key="changes", height=0)
+    told = _listen(
+        data={"path": path, "patience": POLL_SECONDS * 1000, "seen": seen},
+        key="changes",
+        height=0,
+        on_redraw_change=lambda: None,  # a trigger that has no callback is not in what the component returns
+    )
+    if told.redraw is not None:
+        st.rerun()
     with st.container(horizontal=True, vertical_alignment="center", width="content"):
         if now != shown and st.button("Updates waiting", icon=":material/update:", type="tertiary", key="update"):
             st.rerun()

@@ -237,6 +237,18 @@ def test_every_tab_of_a_browser_hears_of_a_published_version(page: Page, dashboa
         expect(tab.get_by_role("button", name=f"Version {version}")).to_be_visible()
 
 
+def test_a_choice_made_in_the_moment_the_page_hears_of_something_is_drawn(page: Page, dashboard: str) -> None:
+    page.goto(dashboard)
+    expect(_metric(page, "Total sales")).to_be_visible()
+    expect(page.locator(READY)).to_be_visible()
+    page.get_by_role("combobox", name=re.compile("Period")).click()
+    page.wait_for_function("() => [...document.querySelectorAll('*')].some(place => place.tell)")
+    page.get_by_role("option", name="7D", exact=True).evaluate(
+        "option => { [...document.querySelectorAll('*')].find(place => place.tell).tell(0); option.click(); }"
+    )
+    expect(page.locator("h1")).to_have_text("Overview · 25 to 31 Mar 2026")
+
+
 def test_a_page_hears_of_what_ends_without_a_new_version(page: Page, dashboard: str, warehouse: Warehouse) -> None:
     page.goto(dashboard)
     expect(_metric(page, "Total sales")).to_be_visible()
