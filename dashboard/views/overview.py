@@ -31,9 +31,11 @@ def page() -> None:
     if not view.scope.converted:
         sources[RUN_RATE] = partial(_explain_run_rate, view)
     explain.panel(view, sources)
-    _latest_day(view, writer)
-    st.markdown(" ".join(headline.sentences(view, writer)))
+    words = st.container(key="words")  # the cards ask for less than the words above them, so they are drawn first
     _cards(view, writer)
+    with words:
+        _latest_day(view, writer)
+        st.markdown(" ".join(headline.sentences(view, writer)))
     by = next((name for name in SHARED_BY if name in view.dimensions), None)
     left, *right = st.columns([2, 1]) if by else [st.container()]
     with left.container(border=True, height="stretch"):
