@@ -31,6 +31,7 @@ def test_page_is_whole_and_keeps_to_the_guidelines(
     page = context.new_page()
     page.goto(f"{dashboard}/{path}")
     _settle(page)
+    expect(page.get_by_test_id("stException")).to_have_count(0)
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= width
     found = Axe().run(page, options=WCAG).response["violations"]
     context.close()

@@ -427,17 +427,6 @@ def test_click_on_a_bar_filters_everything_and_a_second_shows_all(
     expect(page).not_to_have_url(re.compile(r"[?&]region="))
 
 
-@pytest.mark.parametrize("width", [1360, 390])
-@pytest.mark.parametrize("path", ["/explore", "/products", "/places"])
-def test_page_is_no_wider_than_the_screen(page: Page, dashboard: str, path: str, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 900})
-    page.goto(dashboard + path)
-    expect(page.locator("canvas").nth(3)).to_be_attached()
-    expect(page.locator(READY)).to_be_visible()
-    expect(page.get_by_test_id("stException")).to_have_count(0)
-    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= width
-
-
 def _click_first_bar(page: Page, dimension: str) -> None:
     canvas = page.locator(f"[class*='st-key-by-{dimension}-'] canvas").first
     canvas.scroll_into_view_if_needed()
