@@ -80,7 +80,6 @@ actuals as (
     group by month, store_id, currency
 ),
 
--- Sales of a place without a target stand beside the others, so that the places add up to the whole.
 planned as (
     select distinct
         month,
@@ -89,50 +88,35 @@ planned as (
     from due
 ),
 
+-- Sales of a place without a target stand beside the others, so that the places add up to the whole.
 places as (
     select
-        month,
-        place_type,
-        place,
-        currency
+        coalesce(due.month, actuals.month) as month,
+        coalesce(due.place_type, actuals.place_type) as place_type,
+        coalesce(due.place, actuals.place) as place,
+        coalesce(due.currency, actuals.currency) as currency,
+        coalesce(actuals.net_sales, 0) as net_sales,
+        due.target_net_sales
     from due
-    union distinct
-    select
-        actuals.month,
-        actuals.place_type,
-        actuals.place,
-        actuals.currency
-    from actuals
-    inner join planned
+    full outer join actuals
         on
-            actuals.month = planned.month
-            and actuals.place_type = planned.place_type
-            and actuals.currency = planned.currency
+            due.month = actuals.month
+            and due.place_type = actuals.place_type
+            and due.place = actuals.place
+            and due.currency = actuals.currency
 ),
 
 prorated as (
     select
-        places.month,
-        places.place_type,
-        places.place,
-        places.currency,
-        coalesce(actuals.net_sales, 0) as net_sales,
-        due.target_net_sales,
+        places.*,
         coalesce(months.share_elapsed, 1) as share_elapsed, -- a month between others that sold nothing is over
-        round(due.target_net_sales * coalesce(months.share_elapsed, 1), 2) as target_to_date
+        round(places.target_net_sales * coalesce(months.share_elapsed, 1), 2) as target_to_date
     from places
-    left join due
+    inner join planned
         on
-            places.month = due.month
-            and places.place_type = due.place_type
-            and places.place = due.place
-            and places.currency = due.currency
-    left join actuals
-        on
-            places.month = actuals.month
-            and places.place_type = actuals.place_type
-            and places.place = actuals.place
-            and places.currency = actuals.currency
+            places.month = planned.month
+            and places.place_type = planned.place_type
+            and places.currency = planned.currency
     left join months on places.month = months.month and places.currency = months.currency
 ),
 
