@@ -26,10 +26,11 @@ from loader.drafting.recognition import read_sheet
 from loader.errors import LoaderError, Refused, SettingsError
 from loader.events import FileArrived
 from loader.feeds import Feeds
-from loader.pipeline import REJECTED, Check, Outcome, Pipeline, check_file
+from loader.ledger import LOAD, State
+from loader.pipeline import Check, Outcome, Pipeline, check_file
 from loader.settings import Limits, Settings
 from loader.validation import Counts
-from loader.warehouse import State, Warehouse
+from loader.warehouse import Warehouse
 from loader.warehouse import migrate as migrate_database
 
 app = typer.Typer(
@@ -169,13 +170,13 @@ def load(
     arrival = FileArrived(settings.s3_bucket, key, datetime.now(UTC), dialect=None)
     with Pipeline(settings) as pipeline:
         pipeline.check()
-        outcome = pipeline.load_file(arrival, REJECTED)
-    if outcome.status == "source_gone":
+        outcome = pipeline.load_file(arrival, LOAD)
+    if outcome.status == State.SOURCE_GONE:
         raise Refused(f"{outcome.error}. `loader reconcile --report` says what the bucket holds")
     counts = vars(outcome.counts) if outcome.counts else {}
     row = {"file_id": outcome.file_id, "status": outcome.status, **counts, "error": outcome.error}
     _show([row | {"warning": outcome.warning}], as_json, hide=("skipped_as", "swallowed"))
-    if outcome.status in ("rejected", "ignored", "skipped", "withdrawn"):
+    if outcome.status in (State.REJECTED, State.IGNORED, State.SKIPPED, State.WITHDRAWN):
         raise SystemExit(1)
 
 
@@ -364,15 +365,15 @@ def retry(
 ) -> None:
     """Load files again now that failed, were rejected, skipped or withdrawn. Exit code 1: one is not loaded."""
     with _pipeline() as pipeline:
-        states = [status] if status else []
-        _report(operating.retry(pipeline, file_ids or [], states, key), as_json, loaded="loaded")
+        states = [State(status)] if status else []
+        _report(operating.retry(pipeline, file_ids or [], states, key), as_json, State.LOADED)
 
 
 @app.command()
 def skip(file_ids: FileIds, reason: Reason, as_json: AsJson = False) -> None:
     """Set files aside that are not loaded: nothing loads them until `loader retry`."""
     with _pipeline() as pipeline:
-        _report(operating.skip(pipeline, file_ids, reason), as_json, loaded="skipped")
+        _report(operating.skip(pipeline, file_ids, reason), as_json, State.SKIPPED)
 
 
 @app.command()
@@ -386,7 +387,7 @@ def forget(file_ids: FileIds, reason: Reason, as_json: AsJson = False) -> None:
         f" {ids}` takes this back",
         file=sys.stderr,
     )
-    _report(outcomes, as_json, loaded="withdrawn")
+    _report(outcomes, as_json, State.WITHDRAWN)
 
 
 @app.command()
@@ -405,7 +406,7 @@ def replay(
 ) -> None:
     """Load files once more from S3 with the feeds of today. Exit code 1: one is not loaded anew."""
     with _pipeline() as pipeline:
-        _report(operating.replay(pipeline, since, until, key, drop_corrections), as_json, loaded="loaded")
+        _report(operating.replay(pipeline, since, until, key, drop_corrections), as_json, State.LOADED)
 
 
 @app.command()
@@ -556,8 +557,8 @@ def _pipeline() -> Pipeline:
     return Pipeline(_start())
 
 
-def _report(outcomes: Sequence[Outcome], as_json: bool, loaded: str) -> None:
-    """Show what became of each file; exit code 1 when one did not become `loaded`."""
+def _report(outcomes: Sequence[Outcome], as_json: bool, wanted: State) -> None:
+    """Show what became of each file; exit code 1 when one did not come to the state that was wanted."""
     nothing = dict.fromkeys(vars(Counts()))
     rows = [
         {"file_id": each.file_id, "key": each.key, "status": each.status}
@@ -571,7 +572,7 @@ def _report(outcomes: Sequence[Outcome], as_json: bool, loaded: str) -> None:
         columns = ("file_id", "key", "status", "loaded", "rejected", "skipped")
         rows = [{name: row[name] for name in columns} for row in rows]
     _show(rows, as_json)
-    if any(each.status != loaded for each in outcomes):
+    if any(each.status != wanted for each in outcomes):
         raise SystemExit(1)
 
 

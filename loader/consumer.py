@@ -23,6 +23,7 @@ from loader import failpoints, metrics
 from loader.broker import Publisher, Subscription, ensure_topics
 from loader.errors import InvalidEvent, TransientError
 from loader.events import FileArrived, FileRemoved, parse
+from loader.ledger import State
 from loader.pipeline import Outcome, Pipeline
 from loader.settings import Settings
 
@@ -138,8 +139,8 @@ class Worker:
 
     def _pass(self, event: FileArrived | FileRemoved) -> Progress:
         if isinstance(event, FileArrived):
-            metrics.FILES.labels("", "source_gone").inc()
-            log_outcome(Outcome("source_gone", event.key, error="there is no such object"), event.dialect)
+            metrics.FILES.labels("", State.SOURCE_GONE).inc()
+            log_outcome(Outcome(State.SOURCE_GONE, event.key, error="there is no such object"), event.dialect)
         else:
             log.info("object_removed", key=event.key, files=[], dialect=event.dialect)
         return Progress.PASSED

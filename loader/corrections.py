@@ -18,6 +18,7 @@ import pyarrow as pa
 from loader.cells import record
 from loader.errors import InvalidFile, Refused
 from loader.feeds import Feed
+from loader.ledger import CORRECT, State
 from loader.pipeline import Pipeline
 from loader.reader import Batch
 from loader.spreadsheet import bare, guarded
@@ -105,7 +106,7 @@ def _replay_file(
     pipeline: Pipeline, session: Session, file_id: int, header: list[str], rows: dict[int, list[str]]
 ) -> list[Correction]:
     entry = session.execute("ledger_entry", file_id=file_id).one()
-    if entry.status != "loaded":
+    if entry.status not in CORRECT.takes:
         return _refused(file_id, rows, _NOT_LOADED.get(entry.status, f"the file is {entry.status}, not loaded"))
     feed = pipeline.feeds.named(entry.feed)
     if (entry.kind, entry.order_headers) != (feed.kind, feed.order_headers):
@@ -135,9 +136,11 @@ def _replay_file(
 
 
 _NOT_LOADED = {
-    "superseded": "a later version of the sheet counts: correct that one, its rows are in `loader rejects`",
-    "rejected": "the file was rejected as a whole: correct the sheet and upload it, or its feed and `loader retry` it",
-    "withdrawn": "the file is withdrawn: `loader retry` brings it back first",
+    State.SUPERSEDED: "a later version of the sheet counts: correct that one, its rows are in `loader rejects`",
+    State.REJECTED: (
+        "the file was rejected as a whole: correct the sheet and upload it, or its feed and `loader retry` it"
+    ),
+    State.WITHDRAWN: "the file is withdrawn: `loader retry` brings it back first",
 }
 
 

@@ -29,6 +29,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.registry import Collector
 
+from loader import ledger
 from loader.errors import LoaderError, SettingsError, TransientError
 from loader.events import FileArrived
 from loader.pipeline import Outcome
@@ -50,7 +51,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series fo
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 FILES = Counter("loader_files", "Arrivals that were worked, by outcome.", ["feed", "outcome"], registry=REGISTRY)
-FAILED = FILES.labels("", "failed")
+FAILED = FILES.labels("", ledger.State.FAILED)
 ROWS = Counter("loader_rows", "Rows of the files worked, by outcome.", ["feed", "outcome"], registry=REGISTRY)
 BYTES = Counter("loader_file_bytes", "Size, as stored, of the files that got a verdict.", ["feed"], registry=REGISTRY)
 DURATION = Histogram(
@@ -235,7 +236,7 @@ class State(Collector):
 
 def _pipeline_metrics(row: Mapping[str, Any]) -> Iterator[Metric]:
     waiting = GaugeMetricFamily("loader_files_waiting", "Files that are not dealt with yet.", labels=["status"])
-    for status in ("discovered", "loading", "failed"):
+    for status in sorted(ledger.WAITING):
         waiting.add_metric([status], row[status])
     yield waiting
     yield _gauge("loader_files_waiting_age_seconds", "Since the oldest of them was received.", row["waiting_seconds"])
@@ -300,8 +301,8 @@ def expect(feeds: Iterable[str]) -> None:
     """Tell of these feeds from the start: a count that first appears as 1 has no increase that an alert could see."""
     for feed in feeds:
         WARNED.labels(feed)
-        for outcome in ("loaded", "rejected", "unchanged"):
-            FILES.labels(feed, outcome)
+        for state in (ledger.State.LOADED, ledger.State.REJECTED, ledger.State.UNCHANGED):
+            FILES.labels(feed, state)
         for outcome in ("loaded", "rejected", "skipped"):
             ROWS.labels(feed, outcome)
 

@@ -11,21 +11,22 @@ from typing import Any
 
 from loader.errors import Refused, TransientError
 from loader.events import FileArrived, FileRemoved
+from loader.ledger import FORGET, REPLAY, RETRIED, RETRY, SKIP, State, Step
 from loader.object_store import ObjectVersion
-from loader.pipeline import COUNTING, SET_ASIDE, Outcome, Pipeline
+from loader.pipeline import Outcome, Pipeline
 from loader.settings import Settings
 from loader.warehouse import Session
 from loader.watcher import Watcher
 
 _REMEDIES = {
-    "loaded": "it is loaded: `loader replay` loads it anew, `loader forget` takes it back",
-    "unchanged": "its bytes are those of a version that was loaded: there is nothing to do with it",
-    "superseded": "a later version of its key was loaded: upload this one again if it is to count",
-    "withdrawn": "it is withdrawn already, and `loader retry` brings it back",
+    State.LOADED: "it is loaded: `loader replay` loads it anew, `loader forget` takes it back",
+    State.UNCHANGED: "its bytes are those of a version that was loaded: there is nothing to do with it",
+    State.SUPERSEDED: "a later version of its key was loaded: upload this one again if it is to count",
+    State.WITHDRAWN: "it is withdrawn already, and `loader retry` brings it back",
 }
 
 
-def retry(pipeline: Pipeline, file_ids: Sequence[int], states: Collection[str], key: str | None) -> list[Outcome]:
+def retry(pipeline: Pipeline, file_ids: Sequence[int], states: Collection[State], key: str | None) -> list[Outcome]:
     """Load these versions now: those named, and those in one of the states with a key like `key`.
 
     Raises Refused when a named version is unknown, or is one that nothing can load again.
@@ -34,12 +35,12 @@ def retry(pipeline: Pipeline, file_ids: Sequence[int], states: Collection[str], 
         raise Refused("say which files to retry: their ids (`loader files` shows them), --status or --key")
     wanted = _named(pipeline, file_ids)
     for version in wanted:
-        if version["status"] in ("loaded", "unchanged", "superseded"):
+        if version["status"] not in RETRY.takes:
             raise Refused(f"file {version['file_id']} cannot be retried: {_REMEDIES[version['status']]}")
     if states or key:
-        chosen = sorted(states or ("failed", "rejected"))
+        chosen = sorted(states or RETRIED)
         wanted += pipeline.warehouse.rows("versions", **_any() | {"states": chosen, "key": key})
-    return [_load(pipeline, version, SET_ASIDE) for version in {each["file_id"]: each for each in wanted}.values()]
+    return [_load(pipeline, version, RETRY) for version in {each["file_id"]: each for each in wanted}.values()]
 
 
 def skip(pipeline: Pipeline, file_ids: Sequence[int], reason: str) -> list[Outcome]:
@@ -51,7 +52,7 @@ def skip(pipeline: Pipeline, file_ids: Sequence[int], reason: str) -> list[Outco
     def set_aside(session: Session, file_id: int) -> bool:
         return session.execute("skip", file_id=file_id, reason=f"skipped by hand: {reason}").one_or_none() is not None
 
-    return _by_hand(pipeline, file_ids, "skipped", set_aside)
+    return _by_hand(pipeline, file_ids, SKIP, set_aside)
 
 
 def forget(pipeline: Pipeline, file_ids: Sequence[int], reason: str) -> list[Outcome]:
@@ -69,7 +70,7 @@ def forget(pipeline: Pipeline, file_ids: Sequence[int], reason: str) -> list[Out
         session.execute("notify_queue")
         return True
 
-    return _by_hand(pipeline, file_ids, "withdrawn", withdraw)
+    return _by_hand(pipeline, file_ids, FORGET, withdraw)
 
 
 def replay(
@@ -80,8 +81,7 @@ def replay(
     A version that cannot be loaded any more (its object is gone, the feed refuses it now) stays as it was. One with
     rows that were corrected by hand stays too, unless `drop_corrections`: the sheet in the bucket lacks them.
     """
-    states = ["loaded", "rejected", "failed"]
-    chosen = _any() | {"states": states, "key": key, "since": since, "until": until}
+    chosen = _any() | {"states": sorted(REPLAY.takes), "key": key, "since": since, "until": until}
     outcomes = []
     for version in pipeline.warehouse.rows("versions", **chosen):
         if version["corrected"] and not drop_corrections:
@@ -91,7 +91,7 @@ def replay(
             )
             outcomes.append(Outcome("kept", version["key"], version["file_id"], error=reason))
         else:
-            outcomes.append(_load(pipeline, version, COUNTING))
+            outcomes.append(_load(pipeline, version, REPLAY))
     return outcomes
 
 
@@ -151,14 +151,14 @@ def _named(pipeline: Pipeline, file_ids: Sequence[int]) -> list[dict[str, Any]]:
     return found
 
 
-def _load(pipeline: Pipeline, version: dict[str, Any], again: Collection[str]) -> Outcome:
+def _load(pipeline: Pipeline, version: dict[str, Any], step: Step) -> Outcome:
     bucket, key, file_id = version["bucket"], version["key"], version["file_id"]
     try:
-        outcome = pipeline.load_file(FileArrived(bucket, key, datetime.now(UTC), dialect=None), again)
+        outcome = pipeline.load_file(FileArrived(bucket, key, datetime.now(UTC), dialect=None), step)
     except TransientError as error:
         pipeline.give_up(bucket, key, error)
-        return Outcome("failed", key, file_id, error=str(error))
-    if outcome.status == "source_gone":
+        return Outcome(State.FAILED, key, file_id, error=str(error))
+    if outcome.status == State.SOURCE_GONE:
         return Outcome("gone", key, file_id, error=outcome.error)
     if outcome.file_id != file_id:
         now = f"the bucket holds another version of it: file {outcome.file_id}, which is {outcome.status}"
@@ -167,7 +167,7 @@ def _load(pipeline: Pipeline, version: dict[str, Any], again: Collection[str]) -
 
 
 def _by_hand(
-    pipeline: Pipeline, file_ids: Sequence[int], state: str, change: Callable[[Session, int], bool]
+    pipeline: Pipeline, file_ids: Sequence[int], step: Step, change: Callable[[Session, int], bool]
 ) -> list[Outcome]:
     """Each version under its file lock and in a transaction of its own."""
     outcomes = []
@@ -177,8 +177,8 @@ def _by_hand(
             if not change(session, file_id):
                 found = session.execute("ledger_entry", file_id=file_id).one().status
                 remedy = _REMEDIES.get(found, "only a loaded file can be withdrawn; `loader skip` sets it aside")
-                if found != state:
-                    raise Refused(f"file {file_id} ({key}) cannot be {state}: {remedy}")
+                if found != step.leads_to:
+                    raise Refused(f"file {file_id} ({key}) cannot be {step.leads_to}: {remedy}")
             session.commit()
-        outcomes.append(Outcome(state, key, file_id))
+        outcomes.append(Outcome(str(step.leads_to), key, file_id))
     return outcomes

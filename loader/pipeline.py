@@ -1,7 +1,7 @@
 """The story of one file: from its arrival to one committed transaction."""
 
 import sys
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -19,10 +19,11 @@ from loader.events import FileArrived, FileRemoved
 from loader.feeds import Feed, Feeds
 from loader.formats import open_sheet
 from loader.header import Drift
+from loader.ledger import ANNOUNCED, Entry, State, Step
 from loader.object_store import ObjectStore, ObjectVersion
 from loader.settings import Limits, Settings
 from loader.validation import Counts, Rejected, Validator, warning_of
-from loader.warehouse import LedgerEntry, Load, Session, Warehouse
+from loader.warehouse import Load, Session, Warehouse
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ T = TypeVar("T")
 class Outcome:
     """What became of one arrival. `duplicate`: this version had been dealt with before."""
 
-    status: str
+    status: str  # a State, or what no state says: kept (it stays loaded), gone or changed (the bucket has another)
     key: str
     file_id: int | None = None
     counts: Counts | None = None
@@ -41,12 +42,6 @@ class Outcome:
     size: int = 0  # bytes as stored of what was read
     warning: str | None = None  # what a person should look at though the file counts
 
-
-# States of a version that was dealt with, in which it is loaded again: by events (none), by `loader load`, `retry`,
-# `replay`.
-REJECTED = frozenset({"rejected"})
-SET_ASIDE = frozenset({"rejected", "skipped", "withdrawn"})
-COUNTING = frozenset({"rejected", "loaded"})
 
 _LOOKS_AT_A_TIME = 8
 
@@ -79,8 +74,8 @@ class Pipeline:
         self.store.close()
         self.warehouse.close()
 
-    def load_file(self, arrival: FileArrived, again: Collection[str] = ()) -> Outcome:
-        """Load the object as it is now, exactly once; a version that was dealt with, if its state is in `again`.
+    def load_file(self, arrival: FileArrived, step: Step = ANNOUNCED) -> Outcome:
+        """Load the object as it is now, exactly once; a version that was dealt with, if `step` takes its state.
 
         A loaded version that is loaded again gets new rows for its old ones in one transaction. If it is refused now,
         it stays as it was, and the outcome is `kept` with the reason.
@@ -96,7 +91,7 @@ class Pipeline:
             failpoints.reach("locked")
             if isinstance(version := self._look(bucket, key), ObjectGone):
                 return self._gone(session, bucket, key, version)
-            return self._take_up(session, version, arrival, again)
+            return self._take_up(session, version, arrival, step)
 
     def remove_file(self, removed: FileRemoved) -> list[Outcome]:
         """Note in the ledger that the object is gone, if it is: an event may be late. Nothing else changes.
@@ -162,22 +157,20 @@ class Pipeline:
     def _gone(self, session: Session, bucket: str, key: str, gone: ObjectGone) -> Outcome:
         marked = session.execute("source_gone", bucket=bucket, key=key, error=str(gone)).first()
         session.commit()
-        return Outcome("source_gone", key, marked.file_id if marked else None, error=str(gone))
+        return Outcome(State.SOURCE_GONE, key, marked.file_id if marked else None, error=str(gone))
 
-    def _take_up(
-        self, session: Session, version: ObjectVersion, arrival: FileArrived, again: Collection[str]
-    ) -> Outcome:
+    def _take_up(self, session: Session, version: ObjectVersion, arrival: FileArrived, step: Step) -> Outcome:
         entry = session.discover(version, arrival.event_at, arrival.dialect)
         session.commit()
         failpoints.reach("discovered")
-        if entry.done and entry.status not in again:
+        if entry.done and entry.status not in step.takes:
             session.execute("replaced", bucket=version.bucket, key=version.key, file_id=entry.file_id)
             session.commit()
             return Outcome(entry.status, arrival.key, entry.file_id, duplicate=True)
         feed = self.feeds.for_key(arrival.key) if arrival.key.startswith(self.settings.s3_prefix) else None
         if not feed:
             return self._ignore(session, entry, arrival.key)
-        counts = entry.status == "loaded"  # and goes on counting until the moment in which its new rows do
+        counts = entry.status is State.LOADED  # and goes on counting until the moment in which its new rows do
         if feed.reupload == "ignore" and not counts and session.other_version_counts(version, entry.file_id):
             return self._set_aside(session, entry.file_id, feed, arrival.key)
         session.execute(
@@ -199,7 +192,7 @@ class Pipeline:
         except InvalidFile as refused:
             session.rollback()
             outcome = self._refuse(session, version, entry.file_id, feed, str(refused))
-        if counts and outcome.status == "rejected":
+        if counts and outcome.status == State.REJECTED:
             session.rollback()
             return replace(outcome, status="kept", counts=None)
         failpoints.reach("finished")
@@ -237,23 +230,23 @@ class Pipeline:
             status = load.finish_rejected(error, None)
             return Outcome(status, version.key, file_id, load.counts, error, feed=feed.feed, size=version.size)
 
-    def _ignore(self, session: Session, entry: LedgerEntry, key: str) -> Outcome:
+    def _ignore(self, session: Session, entry: Entry, key: str) -> Outcome:
         reason = (
             "no feed matches the key: add one in FEEDS_DIR"
             if key.startswith(self.settings.s3_prefix)
             else f"outside S3_PREFIX={self.settings.s3_prefix}"
         )
-        if entry.status == "loaded":
+        if entry.status is State.LOADED:
             return Outcome("kept", key, entry.file_id, error=reason)
         session.execute("ignore", file_id=entry.file_id, error=reason)
         session.commit()
-        return Outcome("ignored", key, entry.file_id, error=reason)
+        return Outcome(State.IGNORED, key, entry.file_id, error=reason)
 
     def _set_aside(self, session: Session, file_id: int, feed: Feed, key: str) -> Outcome:
         reason = f"an earlier version counts, and feed {feed.feed} keeps the first (reupload: ignore)"
         session.execute("set_aside", file_id=file_id, error=reason)
         session.commit()
-        return Outcome("skipped", key, file_id, error=reason, feed=feed.feed)
+        return Outcome(State.SKIPPED, key, file_id, error=reason, feed=feed.feed)
 
 
 def ahead(items: Iterator[T], depth: int = 1) -> Generator[T]:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, LiteralString, Self
+from typing import Any, LiteralString, Self
 
 import psycopg
 import pyarrow as pa
@@ -31,17 +31,12 @@ from loader.decoding import Decoded
 from loader.errors import InvalidFile, LoaderError, SettingsError, TransientError
 from loader.feeds import Feed
 from loader.header import Drift
+from loader.ledger import Entry, State
 from loader.object_store import ObjectVersion
 from loader.profile import Profile
 from loader.validation import Counts, Rejected, Verdict, warning_of
 
 log = structlog.get_logger()
-
-# Of an entry of the ledger; the check constraint of raw.files has the same.
-State = Literal[
-    "discovered", "loading", "loaded", "rejected", "failed", "superseded", "unchanged", "source_gone", "ignored",
-    "skipped", "withdrawn",
-]  # fmt: skip
 
 _KEEPALIVES = "-c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
 _LOCK_WAIT_SECONDS = 3  # before a waiter looks whether the holder is alive
@@ -57,18 +52,6 @@ def _read_statements() -> dict[str, sa.TextClause]:
 
 
 _STATEMENTS = _read_statements()
-
-
-@dataclass(frozen=True)
-class LedgerEntry:
-    file_id: int
-    status: str
-    attempts: int
-
-    @property
-    def done(self) -> bool:
-        """Whether this version has been dealt with, so that another event for it changes nothing."""
-        return self.status in ("loaded", "unchanged", "rejected", "skipped", "withdrawn")
 
 
 class Warehouse:
@@ -182,7 +165,7 @@ class Session:
         self.commit()
         return True
 
-    def discover(self, version: ObjectVersion, event_at: datetime, dialect: str | None) -> LedgerEntry:
+    def discover(self, version: ObjectVersion, event_at: datetime, dialect: str | None) -> Entry:
         row = self.execute(
             "discover",
             bucket=version.bucket,
@@ -193,7 +176,7 @@ class Session:
             event_at=event_at,
             dialect=dialect,
         ).one()
-        return LedgerEntry(row.file_id, row.status, row.attempts)
+        return Entry(row.file_id, State(row.status))
 
     def other_version_counts(self, version: ObjectVersion, file_id: int) -> bool:
         where = {"bucket": version.bucket, "key": version.key, "file_id": file_id}
@@ -272,7 +255,7 @@ class Load:
         if verdict.accepted.num_rows:
             _copy_rows(self._driver, self._feed, batch)
 
-    def finish_loaded(self, sha256: str | None) -> str:
+    def finish_loaded(self, sha256: str | None) -> State:
         """Make this the version that counts, or record that it is the same as one that does. Returns the status.
 
         By a feed with `reupload: append` it counts beside the earlier ones. By one with `shrink: reject` it is rejected
@@ -283,8 +266,8 @@ class Load:
         if any(each.sha256 == sha256 for each in earlier):
             self._savepoint.rollback()
             self.counts = Counts()
-            self._finish("unchanged", sha256, None)
-            return "unchanged"
+            self._finish(State.UNCHANGED, sha256, None)
+            return State.UNCHANGED
         removed = set(self._changed)
         for each in earlier if self._feed.reupload != "append" else ():
             removed |= set(self._session.execute("remove_lines", file_id=each.file_id).scalars())
@@ -300,9 +283,9 @@ class Load:
         self.warning = "; ".join(filter(None, (shrunk, warning_of(self.counts, self.drift)))) or None
         self._copy_rejected()
         self._changed = removed | self._dates
-        self._finish("loaded", sha256, None)
+        self._finish(State.LOADED, sha256, None)
         self._session.execute("notify_queue")
-        return "loaded"
+        return State.LOADED
 
     def _shrunk(self, lost: Collection[date]) -> str | None:
         """What the file leaves less of than there was, or than a sheet has. `lost`: dates that only other lines had."""
@@ -314,15 +297,15 @@ class Load:
             return None
         return f"none of its {self.counts.read} rows was loaded" if self.counts.read > 1 else _NO_ROW[self.counts.read]
 
-    def finish_rejected(self, error: str, sha256: str | None) -> str:
+    def finish_rejected(self, error: str, sha256: str | None) -> State:
         """Undo the lines, keep the report. Rows that had no fault count as skipped. Returns the status."""
         self.error = error
         self._savepoint.rollback()
         self.counts.skip(self.counts.loaded, "file rejected")
         self.counts.loaded = 0
         self._copy_rejected()
-        self._finish("rejected", sha256, error)
-        return "rejected"
+        self._finish(State.REJECTED, sha256, error)
+        return State.REJECTED
 
     def _copy_rejected(self) -> None:
         self._spool.seek(0)
@@ -330,7 +313,7 @@ class Load:
             blocks = iter(lambda: self._spool.read(1 << 20), "")
             _copy(self._driver, "rejected_rows", _REJECTED, blocks, "format csv")
 
-    def _finish(self, status: str, sha256: str | None, error: str | None) -> None:
+    def _finish(self, status: State, sha256: str | None, error: str | None) -> None:
         if self._described:
             drift = json.dumps(asdict(self.drift)) if self.drift else None
             profile = str(self._profile)

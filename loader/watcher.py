@@ -19,6 +19,7 @@ from loader.broker import Publisher, ensure_topics
 from loader.errors import TransientError
 from loader.events import FileArrived
 from loader.feeds import Feeds
+from loader.ledger import State
 from loader.object_store import ObjectStore, ObjectVersion
 from loader.settings import Settings
 from loader.warehouse import Warehouse
@@ -112,7 +113,7 @@ class Watcher:
             (row["key"], row["etag"], row["size_bytes"])
             for row in self._warehouse.rows("seen", bucket=bucket)
             # A key that no feed knew may have got a feed since.
-            if row["status"] != "ignored" or not self._feeds.for_key(row["key"])
+            if row["status"] != State.IGNORED or not self._feeds.for_key(row["key"])
         }
         listed = self.listing() if listing is None else listing
         return [version for version in listed if (version.key, version.etag, version.size) not in seen]

@@ -51,7 +51,7 @@ set
     -- A version that was gone and is back has arrived anew.
     event_at = case when raw.files.status in ('superseded', 'source_gone') then excluded.event_at else raw.files.event_at end,
     received_at = case when raw.files.status in ('superseded', 'source_gone') then now() else raw.files.received_at end
-returning file_id, status, attempts;
+returning file_id, status;
 
 -- name: ignore
 update raw.files set status = 'ignored', error = :error, next_attempt_at = null where file_id = :file_id;

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import hashlib
+import re
 import socket
 import subprocess
 import sys
@@ -25,6 +26,7 @@ import pytest
 import yaml
 
 from loader.errors import ObjectGone, TransientError
+from loader.ledger import State
 from loader.pipeline import Pipeline
 from loader.validation import Counts
 from loader.watcher import Watcher
@@ -502,6 +504,11 @@ def test_the_database_refuses_a_ledger_row_that_loses_rows(world: World) -> None
             "insert into raw.files (bucket, key, etag, size_bytes, event_at, rows_read, rows_loaded)"
             " values ('b', 'k', 'e', 1, now(), 3, 2)"
         )
+
+
+def test_the_database_allows_exactly_the_states_of_the_ledger(world: World) -> None:
+    checked = world.value("select pg_get_constraintdef(oid) from pg_constraint where conname = 'files_status_check'")
+    assert set(re.findall(r"'(\w+)'", checked)) == set(State)
 
 
 def test_the_database_refuses_two_current_versions_of_an_object(world: World) -> None:
