@@ -6,12 +6,12 @@ import re
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import typer
 import yaml
@@ -29,9 +29,14 @@ from loader.feeds import Feeds
 from loader.ledger import LOAD, State
 from loader.pipeline import Check, Outcome, Pipeline, check_file
 from loader.settings import Limits, Settings
-from loader.validation import Counts
+from loader.sql import Session
+from loader.sql import operate as sql
+from loader.verdict import Counts
 from loader.warehouse import Warehouse
 from loader.warehouse import migrate as migrate_database
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 app = typer.Typer(
     help="Sales sheets from S3 into PostgreSQL: validated, exactly once, then modelled by dbt.",
@@ -331,7 +336,7 @@ def files(
     as_json: AsJson = False,
 ) -> None:
     """The ledger: every file version ever seen, and what became of it."""
-    rows = _rows("files", status=status, key=key, feed=feed, since=since, file_id=file_id, limit=limit)
+    rows = _ask(sql.files, status=status, key=key, feed=feed, since=since, file_id=file_id, limit=limit)
     if as_json:
         _show(rows, as_json)
         return
@@ -422,7 +427,7 @@ def reconcile(
         for version in versions
     ]
     columns = ("key", "etag", "size_bytes", "rows_loaded")
-    rows += [{"difference": "vanished"} | {name: row[name] for name in columns} for row in found.vanished]
+    rows += [{"difference": "vanished"} | {name: getattr(each, name) for name in columns} for each in found.vanished]
     if rows or as_json:
         _show(rows, as_json, hide=("etag",))
     else:
@@ -446,7 +451,7 @@ def list_rejects(
     """Rows that were not loaded: where they stand, what they say, and everything that is wrong with them."""
     if context.invoked_subcommand:
         return
-    rows = _rows("rejects", file_id=file_id, key=key, field=field, message=message, since=since, limit=limit)
+    rows = _ask(sql.rejects, file_id=file_id, key=key, field=field, message=message, since=since, limit=limit)
     if as_json:
         _show(rows, as_json)
         return
@@ -501,7 +506,7 @@ def replay_rejects(
 @app.command()
 def status(as_json: AsJson = False) -> None:
     """Where everything stands: files, what waits and for how long, latency, the published version, the last run."""
-    (row,) = _rows("status")
+    row = _ask(sql.status)
     if as_json:
         print(json.dumps(row, default=_plain))
         return
@@ -576,10 +581,11 @@ def _report(outcomes: Sequence[Outcome], as_json: bool, wanted: State) -> None:
         raise SystemExit(1)
 
 
-def _rows(statement: str, **parameters: object) -> list[dict[str, Any]]:
+def _ask(question: Callable[Concatenate[Session, P], T], *arguments: P.args, **parameters: P.kwargs) -> T:
+    """What a function of `loader/sql` answers."""
     with closing(Warehouse(Settings.read().database_url.get_secret_value())) as warehouse:
         warehouse.check()
-        return warehouse.rows(statement, **parameters)
+        return warehouse.ask(question, *arguments, **parameters)
 
 
 def _show(rows: Sequence[dict[str, Any]], as_json: bool, hide: Sequence[str] = ()) -> None:

@@ -34,6 +34,8 @@ from loader.errors import LoaderError, SettingsError, TransientError
 from loader.events import FileArrived
 from loader.pipeline import Outcome
 from loader.settings import Settings
+from loader.sql import Session
+from loader.sql import metrics as sql
 from loader.warehouse import Warehouse
 
 log = structlog.get_logger()
@@ -199,7 +201,7 @@ class State(Collector):
             problems.append(f"the loop has given no sign of life for {heartbeat.age:.0f} s")
         told: dict[str, Any] = {"last_dbt_run": None, "dbt_under_way": None}
         try:
-            told = self._ask("health")
+            told = self._ask(sql.health)
         except LoaderError as error:
             problems.append(str(error))
         return {
@@ -213,14 +215,14 @@ class State(Collector):
         yield _gauge("loader_loop_alive", "1: the loop of this process gives signs of life.", not heartbeat.overdue)
         row = None
         try:
-            row = self._ask("metrics")
+            row = self._ask(sql.metrics)
         except LoaderError as error:
             log.warning("database_not_scraped", error=str(error))
         yield _gauge("loader_database_up", "1: PostgreSQL answered this scrape.", row is not None)
         if row:
             yield from _pipeline_metrics(row)
 
-    def _ask(self, statement: str) -> dict[str, Any]:
+    def _ask(self, question: Callable[[Session], dict[str, Any]]) -> dict[str, Any]:
         """Raises TransientError when PostgreSQL does not answer in time.
 
         One question at a time: while PostgreSQL hangs, askers that come every few seconds must not pile up.
@@ -228,8 +230,7 @@ class State(Collector):
         if not self._turn.acquire(timeout=_PATIENCE_SECONDS):
             raise TransientError("PostgreSQL has not answered the question before this one yet")
         try:
-            (row,) = self._warehouse.rows(statement)
-            return row
+            return self._warehouse.ask(question)
         finally:
             self._turn.release()
 

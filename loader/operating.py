@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from loader.errors import Refused, TransientError
 from loader.events import FileArrived, FileRemoved
@@ -15,7 +14,8 @@ from loader.ledger import FORGET, REPLAY, RETRIED, RETRY, SKIP, State, Step
 from loader.object_store import ObjectVersion
 from loader.pipeline import Outcome, Pipeline
 from loader.settings import Settings
-from loader.warehouse import Session
+from loader.sql import Session, load, operate
+from loader.sql.operate import Counting, Version
 from loader.watcher import Watcher
 
 _REMEDIES = {
@@ -35,12 +35,11 @@ def retry(pipeline: Pipeline, file_ids: Sequence[int], states: Collection[State]
         raise Refused("say which files to retry: their ids (`loader files` shows them), --status or --key")
     wanted = _named(pipeline, file_ids)
     for version in wanted:
-        if version["status"] not in RETRY.takes:
-            raise Refused(f"file {version['file_id']} cannot be retried: {_REMEDIES[version['status']]}")
+        if version.status not in RETRY.takes:
+            raise Refused(f"file {version.file_id} cannot be retried: {_REMEDIES[State(version.status)]}")
     if states or key:
-        chosen = sorted(states or RETRIED)
-        wanted += pipeline.warehouse.rows("versions", **_any() | {"states": chosen, "key": key})
-    return [_load(pipeline, version, RETRY) for version in {each["file_id"]: each for each in wanted}.values()]
+        wanted += pipeline.warehouse.ask(operate.versions, states=states or RETRIED, key=key)
+    return [_load(pipeline, version, RETRY) for version in {each.file_id: each for each in wanted}.values()]
 
 
 def skip(pipeline: Pipeline, file_ids: Sequence[int], reason: str) -> list[Outcome]:
@@ -50,7 +49,7 @@ def skip(pipeline: Pipeline, file_ids: Sequence[int], reason: str) -> list[Outco
     """
 
     def set_aside(session: Session, file_id: int) -> bool:
-        return session.execute("skip", file_id=file_id, reason=f"skipped by hand: {reason}").one_or_none() is not None
+        return operate.skip(session, file_id, f"skipped by hand: {reason}")
 
     return _by_hand(pipeline, file_ids, SKIP, set_aside)
 
@@ -62,12 +61,12 @@ def forget(pipeline: Pipeline, file_ids: Sequence[int], reason: str) -> list[Out
     """
 
     def withdraw(session: Session, file_id: int) -> bool:
-        if not session.execute("withdraw", file_id=file_id, reason=f"withdrawn by hand: {reason}").one_or_none():
+        if not operate.withdraw(session, file_id, f"withdrawn by hand: {reason}"):
             return False
-        dates = set(session.execute("remove_lines", file_id=file_id).scalars())
-        dates |= session.put_together(file_id).dated  # with the headers that are left
-        session.execute("enqueue_dates", dates=sorted(dates), file_id=file_id)
-        session.execute("notify_queue")
+        dates = load.remove_lines(session, file_id)
+        dates |= load.put_together(session, file_id).dated  # with the headers that are left
+        load.enqueue_dates(session, file_id, dates)
+        load.notify_queue(session)
         return True
 
     return _by_hand(pipeline, file_ids, FORGET, withdraw)
@@ -81,15 +80,15 @@ def replay(
     A version that cannot be loaded any more (its object is gone, the feed refuses it now) stays as it was. One with
     rows that were corrected by hand stays too, unless `drop_corrections`: the sheet in the bucket lacks them.
     """
-    chosen = _any() | {"states": sorted(REPLAY.takes), "key": key, "since": since, "until": until}
     outcomes = []
-    for version in pipeline.warehouse.rows("versions", **chosen):
-        if version["corrected"] and not drop_corrections:
+    chosen = pipeline.warehouse.ask(operate.versions, states=REPLAY.takes, key=key, since=since, until=until)
+    for version in chosen:
+        if version.corrected and not drop_corrections:
             reason = (
-                f"{version['corrected']} of its rows were corrected by hand and would be rejected again: "
+                f"{version.corrected} of its rows were corrected by hand and would be rejected again: "
                 "--drop-corrections does so, and `loader rejects replay` then takes the corrected file again"
             )
-            outcomes.append(Outcome("kept", version["key"], version["file_id"], error=reason))
+            outcomes.append(Outcome("kept", version.key, version.file_id, error=reason))
         else:
             outcomes.append(_load(pipeline, version, REPLAY))
     return outcomes
@@ -105,7 +104,7 @@ class Differences:
 
     unseen: list[ObjectVersion]
     changed: list[ObjectVersion]
-    vanished: list[dict[str, Any]]
+    vanished: list[Counting]
 
     @property
     def any(self) -> bool:
@@ -121,38 +120,34 @@ def reconcile(settings: Settings, report: bool) -> Differences:
         pipeline.check()
         # Before the listing: what is loaded in between is then in both.
         bucket, prefix = settings.s3_bucket, settings.s3_prefix
-        counting = pipeline.warehouse.rows("counting", bucket=bucket, prefix=prefix)
+        counting = pipeline.warehouse.ask(operate.counting, bucket, prefix)
         listing = list(watcher.listing())
-        loaded, there = {row["key"] for row in counting}, {version.key for version in listing}
+        loaded, there = {each.key for each in counting}, {version.key for version in listing}
         new = watcher.unseen(listing)
         found = Differences(
             unseen=[version for version in new if version.key not in loaded],
             changed=[version for version in new if version.key in loaded],
-            vanished=[row for row in counting if row["key"] not in there],
+            vanished=[each for each in counting if each.key not in there],
         )
         if not report:
             if new:
                 watcher.announce(new)
-            for row in found.vanished:
-                pipeline.remove_file(FileRemoved(bucket, row["key"], datetime.now(UTC)))
+            for each in found.vanished:
+                pipeline.remove_file(FileRemoved(bucket, each.key, datetime.now(UTC)))
     return found
 
 
-def _any() -> dict[str, Any]:
-    return dict.fromkeys(("file_ids", "states", "key", "since", "until"))
-
-
-def _named(pipeline: Pipeline, file_ids: Sequence[int]) -> list[dict[str, Any]]:
-    found = pipeline.warehouse.rows("versions", **_any() | {"file_ids": list(file_ids)}) if file_ids else []
-    if unknown := set(file_ids) - {version["file_id"] for version in found}:
+def _named(pipeline: Pipeline, file_ids: Sequence[int]) -> list[Version]:
+    found = pipeline.warehouse.ask(operate.versions, file_ids=file_ids) if file_ids else []
+    if unknown := set(file_ids) - {version.file_id for version in found}:
         raise Refused(
             f"the ledger has no file {', '.join(map(str, sorted(unknown)))}: `loader files` shows what it has"
         )
     return found
 
 
-def _load(pipeline: Pipeline, version: dict[str, Any], step: Step) -> Outcome:
-    bucket, key, file_id = version["bucket"], version["key"], version["file_id"]
+def _load(pipeline: Pipeline, version: Version, step: Step) -> Outcome:
+    bucket, key, file_id = version.bucket, version.key, version.file_id
     try:
         outcome = pipeline.load_file(FileArrived(bucket, key, datetime.now(UTC), dialect=None), step)
     except TransientError as error:
@@ -172,11 +167,13 @@ def _by_hand(
     """Each version under its file lock and in a transaction of its own."""
     outcomes = []
     for version in _named(pipeline, file_ids):
-        bucket, key, file_id = version["bucket"], version["key"], version["file_id"]
+        bucket, key, file_id = version.bucket, version.key, version.file_id
         with pipeline.warehouse.session() as session, pipeline.lock(session, bucket, key):
             if not change(session, file_id):
-                found = session.execute("ledger_entry", file_id=file_id).one().status
-                remedy = _REMEDIES.get(found, "only a loaded file can be withdrawn; `loader skip` sets it aside")
+                entry = operate.ledger_entry(session, file_id)
+                assert entry  # a version is never deleted
+                found = entry.status
+                remedy = _REMEDIES.get(State(found), "only a loaded file can be withdrawn; `loader skip` sets it aside")
                 if found != step.leads_to:
                     raise Refused(f"file {file_id} ({key}) cannot be {step.leads_to}: {remedy}")
             session.commit()

@@ -19,11 +19,17 @@ from loader.events import FileArrived, FileRemoved
 from loader.feeds import Feed, Feeds
 from loader.formats import open_sheet
 from loader.header import Drift
+from loader.landing import Load
 from loader.ledger import ANNOUNCED, Entry, State, Step
+from loader.locks import file_lock
 from loader.object_store import ObjectStore, ObjectVersion
+from loader.rejects import Rejected
 from loader.settings import Limits, Settings
-from loader.validation import Counts, Rejected, Validator, warning_of
-from loader.warehouse import Load, Session, Warehouse
+from loader.sql import Session
+from loader.sql import load as sql
+from loader.validation import Validator
+from loader.verdict import Counts, warning_of
+from loader.warehouse import Warehouse
 
 T = TypeVar("T")
 
@@ -102,9 +108,9 @@ class Pipeline:
         with self.warehouse.session() as session, self.lock(session, bucket, key):
             if not isinstance(self._look(bucket, key), ObjectGone):  # it is back
                 return []
-            marked = session.execute("mark_removed", bucket=bucket, key=key).all()
+            marked = sql.mark_removed(session, bucket, key)
             session.commit()
-            return [Outcome(row.status, key, row.file_id) for row in marked]
+            return [Outcome(entry.status, key, entry.file_id) for entry in marked]
 
     def needless(self, events: Sequence[FileArrived | FileRemoved]) -> set[FileArrived | FileRemoved]:
         """Those of the events, all of the pipeline's bucket, that can change nothing: their objects are gone, and the
@@ -117,8 +123,7 @@ class Pipeline:
         keys = sorted({each.key for each in events})
         found = dict(zip(keys, self._lookers.map(lambda key: self._look(bucket, key), keys), strict=True))
         gone = {key for key, each in found.items() if isinstance(each, ObjectGone)}
-        known = self.warehouse.rows("unsettled", bucket=bucket, keys=list(gone)) if gone else []
-        unsettled = {row["key"]: row["waits"] for row in known}
+        unsettled = self.warehouse.ask(sql.unsettled, bucket, gone) if gone else {}
 
         def is_needless(event: FileArrived | FileRemoved) -> bool:
             if isinstance(event, FileRemoved):
@@ -130,8 +135,7 @@ class Pipeline:
     def give_up(self, bucket: str, key: str, error: TransientError) -> None:
         """Set the versions of a key aside that could not be loaded; the watcher announces them again later."""
         with self.warehouse.session() as session:
-            seconds = self.settings.retry_max_seconds
-            session.execute("fail", bucket=bucket, key=key, error=str(error), seconds=seconds)
+            sql.fail(session, bucket, key, str(error), self.settings.retry_max_seconds)
             session.commit()
 
     @contextmanager
@@ -140,11 +144,11 @@ class Pipeline:
         of two that arrive at the same time would miss the rows of the other.
         """
         feed = self.feeds.for_key(key)
-        with session.file_lock(bucket, key, self.settings.lease_seconds):
+        with file_lock(session, bucket, key, self.settings.lease_seconds):
             if not (feed and feed.pair):
                 yield
                 return
-            with session.file_lock("order headers", feed.pair, self.settings.lease_seconds):
+            with file_lock(session, "order headers", feed.pair, self.settings.lease_seconds):
                 yield
 
     def _look(self, bucket: str, key: str) -> ObjectVersion | ObjectGone:
@@ -155,39 +159,30 @@ class Pipeline:
             return gone
 
     def _gone(self, session: Session, bucket: str, key: str, gone: ObjectGone) -> Outcome:
-        marked = session.execute("source_gone", bucket=bucket, key=key, error=str(gone)).first()
+        file_id = sql.source_gone(session, bucket, key, str(gone))
         session.commit()
-        return Outcome(State.SOURCE_GONE, key, marked.file_id if marked else None, error=str(gone))
+        return Outcome(State.SOURCE_GONE, key, file_id, error=str(gone))
 
     def _take_up(self, session: Session, version: ObjectVersion, arrival: FileArrived, step: Step) -> Outcome:
-        entry = session.discover(version, arrival.event_at, arrival.dialect)
+        entry = sql.discover(session, version, arrival.event_at, arrival.dialect)
         session.commit()
         failpoints.reach("discovered")
         if entry.done and entry.status not in step.takes:
-            session.execute("replaced", bucket=version.bucket, key=version.key, file_id=entry.file_id)
+            sql.replaced(session, version, entry.file_id)
             session.commit()
             return Outcome(entry.status, arrival.key, entry.file_id, duplicate=True)
         feed = self.feeds.for_key(arrival.key) if arrival.key.startswith(self.settings.s3_prefix) else None
         if not feed:
             return self._ignore(session, entry, arrival.key)
         counts = entry.status is State.LOADED  # and goes on counting until the moment in which its new rows do
-        if feed.reupload == "ignore" and not counts and session.other_version_counts(version, entry.file_id):
+        if feed.reupload == "ignore" and not counts and sql.current_versions(session, version, entry.file_id):
             return self._set_aside(session, entry.file_id, feed, arrival.key)
-        session.execute(
-            "start_loading",
-            file_id=entry.file_id,
-            feed=feed.feed,
-            kind=feed.kind,
-            order_headers=feed.order_headers,
-            shares=list(feed.shares),
-            timezone=self.feeds.dating(feed).format.timezone,
-            times=self.feeds.dating(feed).format.times,
-        )
+        sql.start_loading(session, entry.file_id, feed, self.feeds.dating(feed).format)
         if not counts:
             session.commit()
         failpoints.reach("claimed")
         try:
-            with session.load(version, entry.file_id, feed) as load:
+            with Load(session, version, entry.file_id, feed) as load:
                 outcome = self._load(load, version, feed, entry.file_id)
         except InvalidFile as refused:
             session.rollback()
@@ -226,7 +221,7 @@ class Pipeline:
 
     def _refuse(self, session: Session, version: ObjectVersion, file_id: int, feed: Feed, error: str) -> Outcome:
         """Without a report: the transaction that had it was undone."""
-        with session.load(version, file_id, feed) as load:
+        with Load(session, version, file_id, feed) as load:
             status = load.finish_rejected(error, None)
             return Outcome(status, version.key, file_id, load.counts, error, feed=feed.feed, size=version.size)
 
@@ -238,13 +233,13 @@ class Pipeline:
         )
         if entry.status is State.LOADED:
             return Outcome("kept", key, entry.file_id, error=reason)
-        session.execute("ignore", file_id=entry.file_id, error=reason)
+        sql.ignore(session, entry.file_id, reason)
         session.commit()
         return Outcome(State.IGNORED, key, entry.file_id, error=reason)
 
     def _set_aside(self, session: Session, file_id: int, feed: Feed, key: str) -> Outcome:
         reason = f"an earlier version counts, and feed {feed.feed} keeps the first (reupload: ignore)"
-        session.execute("set_aside", file_id=file_id, error=reason)
+        sql.set_aside(session, file_id, reason)
         session.commit()
         return Outcome(State.SKIPPED, key, file_id, error=reason, feed=feed.feed)
 

@@ -7,7 +7,6 @@ arrivals and one of the whole history at a time, whoever started them; workers o
 
 import gc
 import hashlib
-import json
 import os
 import socket
 import subprocess
@@ -33,7 +32,9 @@ from loader import metrics
 from loader.connections import kept_connections
 from loader.errors import SettingsError
 from loader.settings import Settings
-from loader.warehouse import Listener, Session, Warehouse
+from loader.sql import Session
+from loader.sql import transform as sql
+from loader.warehouse import Listener, Warehouse
 
 log = structlog.get_logger()
 
@@ -101,13 +102,13 @@ def run_waiting(
     The marts of the whole history are left to `history` when they are due; without it they are built in the same run.
     Stands by while another run is under way. Raises TransientError where PostgreSQL takes no writes.
     """
-    look = {
-        "lease_seconds": settings.lease_seconds,
-        "history_seconds": settings.history_seconds,
-        "history_marts": sorted(project.history),
-    }
     while not stop.is_set():
-        waiting = session.execute("waiting_for_dbt", **look).one()
+        waiting = sql.waiting_for_dbt(
+            session,
+            lease_seconds=settings.lease_seconds,
+            history_seconds=settings.history_seconds,
+            history_marts=project.history,
+        )
         session.commit()
         if not waiting.is_busy and (history or not waiting.is_busy_with_history):
             break
@@ -119,11 +120,11 @@ def run_waiting(
         history.keep_up(is_due=waiting.is_due)
     if not waiting.dates and (history or not waiting.is_behind):
         return None
-    session.execute("prove_writes")
+    sql.prove_writes(session)
     session.commit()
     log.info("dbt_run_started", dates=waiting.dates)
     result = build(session, project, "on_arrival" if history else "behind")
-    run = session.execute("finished_run", invocation_id=result.invocation_id).one_or_none()
+    run = sql.finished_run(session, result.invocation_id)
     session.commit()
     if result.error or not run:
         log.error("dbt_run_failed", run_id=run and run.run_id, **result.loggable)
@@ -138,7 +139,7 @@ def build(session: Session, project: "Project", selector: str | None) -> "Result
     Everything where a table or view is not there, or the project has changed since they were built.
     """
     project.read()
-    there = session.execute("definitions").one()
+    there = sql.definitions(session)
     session.commit()
     if missing := project.relations - set(there.relations):
         log.info("relations_missing", relations=sorted(missing)[:5], number=len(missing))
@@ -150,8 +151,9 @@ def build(session: Session, project: "Project", selector: str | None) -> "Result
         return Result([], None)
     result = project.invoke("build", selector)
     if not result.error:
-        of_run = {"last_run": there.last_run, "invocation_id": result.invocation_id}
-        session.execute("definitions_are_built", digest=project.digest, **of_run)
+        sql.definitions_are_built(
+            session, digest=project.digest, last_run=there.last_run, invocation_id=result.invocation_id
+        )
         session.commit()
     return result
 
@@ -211,8 +213,7 @@ def run_full_tests(settings: Settings) -> bool:
         result = Project(settings.dbt_project_dir).test()
         with warehouse.session() as session:
             status = "failed" if result.error else "succeeded"
-            nodes = json.dumps(result.nodes)
-            session.execute("record_tests", started_at=started_at, status=status, nodes=nodes, error=result.error)
+            sql.record_tests(session, started_at=started_at, status=status, nodes=result.nodes, error=result.error)
             session.commit()
     if result.error:
         log.error("full_tests_failed", **result.loggable)

@@ -31,7 +31,8 @@ from pydantic import TypeAdapter, ValidationError
 from loader import sales_line
 from loader.cells import all_as_seen, as_seen, record, unmarked
 from loader.feeds import WORD_FIELDS, contradicts, sign_of
-from loader.header import Drift, Matched, match_header
+from loader.header import Matched, match_header
+from loader.rejects import Rejected
 from loader.sales_line import (
     AMOUNT_FIELDS,
     COLUMNS,
@@ -49,9 +50,10 @@ from loader.sales_line import (
     cents,
     line_model,
 )
+from loader.verdict import Verdict
 
 if TYPE_CHECKING:
-    from loader.feeds import Feed, Rejects
+    from loader.feeds import Feed
     from loader.reader import Batch, Malformed
 
 # Distinct values remembered per column across batches; a column with more is mostly unique, and memory is the limit.
@@ -73,81 +75,6 @@ _ADAPTERS: dict[str, TypeAdapter[list[Any]]] = {name: TypeAdapter(list[kind]) fo
 _PLAIN_NUMBERS = TypeAdapter(list[PlainNumber])
 _DECIMALS = TypeAdapter(list[Decimal])
 Mask = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """A row that is not loaded, with all that is needed to find it, understand it and load it later."""
-
-    row_number: int
-    source_line: int
-    raw_text: str
-    errors: list[dict[str, str | None]]  # field (None: the whole row), message, value (the cell as it stands)
-    revenue_at_risk: Decimal | None = None  # quantity x unit price, or the line's total, as far as it can be read
-    lines: int = 1  # physical lines that it holds: as many sales may be lost in it
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What pydantic says of one batch: read = accepted + rejected + skipped."""
-
-    accepted: pa.Table  # those of COLUMNS that the feed fills, canonical text
-    rejected: list[Rejected]
-    skipped: Counter[str]  # rows that are no data, by reason: blank, header, total, footer, rule, duplicate
-    dates: frozenset[date]
-
-
-@dataclass
-class Counts:
-    """read = loaded + rejected + skipped, which the ledger enforces. `skipped_as`: the skipped rows by reason."""
-
-    read: int = 0
-    loaded: int = 0
-    rejected: int = 0
-    skipped: int = 0
-    skipped_as: dict[str, int] = field(default_factory=dict)
-    swallowed: int = 0  # physical lines of rejected rows beyond the first of each
-
-    def refused_by(self, limits: "Rejects") -> str | None:
-        """Why the file is rejected as a whole, or None: a bad row counts as many times as it has lines.
-
-        Rows that are no data, such as the thousand blank ones at the end of a sheet, make no bad row less bad. Where no
-        row is good, several that say Total are not believed: they are bad rows of a sheet of such.
-        """
-        totals = self.skipped_as.get("total", 0)
-        disbelieved = totals if totals > 1 and not self.loaded else 0
-        bad = self.rejected + self.swallowed + disbelieved
-        error = limits.exceeded(bad, self.loaded + bad)
-        if error and disbelieved:
-            return f"{error}; no row is good, so the {disbelieved} that say Total count as bad"
-        return error
-
-    def doubted_totals(self) -> str | None:
-        """A sentence where more rows say Total than are loaded: they may be sales that went wrong."""
-        totals = self.skipped_as.get("total", 0)
-        if not totals > self.loaded > 0:
-            return None
-        loaded = f"{self.loaded} {'was' if self.loaded == 1 else 'were'} loaded"
-        return f"{totals} rows that say Total were skipped, and only {loaded}"
-
-    def add(self, verdict: Verdict) -> None:
-        self.loaded += verdict.accepted.num_rows
-        self.rejected += len(verdict.rejected)
-        self.swallowed += sum(each.lines - 1 for each in verdict.rejected)
-        for reason, rows in verdict.skipped.items():
-            self.skip(rows, reason)
-        self.read += verdict.accepted.num_rows + len(verdict.rejected) + verdict.skipped.total()
-
-    def skip(self, rows: int, reason: str) -> None:
-        if rows:
-            self.skipped += rows
-            self.skipped_as[reason] = self.skipped_as.get(reason, 0) + rows
-
-
-def warning_of(counts: Counts, drift: Drift | None) -> str | None:
-    """What a person should look at in a file that counts; None where that is nothing."""
-    of_drift = (drift.undecided_words(), drift.mixed_signs()) if drift else ()
-    return "; ".join(filter(None, (counts.doubted_totals(), *of_drift))) or None
 
 
 class _Decision(NamedTuple):

@@ -8,9 +8,8 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from threading import Event
-from typing import Any
 
 import structlog
 
@@ -22,6 +21,7 @@ from loader.feeds import Feeds
 from loader.ledger import State
 from loader.object_store import ObjectStore, ObjectVersion
 from loader.settings import Settings
+from loader.sql import watch as sql
 from loader.warehouse import Warehouse
 
 log = structlog.get_logger()
@@ -61,10 +61,10 @@ class Watcher:
         if not self._checked:  # at the first look that PostgreSQL answers
             self._warehouse.check()
             self._checked = True
-        waiting = self._warehouse.rows("waiting_objects", bucket=self._settings.s3_bucket)
+        looked_at, waiting = self._warehouse.ask(sql.waiting_objects, self._settings.s3_bucket)
         unseen = self.unseen()
         metrics.UNSEEN.set(len(unseen))
-        self._record(unseen, waiting)
+        self._record(unseen, waiting, looked_at)
         now = time.monotonic()
         self._announced = {version: self._announced[version] for version in unseen if version in self._announced}
         due = [each for each in unseen if each not in self._announced or now >= self._announced[each].again_at]
@@ -79,15 +79,13 @@ class Watcher:
         log.info("files_announced", files=len(due), unseen=len(unseen))
         return len(due)
 
-    def _record(self, unseen: list[ObjectVersion], waiting: list[dict[str, Any]]) -> None:
-        """Tell everybody of how many of these objects the ledger has nothing, where that changes anything."""
-        known = {(row["key"], row["etag"], row["size_bytes"]) for row in waiting}
-        objects = sum((each.key, each.etag, each.size) not in known for each in unseen)
+    def _record(self, unseen: list[ObjectVersion], waiting: set[sql.Identity], looked_at: datetime) -> None:
+        """Tell everybody how many of these objects the ledger has nothing of, where that changes anything."""
+        objects = sum((each.key, each.etag, each.size) not in waiting for each in unseen)
         if not objects and self._recorded_none:
             return
-        look = {"bucket": self._settings.s3_bucket, "objects": objects, "looked_at": waiting[0]["looked_at"]}
         with self._warehouse.session() as session:
-            session.execute("looked", **look)
+            sql.looked(session, self._settings.s3_bucket, objects, looked_at)
             session.commit()
         self._recorded_none = not objects
 
@@ -110,10 +108,10 @@ class Watcher:
         """Objects of the listing (default: that of now) whose present version the ledger has not dealt with."""
         bucket = self._settings.s3_bucket
         seen = {
-            (row["key"], row["etag"], row["size_bytes"])
-            for row in self._warehouse.rows("seen", bucket=bucket)
+            (each.key, each.etag, each.size_bytes)
+            for each in self._warehouse.ask(sql.seen, bucket)
             # A key that no feed knew may have got a feed since.
-            if row["status"] != State.IGNORED or not self._feeds.for_key(row["key"])
+            if each.status != State.IGNORED or not self._feeds.for_key(each.key)
         }
         listed = self.listing() if listing is None else listing
         return [version for version in listed if (version.key, version.etag, version.size) not in seen]

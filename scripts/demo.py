@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from loader.errors import LoaderError
 from loader.object_store import ObjectStore
 from loader.settings import Settings
+from loader.sql import operate as sql
 from loader.warehouse import Warehouse, migrate
 from scripts.csv_generator import Summary, sheet, upload, write_manifest
 from scripts.stack import REPOSITORY, STACK, StackError
@@ -100,14 +101,13 @@ def wait_until_modelled(warehouse: Warehouse, raw: sa.Connection, manifest: Mapp
     Raises DemoError when a sheet is refused, or when nothing has moved for PATIENCE_SECONDS. A dbt run that fails and
     is repeated builds no more tables than it did before, so it does not count as progress.
     """
-    every_file = dict.fromkeys(("status", "key", "feed", "since", "file_id")) | {"limit": 100_000}
     columns = TextColumn("{task.description:<10} "), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     furthest, moved_at = Reached(), time.monotonic()
     with Progress(*columns, console=console) as progress:
         loading = progress.add_task("loaded", total=len(manifest))
         modelling = progress.add_task("modelled", total=len(manifest))
         while True:
-            rows = [row for row in warehouse.rows("files", **every_file) if row["key"] in manifest]
+            rows = [row for row in warehouse.ask(sql.files, limit=100_000) if row["key"] in manifest]
             if bad := [row for row in rows if row["status"] in ("rejected", "failed", "ignored")]:
                 raise DemoError(f"{bad[0]['key']} is {bad[0]['status']}: {bad[0]['error']}; `make logs` shows more")
             loaded = [row for row in rows if row["status"] == "loaded"]
@@ -116,7 +116,7 @@ def wait_until_modelled(warehouse: Warehouse, raw: sa.Connection, manifest: Mapp
             progress.update(modelling, completed=len(modelled))
             if len(modelled) == len(manifest):
                 return
-            (state,) = warehouse.rows("status")
+            state = warehouse.ask(sql.status)
             reached = Reached(len(modelled), state["mart_version"], len(loaded), relations(raw))
             if reached > furthest:
                 furthest, moved_at = reached, time.monotonic()

@@ -28,7 +28,8 @@ import yaml
 from loader.errors import ObjectGone, TransientError
 from loader.ledger import State
 from loader.pipeline import Pipeline
-from loader.validation import Counts
+from loader.sql import load as sql
+from loader.verdict import Counts
 from loader.watcher import Watcher
 from scripts.csv_generator import sheet
 from scripts.stack import REPOSITORY
@@ -424,11 +425,9 @@ def test_a_version_that_is_taken_back_before_it_is_loaded_waits_for_nobody(world
     pipeline.load_file(world.drop(SHEET.key, SHEET.content))
     with pipeline.warehouse.session() as session:
         world.drop(SHEET.key, BAD_SHEET.content)
-        taken = session.discover(pipeline.store.current(world.bucket, SHEET.key), datetime.now(UTC), "aws")
-        session.execute(
-            "start_loading", file_id=taken.file_id, feed="sales_data", kind="lines", order_headers=None, shares=[],
-            timezone="UTC", times="never",
-        )  # fmt: skip
+        taken = sql.discover(session, pipeline.store.current(world.bucket, SHEET.key), datetime.now(UTC), "aws")
+        feed = pipeline.feeds.named("sales_data")
+        sql.start_loading(session, taken.file_id, feed, feed.format)
         session.commit()
     arrival = world.drop(SHEET.key, SHEET.content)
     with closing(Watcher(world.settings)) as watcher:

@@ -26,6 +26,7 @@ from loader.events import FileArrived, FileRemoved, encode, parse
 from loader.ledger import State
 from loader.object_store import ObjectStore, ObjectVersion
 from loader.pipeline import Pipeline
+from loader.sql.session import revision
 from loader.watcher import Watcher
 from scripts.csv_generator import sheet
 from scripts.stack import REPOSITORY
@@ -547,7 +548,7 @@ def test_a_loader_that_shows_life_now_and_then_keeps_its_file_from_one_that_wait
 
     def lives() -> bool:
         """Between its statements the holder is idle, as one is that reads from S3."""
-        session.execute("revision")
+        revision(session)
         session.commit()
         looks.update(
             row["query_start"]

@@ -19,9 +19,11 @@ from loader.decoding import decode
 from loader.errors import InvalidFile
 from loader.feeds import Feed
 from loader.reader import Reader
+from loader.rejects import Rejected
 from loader.sales_line import COLUMNS, FIELDS, Amounts, Number, Rule
 from loader.settings import Limits
-from loader.validation import Counts, Rejected, Validator, validate_row, way_of_writing
+from loader.validation import Validator, validate_row, way_of_writing
+from loader.verdict import Counts
 
 NUMBER: TypeAdapter[Decimal] = TypeAdapter(Number)
 COLUMN_OF = {"sale_id": "Sale", "sold_at": "Sold", "product_id": "Product", "quantity": "Qty", "unit_price": "Price"}
