@@ -22,9 +22,10 @@ from loader.landing import land
 from loader.ledger import CORRECT, State
 from loader.pipeline import Pipeline
 from loader.reader import Batch
+from loader.rejects import MASK
 from loader.spreadsheet import bare, guarded
 from loader.sql import Session, load, operate
-from loader.validation import MASK, Validator
+from loader.validation import Validator
 
 _PLACE = ("file_id", "row_number", "source_line", "key", "problems")
 _SURPLUS = "surplus cells"

@@ -8,7 +8,7 @@ LoaderError
 └── InvalidFile     ledger `rejected` with a report, then commit
 
 Anything else is a defect: it crashes the process, the supervisor restarts it, and it is visible.
-A bad row is data, not an exception: see `validation.Rejected`.
+A bad row is data, not an exception: see `rejects.Rejected`.
 """
 
 
