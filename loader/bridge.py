@@ -12,11 +12,11 @@ from tenacity import RetryError, stop_when_event_set
 
 from loader import metrics
 from loader.broker import Publisher, ensure_topics
-from loader.consumer import retrying
 from loader.errors import InvalidEvent, SettingsError
 from loader.events import parse
-from loader.queue import Queue, Queued
+from loader.retries import retrying
 from loader.settings import Settings
+from loader.sqs import Queue, Queued
 
 log = structlog.get_logger()
 

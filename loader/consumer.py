@@ -9,15 +9,6 @@ from typing import TypeVar
 
 import structlog
 from confluent_kafka import Message
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    sleep_using_event,
-    stop_after_attempt,
-    stop_when_event_set,
-    wait_random_exponential,
-)
 
 from loader import failpoints, metrics
 from loader.broker import Publisher, Subscription, ensure_topics
@@ -25,6 +16,7 @@ from loader.errors import InvalidEvent, TransientError
 from loader.events import FileArrived, FileRemoved, parse
 from loader.ledger import State
 from loader.pipeline import Outcome, Pipeline
+from loader.retries import retrying
 from loader.settings import Settings
 
 log = structlog.get_logger()
@@ -78,18 +70,6 @@ def run(settings: Settings, stop: Event) -> None:
                         case Progress.PASSED:
                             subscription.commit_later(message)
     log.info("loader_stopped")
-
-
-def retrying(settings: Settings, stop: Event) -> Retrying:
-    """Capped exponential backoff with jitter for TransientError; gives up at once when `stop` is set."""
-    return Retrying(
-        retry=retry_if_exception_type(TransientError),
-        wait=wait_random_exponential(multiplier=settings.retry_seconds, max=settings.retry_max_seconds),
-        stop=stop_after_attempt(settings.max_attempts) | stop_when_event_set(stop),
-        sleep=sleep_using_event(stop),
-        before_sleep=_log_retry,
-        reraise=True,
-    )
 
 
 class Progress(Enum):
@@ -183,9 +163,3 @@ def log_outcome(outcome: Outcome, dialect: str | None) -> None:
     event = "file_duplicate" if outcome.duplicate else f"file_{outcome.status}"
     report = log.warning if outcome.error or outcome.warning else log.info
     report(event, file_id=outcome.file_id, key=outcome.key, dialect=dialect, **details)
-
-
-def _log_retry(state: RetryCallState) -> None:
-    metrics.RETRIES.inc()
-    error = state.outcome.exception() if state.outcome else None
-    log.warning("retrying", attempt=state.attempt_number, seconds=round(state.upcoming_sleep, 1), error=str(error))

@@ -1,6 +1,5 @@
 """The story of one file: from its arrival to one committed transaction."""
 
-import sys
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -9,8 +8,6 @@ from pathlib import Path
 from queue import Full, Queue
 from threading import Event, Thread
 from typing import Self, TypeVar, cast
-
-import pyarrow as pa
 
 from loader import failpoints
 from loader.decoding import Decoded, check_size
@@ -56,11 +53,6 @@ class Pipeline:
     """The parts that a load needs, opened once."""
 
     def __init__(self, settings: Settings) -> None:
-        # A load's two threads hand each other the interpreter for every hundred kilobytes that PostgreSQL takes; at the
-        # default of 5 ms for each time, a load took a quarter longer.
-        sys.setswitchinterval(0.0002)
-        # Arrow's own allocator keeps some 40 MB more than it uses, at no gain in time.
-        pa.set_memory_pool(pa.system_memory_pool())
         self.settings = settings
         self.feeds = Feeds(settings.feeds_dir)
         self.store = ObjectStore(settings)

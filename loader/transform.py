@@ -5,7 +5,6 @@ bursts of files coalesce, and publishes at its end if every node passed (dbt_sal
 arrivals and one of the whole history at a time, whoever started them; workers of other replicas stand by.
 """
 
-import gc
 import hashlib
 import os
 import socket
@@ -25,11 +24,9 @@ from dbt.artifacts.schemas.run import RunExecutionResult
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 from dbt.contracts.graph.nodes import CompiledNode
-from dbt_common.behavior_flags import BehaviorFlagRendered
 from dbt_common.events.base_types import EventMsg
 
-from loader import metrics
-from loader.connections import kept_connections
+from loader import metrics, tuning
 from loader.errors import SettingsError
 from loader.settings import Settings
 from loader.sql import Session
@@ -40,9 +37,6 @@ log = structlog.get_logger()
 
 # dbt keeps in memory what it learns of a run: the worker ends after so many, and its parent starts a fresh one.
 _RUNS_PER_PROCESS = 500
-# It looks through the whole call stack for the module of each of its behaviour flags, at the start of every run: 0.1 s,
-# for warnings that say of which adapter they are.
-BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt")  # type: ignore[method-assign]  # noqa: SLF001
 _NODE_SECONDS = 3600  # of one node, in which dbt says nothing
 _QUIET = ("--quiet", "--log-level", "none", "--log-level-file", "none")
 _GENERATED = ("target", "logs")
@@ -59,7 +53,6 @@ def run(settings: Settings, stop: Event, once: bool = False) -> bool:
         closing(Warehouse(settings.database_url.get_secret_value())) as warehouse,
         closing(warehouse.listen("rebuild_queue")) as listener,
         warehouse.session() as session,
-        kept_connections(),
     ):
         warehouse.check()
         os.environ["DBT_STARTED_BY"] = f"the loader on {socket.gethostname()}"
@@ -268,9 +261,7 @@ class Project:
         self.history = {f"{each.schema}.{each.name}" for each in nodes if "history" in each.tags}
         self.digest = digest.hexdigest()
         self._modified = modified
-        # It lives as long as the process: to walk through it would cost the collector 0.4 s, in the midst of a run.
-        gc.collect()
-        gc.freeze()
+        tuning.keep_what_is_there()
         if self._files() != modified:  # while dbt parsed them
             self.read()
 

@@ -33,6 +33,7 @@ import yaml
 from pydantic import BaseModel
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from loader import tuning
 from loader.broker import Publisher, ensure_topics
 from loader.events import FileArrived
 from loader.object_store import ObjectStore
@@ -113,6 +114,7 @@ def main(
         # The watcher stands in for a server's own notifications, which come at once.
         os.environ["WATCH_SECONDS"] = "0.2"
         migrate(os.environ["ADMIN_DATABASE_URL"])
+        tuning.for_loads()
         for part, measure in PARTS.items():
             if not parts or part in parts:
                 # A bucket and topics of its own: nothing of another part arrives meanwhile.
