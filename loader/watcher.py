@@ -124,4 +124,4 @@ class _Announced:
 
 
 def _arrival(version: ObjectVersion) -> FileArrived:
-    return FileArrived(version.bucket, version.key, version.modified_at.astimezone(UTC), version.etag, version.size)
+    return FileArrived(version.bucket, version.key, version.modified_at.astimezone(UTC))
