@@ -17,6 +17,9 @@ _INVISIBLE = re.compile("[\u200b\u2060-\u2064\ufeff\u061c\u200e\u200f\u202a-\u20
 _SEEN_BESIDE = "[^\u0000-\u058f\u2000-\u206f\u20a0-\u20cf]"
 _JOINERS = re.compile(f"(?<!{_SEEN_BESIDE})[\u200c\u200d]+|[\u200c\u200d]+(?!{_SEEN_BESIDE})")
 _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
+# Put before a text that is not written as the feed says, or it could pass for canonical and mean something else: 1.234
+# where the decimal sign is a comma, 2024-05-06 where the sheet writes %Y-%d-%m.
+UNREADABLE = "unreadable: "
 _EXCEL_TEXT = re.compile(r'="((?:[^"]|"")*)"')
 
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pydantic import TypeAdapter, ValidationError
 
 from loader.cells import all_as_seen, unmarked
-from loader.feeds import sign_of
+from loader.numbers import sign_of
 from loader.sales_line import NUMBER_FIELDS, PLAIN_NUMBER_FIELDS, TYPES, PlainNumber, line_model
 
 if TYPE_CHECKING:

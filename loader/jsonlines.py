@@ -10,11 +10,11 @@ from decimal import Decimal
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
+from loader.blocks import printable, whole_lines
 from loader.cells import as_seen
 from loader.decoding import BLOCK_BYTES, Decoded
 from loader.errors import InvalidFile
 from loader.feeds import Feed
-from loader.reader import printable, whole_lines
 from loader.rows import Row
 
 _EXPONENT = 30  # the largest that is written out

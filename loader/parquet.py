@@ -17,7 +17,8 @@ from loader.cells import as_seen, record
 from loader.decoding import BLOCK_BYTES, Stored, check_expansion
 from loader.errors import InvalidFile
 from loader.feeds import Feed
-from loader.reader import Batch, Malformed, too_large
+from loader.reader import Batch, Malformed
+from loader.records import too_large
 from loader.rows import BATCH_ROWS, NUL
 from loader.settings import Limits
 

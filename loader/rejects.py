@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from loader.cells import record
-from loader.feeds import contradicts, sign_of
 from loader.header import Matched
+from loader.numbers import contradicts, sign_of
 from loader.sales_line import NUMBER, NUMBER_FIELDS, cents
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import pyarrow as pa
 from loader.cells import as_seen, record
 from loader.decoding import BLOCK_BYTES
 from loader.errors import InvalidFile
-from loader.reader import HEADER_LINES, Batch, Malformed, other_width, too_large
+from loader.reader import HEADER_LINES, Batch, Malformed, other_width
+from loader.records import too_large
 from loader.settings import Limits
 
 BATCH_ROWS = 20_000

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from loader import sales_line
 from loader.columns import Decided, Mask
-from loader.feeds import WORD_FIELDS, contradicts
+from loader.contract import WORD_FIELDS
 from loader.header import Drift
+from loader.numbers import contradicts
 from loader.sales_line import AMOUNT_FIELDS, LINE_TYPES, Amounts
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ from pydantic import ValidationError
 
 from loader import rules
 from loader.columns import Decided, FieldDecider, Mask, column_as_seen
-from loader.feeds import contradicts
 from loader.filling import Filling
 from loader.header import match_header
 from loader.no_data import NoData, without_text
+from loader.numbers import contradicts
 from loader.rejects import Rejected, Reporter, error_of, errors_of
 from loader.repeats import Repeats
 from loader.rules import TYPES_BY_RULE, LineTypes

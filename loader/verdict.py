@@ -11,7 +11,7 @@ from loader.header import Drift
 from loader.rejects import Rejected
 
 if TYPE_CHECKING:
-    from loader.feeds import Rejects
+    from loader.contract import Rejects
 
 
 @dataclass(frozen=True)

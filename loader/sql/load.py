@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import NamedTuple
 
+from loader.contract import Format
 from loader.decoding import Decoded
-from loader.feeds import Feed, Format
+from loader.feeds import Feed
 from loader.header import Drift
 from loader.ledger import Entry, State
 from loader.object_store import ObjectVersion
