@@ -9,7 +9,7 @@ import numpy.typing as npt
 from loader import decoding
 from loader.errors import InvalidFile
 
-# Lines of one batch. A line of two bytes that is rejected takes some hundred times as much of memory.
+# Lines of one batch. A rejected line of two bytes takes about a hundred times as much memory.
 BATCH_LINES = 50_000
 
 

@@ -1,6 +1,6 @@
-"""Kafka: the topic of arrivals and the dead-letter topic. The only home of confluent_kafka.
+"""Kafka: the topic of arrivals and the dead-letter topic. Only this module uses confluent_kafka.
 
-Kafka is the trigger and S3 the truth: all that is here may be lost, and the watcher announces again what is missing.
+Kafka is the trigger and S3 the truth: all messages may be lost, and the watcher announces again what is missing.
 """
 
 import json
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 _DELIVERY_SECONDS = 10
 _LEAVE_SECONDS = 10
 _POLL_EVERY_SECONDS = 5
-# With its headers below the million bytes that brokers take by default.
+# With its headers, a letter stays below the million bytes that brokers take by default.
 _LETTER_BYTES = 900_000
 _STATISTICS_SECONDS = 5
 _CHECK = "Check KAFKA_BOOTSTRAP_SERVERS, KAFKA_SECURITY_PROTOCOL and the KAFKA_SASL_* and KAFKA_SSL_* settings"
@@ -78,7 +78,7 @@ class Publisher:
         self._flush()
 
     def forward(self, messages: list[tuple[str | None, bytes]]) -> None:
-        """Put keys and values on the topic of arrivals as they are; a huge one is dead-lettered by its beginning.
+        """Put keys and values on the topic of arrivals as they are. Of a huge one, the beginning is dead-lettered.
 
         Raises TransientError when one of them was not delivered.
         """
@@ -91,7 +91,7 @@ class Publisher:
         self._flush()
 
     def dead_letter(self, message: Message, error: Exception, attempts: int) -> None:
-        """Keep a message that cannot be worked, with the reason in its headers; of a huge one, its beginning.
+        """Keep a message that cannot be processed, with the reason in its headers; only the beginning of a huge one.
 
         Raises TransientError when it was not delivered.
         """
@@ -165,7 +165,7 @@ class Subscription:
         self._consumer.subscribe([settings.kafka_topic])
 
     def take(self, count: int, seconds: float) -> list[Message]:
-        """Messages that are here, `count` of them at most; none when the first did not come in time."""
+        """At most `count` messages that have arrived; none when the first did not come in time."""
         messages: list[Message] = []
         while len(messages) < count and (message := self._next(0 if messages else seconds)) is not None:
             messages.append(message)
@@ -212,7 +212,7 @@ class Subscription:
 
     @contextmanager
     def _broker_errors(self) -> Iterator[None]:
-        """What librdkafka cannot do now, such as to go back in a partition that is gone."""
+        """Raise TransientError for what librdkafka cannot do now, such as going back in a partition that is gone."""
         try:
             yield
         except KafkaException as error:

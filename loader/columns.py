@@ -30,7 +30,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 class _Decision(NamedTuple):
-    """What is said of a distinct text of a field that is not simply good as it stands."""
+    """The decision on a distinct text that is not simply good as it stands."""
 
     cell: str | None  # what the feed makes of the text: the line_type rules look at it
     canonical: str | None
@@ -132,7 +132,7 @@ def _canonical(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Decided:
-    """One field over one batch: what is said of each distinct text, and which row has which."""
+    """One field of one batch: the decision on each distinct text, and which row has which text."""
 
     distinct: pa.Array  # canonical text; null where the cell is empty or bad
     indices: npt.NDArray[np.int32]

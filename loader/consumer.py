@@ -40,7 +40,7 @@ def run(settings: Settings, stop: Event) -> None:
         with closing(Subscription(settings, metrics.show_lag if settings.metrics_port else None)) as subscription:
 
             def in_thread(work: Callable[..., T], *arguments: object) -> T:
-                """What `work` returns; the group and the health check hear of this process while it takes its time."""
+                """The result of `work`. The group and the health check hear of this process while it takes its time."""
                 done = executor.submit(work, *arguments)
                 if not wait([done], _POLL_SECONDS).done:
                     with subscription.paused() as stay:
@@ -73,7 +73,7 @@ def run(settings: Settings, stop: Event) -> None:
 
 
 class Progress(Enum):
-    """How far a message was worked, and so what becomes of its offset."""
+    """How far a message was processed, which decides about its offset."""
 
     STOPPED = auto()  # not to its end
     PASSED = auto()  # there was nothing to do
@@ -81,7 +81,7 @@ class Progress(Enum):
 
 
 class Worker:
-    """What is done with messages, in the thread that loads."""
+    """Processes messages, in the thread that loads."""
 
     def __init__(self, settings: Settings, pipeline: Pipeline, publisher: Publisher, stop: Event) -> None:
         self._settings = settings
@@ -90,7 +90,7 @@ class Worker:
         self._stop = stop
 
     def needless(self, messages: Sequence[Message]) -> set[FileArrived | FileRemoved]:
-        """Events of these messages that need no work; none where S3 or PostgreSQL fails: `work` deals with that."""
+        """Events of these messages that need no work. None if S3 or PostgreSQL fails: `work` deals with that."""
         events: list[FileArrived | FileRemoved] = []
         for message in messages:
             with suppress(InvalidEvent):
@@ -101,7 +101,7 @@ class Worker:
             return set()
 
     def work(self, message: Message, needless: Collection[FileArrived | FileRemoved] = ()) -> Progress:
-        """Work every event that the message announces, except the needless ones."""
+        """Process every event that the message announces, except the needless ones."""
         try:
             events = parse(message.value() or b"")
         except InvalidEvent as error:

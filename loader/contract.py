@@ -125,7 +125,7 @@ class Column(Contract):
 
     @property
     def wanted_headers(self) -> list[tuple[str, ...]]:
-        """Each column that is needed, with the names that it may have."""
+        """The columns that are needed, each with the names that it may have."""
         if self.join:
             return [(each,) for each in self.join]
         return [] if self.value is not None else [self.headers or (str(self.header),)]

@@ -73,7 +73,7 @@ def problems(errors: list[dict[str, Any]]) -> str:
 
 @dataclass(frozen=True)
 class Correction:
-    """What became of one corrected row: `landed`, `replayed before`, `rejected` (still) or `refused`, and why."""
+    """The outcome for one corrected row: `landed`, `replayed before`, `rejected` (still) or `refused`, and why."""
 
     file_id: int
     row_number: int
@@ -163,7 +163,7 @@ def _land(session: Session, file_id: int, feed: Feed, header: list[str], rows: l
         blank=0,
     )
     try:
-        # The row above is not at hand, or is another row's: what is blank stays blank.
+        # The row above is not at hand, or belongs to another row: blank cells stay blank.
         verdict = Validator(feed.model_copy(update={"fill_down": ()}), header).validate(batch)
         good = verdict.accepted["row_number"].to_pylist()
         if good:
@@ -230,7 +230,7 @@ _EXPORT = "`loader rejects export` writes one"
 
 
 def _cells(raw_text: str, feed: Feed) -> list[str]:
-    """Of the record as it stands in the file, as far as CSV can be made of it."""
+    """The cells of a record as it stands in the file, as far as it can be read as CSV."""
     try:
         return next(csv.reader(io.StringIO(raw_text, newline=""), delimiter=feed.format.delimiter), [])
     except csv.Error:

@@ -1,9 +1,9 @@
 """A stream of bytes as stored → blocks of UTF-8 text: decompressed, decoded and hashed, in bounded memory.
 
-What the bytes are is told by the bytes. Compression by its magic number (RFC 1952 for gzip, RFC 8878 for zstd, APPNOTE
-4.3 for zip), whatever the key ends in. The encoding by a byte order mark, else by the feed, else by a guess from the
-first block; a text that is ASCII there is taken for UTF-8, so that bytes of another encoding further on are rejected
-rows and never wrong letters. UTF-8 that the feed names is passed on as it was read.
+The bytes themselves tell what they are. A magic number tells the compression (RFC 1952 for gzip, RFC 8878 for zstd,
+APPNOTE 4.3 for zip), whatever the key ends in. A byte order mark tells the encoding, else the feed, else a guess from
+the first block. A text that is ASCII there is taken for UTF-8, so that bytes of another encoding further on become
+rejected rows and never wrong letters. A text that the feed calls UTF-8 is passed on as it was read.
 """
 
 import bz2
@@ -46,7 +46,7 @@ _MAGIC = {
     "zstd": re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"),
 }
 _UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, ValueError)
-# What macOS and Windows add to a folder that is packed.
+# Files that macOS and Windows add to a folder when they pack it.
 _OF_A_DESKTOP = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|\._|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
 _LONE_CR = re.compile(rb"\r(?!\n)")
 _HELD_BYTES = 4096
@@ -72,7 +72,7 @@ class Decoded:
 
     @property
     def sha256(self) -> str:
-        """Of the bytes as stored, once all blocks have been read."""
+        """The checksum of the bytes as stored, once all blocks have been read."""
         return self._stored.hash.hexdigest()
 
 
@@ -302,7 +302,7 @@ def _decodes(sample: bytes, encoding: str, whole: bool) -> bool:
 
 
 def _oddities(word: str) -> Iterator[bool]:
-    """Of each character beyond ASCII: is it unlikely where it stands? A wrong encoding gives `PÆo` and `Pi¤a`."""
+    """For each character beyond ASCII, whether it is unlikely in its place. A wrong encoding gives `PÆo` and `Pi¤a`."""
     for index, character in enumerate(word):
         if not character.isascii():
             is_letter = character.isalpha() and character not in _SYMBOLS

@@ -1,4 +1,4 @@
-"""What can go wrong, named by what the loop does about it.
+"""Everything that can go wrong, named by how a loop reacts to it.
 
 LoaderError
 ├── SettingsError   one clear line at start, exit 2

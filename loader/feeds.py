@@ -65,7 +65,7 @@ class Feed(Contract):
     # Members whose identifiers mean the same in all feeds that share them; others are this feed's own.
     shares: tuple[Literal["customers", "products", "stores"], ...] = ()
     reupload: Literal["supersede", "ignore", "append"] = "supersede"
-    # Of a file without a good row, or that leaves a day which counted without any.
+    # For a file without a good row, and for one that leaves a day without any sale which had some.
     shrink: Literal["warn", "reject"] = "warn"
     duplicates: Literal["keep", "exact", "key"] = "keep"
     unique_key: tuple[FieldName, ...] = ()
@@ -132,21 +132,21 @@ class Feed(Contract):
 
     @property
     def price(self) -> Literal["unit_price", "line_total"]:
-        """The field that says what a line is worth: times the quantity, or as it stands."""
+        """The field that says what a line is worth: multiplied by the quantity, or as it stands."""
         return "line_total" if "line_total" in self.columns else "unit_price"
 
     @property
     def pair(self) -> str | None:
-        """The feed of order headers that its sheets have to do with, itself or another one; None: they stand alone."""
+        """The feed of the order headers, which may be this one; None: this feed's sheets stand alone."""
         return self.feed if self.kind == "order_headers" else self.order_headers
 
     @cached_property
     def tests(self) -> list[dict[str, re.Pattern[str]]]:
-        """Those of the line_type rules, then those of the skip rules."""
+        """The tests of the line_type rules, then those of the skip rules."""
         return [*(rule.when for rule in self.line_type), *self.skip]
 
     def cells(self, field: str, texts: list[str]) -> list[str | None]:
-        """`cell` of each text."""
+        """The `cell` of each text."""
         column, nulls = self.columns[field], self.format.nulls
         if (
             column.strip_suffix
@@ -175,7 +175,7 @@ class Feed(Contract):
     def cell(self, field: str, text: str) -> str | None:
         """Canonical text of one cell, or None where the feed calls it empty.
 
-        What cannot be read as the feed writes the field's kind comes back marked, for pydantic to refuse.
+        A text that is not written as the feed says comes back marked, and pydantic refuses it.
         """
         column = self.columns[field]
         text = as_seen(text)
@@ -212,7 +212,7 @@ class Feed(Contract):
                 return line == row
 
     def way_of_writing(self, field: str, text: str, currency: str | None = None) -> str:
-        """What a cell of this field, a number or a date, should look like where this one cannot be read.
+        """How a cell of this field, a number or a date, should look where this one cannot be read.
 
         `currency` of its row, None where nothing states it: which signs an amount may carry.
         """

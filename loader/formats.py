@@ -1,6 +1,6 @@
-"""The bytes of a file → its sheet, whichever kind of file it is; what the bytes are is told by the bytes.
+"""The bytes of a file → its sheet, whichever kind of file it is: the bytes themselves tell the kind.
 
-Every kind ends in the same batches of text columns, so that one validation decides all of them.
+Every kind gives the same batches of text columns, so that one validation decides all of them.
 """
 
 import re
@@ -41,14 +41,14 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class Sheet:
-    """One file as rows. `text` says how it was written: of a kind that is no text, `encoding` is the kind."""
+    """One file as rows. `text` says how it was written; for a kind that is no text, `encoding` is the kind."""
 
     text: Decoded
     rows: Rows
 
     @property
     def sha256(self) -> str:
-        """Of the bytes as stored, once all batches have been read."""
+        """The checksum of the bytes as stored, once all batches have been read."""
         return self.text.sha256
 
 

@@ -1,4 +1,4 @@
-"""Signs of life in PostgreSQL (`raw.heartbeats`), by which `ops.problems` knows which processes are up."""
+"""Signs of life in PostgreSQL (`raw.heartbeats`): `ops.problems` knows by them which processes are up."""
 
 import os
 import socket
@@ -26,7 +26,7 @@ _PATIENCE_SECONDS = 3
 
 @contextmanager
 def told(settings: Settings, process: Process) -> Iterator[None]:
-    """Say every few seconds meanwhile that the loop of this process is alive, and take it back at the end.
+    """While the context lasts, say every few seconds that the loop of this process is alive; take it back at the end.
 
     A process that dies leaves what it said last, which tells since when it has been missing.
     """
@@ -55,5 +55,5 @@ def _tell(warehouse: Warehouse, what: Callable[[Session, str, str], None], proce
         with warehouse.session() as session:
             what(session, process, instance)
             session.commit()
-    except LoaderError as error:  # the loop meets the same trouble, and does what is to be done about it
+    except LoaderError as error:  # the loop meets the same trouble, and deals with it
         log.debug("heartbeat_not_told", error=str(error))

@@ -62,11 +62,11 @@ class Load:
         self._spool.close()
 
     def describe(self, text: Decoded, header: list[str]) -> None:
-        """How the file was read, for the ledger."""
+        """Keep how the file was read, for the ledger."""
         self._described = text, header
 
     def encoded(self, verdict: Verdict) -> "Encoded":
-        """What `add` sends; made apart from it, so that it can be made while PostgreSQL takes the batch before."""
+        """The batch as `add` sends it. It is made apart, so that PostgreSQL can take the batch before meanwhile."""
         self._profile.add(verdict.accepted)
         return _encoded(self._file_id, verdict)
 
@@ -114,7 +114,7 @@ class Load:
         return State.LOADED
 
     def _shrunk(self, lost: Collection[date]) -> str | None:
-        """What the file leaves less of than there was, or than a sheet has. `lost`: dates that only other lines had."""
+        """A sentence if the file leaves a date without sales, or has none. `lost`: dates that only old lines had."""
         emptied = sql.emptied_dates(self._session, lost)
         if emptied:
             listed = ", ".join(map(str, emptied[:3])) + ", …" * (len(emptied) > 3)
@@ -195,8 +195,8 @@ def _encoded(file_id: int, verdict: Verdict) -> Encoded:
 def _as_copy_text(file_id: int, verdict: Verdict) -> pa.Buffer:
     """COPY's text format, a null being nothing: no canonical text is empty.
 
-    A third faster for both sides than its CSV, where every cell has to be quoted. Arrow lays the texts of a column end
-    to end, so the lines joined are one buffer, ready to be sent.
+    It is a third faster for both sides than CSV, where every cell has to be quoted. Arrow stores the texts of a column
+    end to end, so the joined lines are one buffer, ready to be sent.
     https://www.postgresql.org/docs/current/sql-copy.html#SQL-COPY-FILE-FORMATS
     """
     table = verdict.accepted
@@ -212,7 +212,7 @@ def _as_copy_text(file_id: int, verdict: Verdict) -> pa.Buffer:
 
 
 def _escaped(texts: pa.Array) -> pa.Array:
-    """What COPY would read as the end of a cell or of a row, or as an escape. Few columns have any of it."""
+    """The texts with an escape wherever COPY would read the end of a cell or row, or an escape. Few columns need it."""
     data = texts.buffers()[2]
     found = data.to_pybytes() if data else b""
     for character, escaped in _ESCAPES:

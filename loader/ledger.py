@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """What has become of one version of an object. The check constraint of `raw.files` allows the same words."""
+    """The state of one version of an object. The check constraint of `raw.files` allows the same words."""
 
     DISCOVERED = "discovered"  # the ledger has it, and nobody has read it yet
     LOADING = "loading"  # a loader reads it, or died while it did
@@ -56,19 +56,19 @@ SKIP = Step(
 FORGET = Step(frozenset({State.LOADED}), State.WITHDRAWN)  # `loader forget`
 CORRECT = Step(frozenset({State.LOADED}), State.LOADED)  # `loader rejects replay` adds rows to it
 
-# What a load does to the other versions of the same key.
+# Changes that a load makes to the other versions of the same key.
 SUPERSEDE = Step(frozenset(State) - {State.SUPERSEDED, State.IGNORED, State.SKIPPED, State.WITHDRAWN}, State.SUPERSEDED)
 SUPERSEDE_BESIDE = Step(  # by a feed with `reupload: append`, whose versions count side by side
     SUPERSEDE.takes - {State.LOADED, State.UNCHANGED}, State.SUPERSEDED
 )
 REPLACE = Step(WAITING, State.SOURCE_GONE)  # an older version is back in the bucket, so these can no longer be read
 
-# What becomes of a version whose object cannot be read.
+# Changes of a version whose object cannot be read.
 GIVE_UP = Step(WAITING, State.FAILED)  # after the last attempt
 MISS = Step(WAITING, State.SOURCE_GONE)  # the load finds no object
 REMOVE = Step(WAITING, State.SOURCE_GONE)  # the object was deleted; a loaded version stays loaded, with a mark
 
-# What `loader retry` takes without ids.
+# The states that `loader retry` takes without ids.
 RETRIED = frozenset({State.FAILED, State.REJECTED})
 
 

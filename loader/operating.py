@@ -1,6 +1,6 @@
-"""What a person does with file versions of the ledger: retry, skip, forget, replay; and bucket against ledger.
+"""Commands on file versions of the ledger: retry, skip, forget, replay; and the comparison of bucket and ledger.
 
-docs/operating.md has the symptoms that each is for. Rows that are corrected by hand: corrections.py.
+docs/operating.md says which symptom each of them is for. Rows that are corrected by hand are in corrections.py.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -75,7 +75,7 @@ def forget(pipeline: Pipeline, file_ids: Sequence[int], reason: str) -> list[Out
 def replay(
     pipeline: Pipeline, since: datetime, until: datetime | None, key: str | None, drop_corrections: bool = False
 ) -> list[Outcome]:
-    """Load what came since then once more, with the feeds of today; rows give way to the new ones file by file.
+    """Load the files that came since then again, with the feeds of today. New rows replace the old ones file by file.
 
     A version that cannot be loaded any more (its object is gone, the feed refuses it now) stays as it was. One with
     rows that were corrected by hand stays too, unless `drop_corrections`: the sheet in the bucket lacks them.

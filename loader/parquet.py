@@ -34,7 +34,7 @@ def is_parquet(first: bytes) -> bool:
 
 
 class ParquetReader:
-    """As `Reader` reads lines of CSV: `header` at once, then `batches`. The first row is line 1."""
+    """Reads a file as `Reader` reads CSV: `header` at once, then `batches`. The first row is line 1."""
 
     titles: tuple[str, ...] = ()
 
@@ -71,7 +71,7 @@ class ParquetReader:
             raise InvalidFile(f"the Parquet file cannot be read, it is damaged: {error}") from error
 
     def _batches(self, batch: pa.RecordBatch) -> Iterator[Batch]:
-        """A batch of which the text is small; a word that many rows have is written once in the file."""
+        """The batch in parts whose text is small: a word that many rows have is written once in the file."""
         columns = [self._written(column) for column in batch.columns]
         sizes = [_sizes(column) for column in columns]
         of_rows = sum(sizes, np.zeros(batch.num_rows, np.int64))

@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one arrival. `duplicate`: this version had been dealt with before."""
+    """The outcome of one arrival. `duplicate`: this version had been dealt with before."""
 
     status: str  # a State, or what no state says: kept (it stays loaded), gone or changed (the bucket has another)
     key: str
@@ -105,10 +105,11 @@ class Pipeline:
             return [Outcome(entry.status, key, entry.file_id) for entry in marked]
 
     def needless(self, events: Sequence[FileArrived | FileRemoved]) -> set[FileArrived | FileRemoved]:
-        """Those of the events, all of the pipeline's bucket, that can change nothing: their objects are gone, and the
-        ledger knows it or never knew them; or they are said to be removed, and are there.
+        """The events that can change nothing, among these of the pipeline's bucket.
 
-        Nothing is locked for it, and S3 is asked for several at a time: a replay of an old topic brings thousands.
+        Either the object is gone, and the ledger knows that or never knew the object; or the event says that it is
+        gone, and it is there. This takes no lock, and asks S3 about several at a time: a replay of an old topic brings
+        thousands of events.
         Raises TransientError when S3 or PostgreSQL fails.
         """
         bucket = self.settings.s3_bucket
@@ -125,15 +126,16 @@ class Pipeline:
         return set(filter(is_needless, events))
 
     def give_up(self, bucket: str, key: str, error: TransientError) -> None:
-        """Set the versions of a key aside that could not be loaded; the watcher announces them again later."""
+        """Mark the versions of a key that could not be loaded as failed; the watcher announces them again later."""
         with self.warehouse.session() as session:
             sql.fail(session, bucket, key, str(error), self.settings.retry_max_seconds)
             session.commit()
 
     @contextmanager
     def lock(self, session: Session, bucket: str, key: str) -> Iterator[None]:
-        """Nobody else loads this object meanwhile, nor a sheet of order headers or items that belong to its feed: each
-        of two that arrive at the same time would miss the rows of the other.
+        """Keep others from loading this object, and sheets of the order headers or items that belong to its feed.
+
+        Of two such sheets that arrive at the same time, each would miss the rows of the other.
         """
         feed = self.feeds.for_key(key)
         with file_lock(session, bucket, key, self.settings.lease_seconds):
@@ -144,7 +146,7 @@ class Pipeline:
                 yield
 
     def _look(self, bucket: str, key: str) -> ObjectVersion | ObjectGone:
-        """What the bucket holds of the key, or why it holds nothing: that is news here, and no fault."""
+        """The object in the bucket, or why there is none: that is an outcome here, and no fault."""
         try:
             return self.store.current(bucket, key)
         except ObjectGone as gone:
@@ -212,7 +214,7 @@ class Pipeline:
         return replace(done, warning=load.warning)
 
     def _refuse(self, session: Session, version: ObjectVersion, file_id: int, feed: Feed, error: str) -> Outcome:
-        """Without a report: the transaction that had it was undone."""
+        """Reject the file without a report: the transaction that had one was undone."""
         with Load(session, version, file_id, feed) as load:
             status = load.finish_rejected(error, None)
             return Outcome(status, version.key, file_id, load.counts, error, feed=feed.feed, size=version.size)
@@ -277,7 +279,7 @@ def ahead(items: Iterator[T], depth: int = 1) -> Generator[T]:
 
 @dataclass(frozen=True)
 class Check:
-    """What a load of this file would do."""
+    """The verdict of a load on this file."""
 
     feed: str
     counts: Counts
@@ -289,7 +291,7 @@ class Check:
 
     @property
     def warning(self) -> str | None:
-        """What is odd about the file though it would count."""
+        """A sentence on what is odd about the file though it would count."""
         return None if self.error else warning_of(self.counts, self.drift)
 
 

@@ -25,7 +25,7 @@ from loader.decoding import Decoded
 from loader.errors import InvalidFile
 from loader.records import Lines, too_large
 
-# Lines in which the header is looked for where it is not the first record.
+# The header is looked for in this many lines where it is not the first record.
 HEADER_LINES = 100
 _DELIMITER_LINE = re.compile(r'"?sep=(.?)"?', re.IGNORECASE)
 
@@ -47,7 +47,7 @@ class Malformed:
 
 @dataclass(frozen=True)
 class Batch:
-    """Consecutive records. `columns` follow the header; all arrays have one entry per well-formed record."""
+    """Consecutive records. `columns` are in the order of the header; arrays have one entry for each good record."""
 
     columns: list[pa.Array]
     row_numbers: npt.NDArray[np.int64]  # 1-based among the file's records after the header
@@ -101,7 +101,7 @@ class Reader:
             yield self._by_arrow(block) if self._is_plain(block) else self._by_csv(block)
 
     def _read_header(self, is_header: Callable[[int, list[str]], bool]) -> list[str]:
-        """What follows it in its block is handed back to the blocks."""
+        """The cells of the header. The text that follows it in its block is handed back to the blocks."""
         first_title = 0
         for block in self._blocks:
             lines = Lines(block, self._blocks, self._delimiter)

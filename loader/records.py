@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from loader.blocks import is_utf8
 
-# Physical lines of one record. A quote that is never closed costs as many, and with `x","` on every line each of them
-# would otherwise be read to the end of the file.
+# The most physical lines of one record. A quote that is never closed draws that many, and with `x","` on every line
+# each of them would otherwise be read to the end of the file.
 RECORD_LINES = 200
 _TORN = "A quote is opened and not closed, or text stands behind a closing quote"
 _SWALLOWED = "A quote is opened and not closed: the lines below it look like rows of their own"

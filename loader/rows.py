@@ -19,7 +19,7 @@ NUL = "The row contains a NUL byte"
 
 @dataclass(frozen=True)
 class Row:
-    """One row as it stands in the file. `problem`: why it is none, and `text` then is what stands there."""
+    """One row as it stands in the file. `problem`: why it cannot be read; `text` is then what stands there."""
 
     line: int  # on which a person finds it, from 1
     cells: list[str]
@@ -28,7 +28,7 @@ class Row:
 
 
 class RowReader:
-    """As `Reader` reads lines of CSV: `header` at once, then `batches`. A line without cells counts as blank."""
+    """Reads rows as `Reader` reads lines of CSV: `header` at once, then `batches`. A row without cells is blank."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class RowReader:
 
 
 def _fault(cells: list[str], limit: int) -> str | None:
-    """What PostgreSQL cannot keep of these cells, or the settings do not allow."""
+    """A sentence if PostgreSQL cannot keep these cells, or the settings do not allow them."""
     text = "".join(cells)
     if "\0" in text:
         return NUL

@@ -23,7 +23,7 @@ from pydantic_core import PydanticCustomError
 
 LineType = Literal["sale", "return", "cancellation", "adjustment"]
 LINE_TYPES: tuple[LineType, ...] = get_args(LineType)
-# What sheets write for them, in any letter case.
+# The words that sheets write for them, in any letter case.
 _LINE_TYPE_WORDS = {
     "sales": "sale", "sold": "sale",
     "returns": "return", "returned": "return", "refund": "return", "refunds": "return", "refunded": "return",
@@ -177,7 +177,7 @@ OrderHeader = create_model("OrderHeader", __base__=SalesLine, product_id=(None, 
 
 
 def line_model(fields: Container[str]) -> type[SalesLine]:
-    """What pydantic asks of the rows of a feed that maps these fields."""
+    """The model for the rows of a feed that maps these fields."""
     if "product_id" not in fields:
         return OrderHeader
     if "sold_at" not in fields:
@@ -325,7 +325,7 @@ TYPES: dict[str, Any] = get_type_hints(SalesLine, include_extras=True)
 FIELDS = tuple(SalesLine.model_fields)
 REQUIRED = tuple(name for name, info in SalesLine.model_fields.items() if info.is_required())
 PRICES = ("unit_price", "line_total")  # one of them is required as well
-# What is known of a whole order. An amount is none of it: each of its lines would have it.
+# Fields of a whole order. No amount is one of them: each line of the order would have it.
 ORDER_FIELDS = (
     "sale_id", "sold_at", "line_type", "currency", "payment_method", "payment_status", "payment_date", "customer_id",
     "customer_name", "store_id", "sales_channel", "sales_region", "sales_representative", "delivery_status",
@@ -342,5 +342,5 @@ AMOUNT_FIELDS = NUMBER_FIELDS - {"line_number", "customer_rating"}
 MONEY_FIELDS = AMOUNT_FIELDS - {"quantity", "discount_rate"}
 IDENTIFIER_FIELDS = frozenset(name for name, kind in TYPES.items() if kind in (Identifier, Identifier | None))
 PLAIN_NUMBER_FIELDS = frozenset(name for name, kind in TYPES.items() if kind in (Number, Number | None))
-# What a batch of accepted rows may fill.
+# The columns that a batch of accepted rows may fill.
 COLUMNS = ("row_number", "source_line", *FIELDS, "sale_date", "extra")

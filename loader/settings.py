@@ -118,7 +118,7 @@ class Settings(Limits):
 
     @model_validator(mode="after")
     def _kafka_security(self) -> Self:
-        """What the protocol needs is there, and nothing is there that it would ignore."""
+        """Every setting that the protocol needs is given, and none that it would ignore."""
         protocol = f"KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol}"
         sasl, ssl = self.kafka_security_protocol.startswith("sasl"), self.kafka_security_protocol.endswith("ssl")
         given = {name for name in _SASL + _SSL if getattr(self, name) is not None}

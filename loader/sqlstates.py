@@ -1,4 +1,4 @@
-"""What the errors of PostgreSQL mean to a loop: try again, or say that the settings are wrong."""
+"""The meaning of PostgreSQL's errors for a loop: try again, or say that the settings are wrong."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from loader.errors import LoaderError, SettingsError, TransientError
 
 @dataclass(frozen=True)
 class _Meaning:
-    """What the loop does about it, and what is said, where {} is what PostgreSQL said."""
+    """The error to raise, and its text, in which {} stands for the words of PostgreSQL."""
 
     kind: type[LoaderError]
     text: str
@@ -36,8 +36,8 @@ _NOT_MIGRATED = _Meaning(
     "`loader migrate` with ADMIN_DATABASE_URL, which repeats all grants",
 )
 
-# What an SQLSTATE means, by its longest beginning that stands here. One that has none here is a defect of ours, and
-# crashes the process; what COPY refuses of a file, 22, 23 and 54, is the file's fault: see loader/landing.py.
+# The meaning of an SQLSTATE, by its longest beginning in this table. A state that is not here is a defect of ours and
+# crashes the process. Classes 22, 23 and 54 are the fault of a file whose rows COPY refuses: see loader/landing.py.
 # Classes: https://www.postgresql.org/docs/current/errcodes-appendix.html
 _MEANINGS = {
     "08": _LOST,  # connection exception
@@ -64,7 +64,7 @@ _MEANINGS = {
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Raise what PostgreSQL says as what the loop does about it; what has no meaning here is raised as it is."""
+    """Raise PostgreSQL's errors as those that the loop knows. An error without a meaning here is raised as it is."""
     try:
         yield
     except (sa.exc.DBAPIError, psycopg.Error) as error:
@@ -90,7 +90,7 @@ def _of_driver(error: sa.exc.DBAPIError | psycopg.Error) -> BaseException | None
 
 
 def without_cells(error: BaseException | None) -> str:
-    """What PostgreSQL said, without the cells of a sheet: DETAIL and CONTEXT quote them, and so do data exceptions.
+    """The words of PostgreSQL without the cells of a sheet: DETAIL and CONTEXT quote them, and so do data exceptions.
 
     Classes of SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
     """

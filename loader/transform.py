@@ -1,4 +1,4 @@
-"""`loader transform`: has dbt rebuild the dates that wait. The only home of dbt.
+"""`loader transform`: has dbt rebuild the dates that wait.
 
 It runs what a person can type, `dbt build --target prod` with a selector. The run itself claims all that waits, so that
 bursts of files coalesce, and publishes at its end if every node passed (dbt_sales/macros/publication). One run of
@@ -37,7 +37,7 @@ log = structlog.get_logger()
 
 # dbt keeps in memory what it learns of a run: the worker ends after so many, and its parent starts a fresh one.
 _RUNS_PER_PROCESS = 500
-_NODE_SECONDS = 3600  # of one node, in which dbt says nothing
+_NODE_SECONDS = 3600  # that one node may take, in which dbt says nothing
 _QUIET = ("--quiet", "--log-level", "none", "--log-level-file", "none")
 _GENERATED = ("target", "logs")
 _BROKEN = ("error", "fail", "runtime error")
@@ -127,9 +127,9 @@ def run_waiting(
 
 
 def build(session: Session, project: "Project", selector: str | None) -> "Result":
-    """Build and test what the selector names, if it is given, and the definitions where another run has come between.
+    """Build and test what the selector names, if it is given, and the definitions if another run has come between.
 
-    Everything where a table or view is not there, or the project has changed since they were built.
+    Build everything if a table or view is missing, or the project has changed since they were built.
     """
     project.read()
     there = sql.definitions(session)
@@ -152,7 +152,7 @@ def build(session: Session, project: "Project", selector: str | None) -> "Result
 
 
 def make_ready(session: Session, project: "Project") -> bool:
-    """Before anything has arrived, make views and empty marts: who looks finds no sales, and not no tables."""
+    """Make views and empty marts before anything has arrived, so that readers find tables without sales."""
     result = build(session, project, None)
     if result.error:
         log.error("marts_not_ready", **result.loggable)
@@ -225,7 +225,7 @@ class Result:
 
     @property
     def loggable(self) -> dict[str, Any]:
-        """What failed, without the messages of nodes: PostgreSQL's quote rows. `loader status` has them."""
+        """The nodes that failed, without their messages: PostgreSQL's quote rows. `loader status` has them."""
         broken = [node["node"] for node in self.nodes if node["status"] in _BROKEN]
         return {"nodes": broken} if broken else {"error": self.error}
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What pydantic says of one batch: read = accepted + rejected + skipped."""
+    """The verdict on one batch: read = accepted + rejected + skipped."""
 
     accepted: pa.Table  # those of COLUMNS that the feed fills, canonical text
     rejected: list[Rejected]
@@ -72,6 +72,6 @@ class Counts:
 
 
 def warning_of(counts: Counts, drift: Drift | None) -> str | None:
-    """What a person should look at in a file that counts; None where that is nothing."""
+    """A sentence on what a person should look at in a file that counts; None where there is nothing."""
     of_drift = (drift.undecided_words(), drift.mixed_signs()) if drift else ()
     return "; ".join(filter(None, (counts.doubted_totals(), *of_drift))) or None

@@ -33,7 +33,7 @@ class Warehouse:
     """One engine. Every method raises TransientError when PostgreSQL does not answer, gives up a session or takes no
     writes, and SettingsError when a table or a right is missing.
 
-    `patience_seconds`: for each connection and each statement, where an answer is of no use later.
+    `patience_seconds` limits each connection attempt and each statement, for callers that cannot use a late answer.
     """
 
     def __init__(self, database_url: str, patience_seconds: int | None = None) -> None:
@@ -69,7 +69,7 @@ class Warehouse:
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """A connection of its own; what it did and has not committed is undone when it ends."""
+        """A connection of its own. Whatever is not committed when it ends is undone."""
         with database_errors(), self._engine.connect() as connection:
             try:
                 yield Session(connection)
@@ -78,7 +78,7 @@ class Warehouse:
                 raise
 
     def ask(self, question: Callable[Concatenate[Session, P], T], /, *arguments: P.args, **parameters: P.kwargs) -> T:
-        """What a function of `loader/sql` answers, in a session of its own that changes nothing."""
+        """The answer of a function of `loader/sql`, in a session of its own that changes nothing."""
         with self.session() as session:
             return question(session, *arguments, **parameters)
 
@@ -99,7 +99,7 @@ class Listener:
         self._driver.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
 
     def wait(self, seconds: float) -> bool:
-        """True when somebody notified, False when the time is over."""
+        """Whether somebody notified before the time was over."""
         with database_errors():
             return any(True for _ in self._driver.notifies(timeout=seconds, stop_after=1))
 

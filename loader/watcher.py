@@ -1,7 +1,7 @@
 """`loader watch`: announces every object of the bucket that the ledger has not seen.
 
-By set difference of listing and ledger, never by a time watermark: no object is skipped for its age, and a lost message
-is announced again. Beside native notifications it is the reconciler.
+It takes the difference of listing and ledger, and never a time watermark: no object is skipped for its age, and an
+object whose message was lost is announced again. Where the server sends notifications itself, the watcher reconciles.
 """
 
 import time

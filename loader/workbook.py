@@ -26,7 +26,7 @@ from loader.feeds import Feed
 from loader.rows import Row
 from loader.settings import Limits
 
-# What is read as a whole: a text of the sheet that stands in many cells is kept once, apart from them.
+# Parts that are read as a whole. A text that stands in many cells is stored once, in a part of its own.
 _PART_BYTES = 16 * 1024 * 1024
 _TEXTS_BYTES = 128 * 1024 * 1024
 _ROW_BYTES = 16 * 1024 * 1024
@@ -47,7 +47,7 @@ _DIGITS = 15  # of a number, that Excel keeps and shows
 _PADDED = re.compile("0{2,}")
 _LITERAL = re.compile(r'"[^"]*"|[\\_*].')  # of a format: text that is shown as it stands
 
-# What openpyxl has to say is of parts that are not read, such as rules of validation.
+# The warnings of openpyxl are about parts that are not read, such as rules of validation.
 warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")
 
 
@@ -88,7 +88,7 @@ def workbook_rows(file: IO[bytes], first: bytes, stored: Stored, feed: Feed, lim
 
 @dataclass
 class _Parts:
-    """What is wrong with a sheet, by the name of its part; whether every formula has its result."""
+    """The faults of sheets, by the names of their parts, and whether every formula has its result."""
 
     faults: dict[str, str] = field(default_factory=dict)
     has_results: bool = True
@@ -139,7 +139,7 @@ def _check_parts(file: IO[bytes], first: bytes, stored: Stored, limits: Limits) 
 
 
 class _SheetCheck:
-    """What a reader of a sheet would pass over, or have to keep in memory."""
+    """Finds what a reader of a sheet would pass over, or would have to keep in memory."""
 
     def __init__(self) -> None:
         self.fault: str | None = None
@@ -169,7 +169,7 @@ def _is_text(rows: bytes, place: int) -> bool:
 
 
 def _old(file: IO[bytes]) -> str:
-    """What a compound file is."""
+    """A sentence on what this compound file is."""
     file.seek(0)
     tail = b""
     while block := file.read(BLOCK_BYTES):

@@ -84,7 +84,7 @@ pipeline.run((filesystem(bucket_url=f"file://{folder}", file_glob=name) | read_c
 
 @dataclass(frozen=True)
 class Bench:
-    """What the measurements share."""
+    """The parts that all measurements use."""
 
     folder: Path
     stack: Stack
@@ -257,7 +257,7 @@ def bench_latency(bench: Bench, sheets: int = 20) -> str:
 
 
 def full_refresh(database: psycopg.Connection, lines: int) -> str:
-    """What the last run of dbt, a full refresh, took for each of its slowest models."""
+    """The seconds that a full refresh, the last run of dbt, took for each of its slowest models."""
     ((taken, nodes),) = database.execute(
         "select extract(epoch from finished_at - started_at), nodes from raw.dbt_runs order by run_id desc limit 1"
     ).fetchall()
@@ -301,7 +301,7 @@ def add_history(bench: Bench, database: psycopg.Connection, parts: range) -> Non
     if parts:
         dbt("run", "--full-refresh")
         database.execute("truncate raw.rebuild_queue")
-        # What PostgreSQL and the system do at a time of their own, and not beside the sheets that are measured.
+        # PostgreSQL and the system do this now, and not at some moment while sheets are measured.
         database.execute("vacuum analyze")
         database.execute("checkpoint")
         os.sync()
@@ -371,7 +371,7 @@ def bench_memory(bench: Bench, gigabytes: int = 5) -> str:
 
 
 def bench_dashboard(bench: Bench) -> str:
-    """What a viewer waits for, over ten times `--rows` lines."""
+    """The time that a viewer waits, over ten times `--rows` lines."""
     with psycopg.connect(bench.url, autocommit=True) as database:
         if database.execute("select to_regclass('kpi.kpi_daily_sales')").fetchone() == (None,):
             dbt("build")
@@ -487,7 +487,7 @@ class _Row(_Base):
 
 
 def row_by_row(file: Path, engine: sa.Engine) -> None:
-    """What most projects of this kind do: one model and one ORM object per row."""
+    """The way of most projects of this kind: one model and one ORM object for each row."""
     frame = pd.read_csv(file, dtype=str)
     with Session(engine) as session:
         for row in frame.to_dict("records"):

@@ -22,7 +22,7 @@ PAGES = ("", "explore", "products", "places", "customers", "orders", "pipeline")
 PERIODS = ("7D", "28D", "MTD", "QTD", "YTD")
 SESSIONS = 20
 VIEWPORT: ViewportSize = {"width": 1360, "height": 900}
-# Of the newest day, so that every period shows it. The version goes up and NOTIFYs in the same transaction.
+# It changes the newest day, so that every period shows it. The version rises and NOTIFYs in the same transaction.
 CHANGE = """
     update kpi.kpi_daily_sales set gross_sales = gross_sales + 1000, net_sales = net_sales + 1000 where sale_date = %s
 """

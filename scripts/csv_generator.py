@@ -169,7 +169,7 @@ class Line:
 
 
 class Summary(TypedDict):
-    """What a sheet holds, by the definitions of the marts; money is decimal text, so that no reader makes it float."""
+    """The totals of a sheet, as the marts define them. Money is decimal text, so that no reader makes it a float."""
 
     sale_date: str
     rows: int  # good rows; the sheet has `sum(bad_rows.values())` more

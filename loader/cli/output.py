@@ -1,4 +1,4 @@
-"""What a command prints: a table for people, JSON for scripts."""
+"""The output of commands: a table for people, JSON for scripts."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def show(rows: Sequence[dict[str, Any]], as_json: bool, hide: Sequence[str] = ()
 def short(value: object) -> str:
     if isinstance(value, datetime):
         return f"{value:%m-%d %H:%M:%S}"
-    # What a sheet or a key holds must not steer the terminal.
+    # The text of a sheet or a key must not steer the terminal.
     return re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", "\N{REPLACEMENT CHARACTER}", str(value))
 
 
@@ -58,7 +58,7 @@ def plain(value: object) -> object:
 
 
 def show_outcomes(outcomes: Sequence[Outcome], as_json: bool, wanted: State) -> None:
-    """Show what became of each file; exit code 1 when one did not come to the state that was wanted."""
+    """Show the outcome for each file; exit code 1 if one did not reach the wanted state."""
     nothing = dict.fromkeys(vars(Counts()))
     rows = [
         {"file_id": each.file_id, "key": each.key, "status": each.status}

@@ -26,7 +26,7 @@ def open_pipeline() -> Pipeline:
 
 
 def ask(question: Callable[Concatenate[Session, P], T], *arguments: P.args, **parameters: P.kwargs) -> T:
-    """What a function of `loader/sql` answers."""
+    """The answer of a function of `loader/sql`."""
     with closing(Warehouse(Settings.read().database_url.get_secret_value())) as warehouse:
         warehouse.check()
         return warehouse.ask(question, *arguments, **parameters)

@@ -30,7 +30,7 @@ class Session:
         self._connection = connection
 
     def execute(self, statement: sa.TextClause, **parameters: Any) -> sa.CursorResult[Any]:
-        """For the functions of this package: everybody else calls those."""
+        """Run a statement. Only the functions of this package call this; everybody else calls them."""
         return self._connection.execute(statement, parameters)
 
     def all(self, kind: type[T], statement: sa.TextClause, **parameters: Any) -> list[T]:
@@ -44,7 +44,7 @@ class Session:
         self._connection.rollback()
 
     def savepoint(self) -> NestedTransaction:
-        """What is done from here on can be undone without the rest of the transaction."""
+        """A point to which the transaction can be rolled back without losing what came before."""
         return self._connection.begin_nested()
 
     @property

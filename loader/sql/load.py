@@ -1,4 +1,4 @@
-"""The load of one file, from its entry in the ledger to the rows that count. What each does is said in `load.sql`."""
+"""The load of one file, from its entry in the ledger to the rows that count. `load.sql` describes each statement."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence

@@ -23,15 +23,15 @@ where
     bucket = :bucket and key = :key and file_id <> :file_id and status in ('discovered', 'loading', 'failed');
 
 -- name: ignore
--- Nobody will load this version: no feed matches its key, or the key is outside S3_PREFIX.
+-- Records that nobody will load this version: no feed matches its key, or the key is outside S3_PREFIX.
 update raw.files set status = 'ignored', error = :error, next_attempt_at = null where file_id = :file_id;
 
 -- name: set_aside
--- The feed keeps the first version of a key, so this later one is not loaded.
+-- Records that this version is not loaded, because its feed keeps the first version of a key.
 update raw.files set status = 'skipped', error = :error, next_attempt_at = null where file_id = :file_id;
 
 -- name: start_loading
--- Says that a loader reads this version now, and by which contract.
+-- Records that a loader reads this version now, and by which contract.
 update raw.files
 set
     status = 'loading', feed = :feed, kind = :kind, order_headers = :order_headers, shares = :shares,
@@ -181,7 +181,7 @@ where line.is_there is null
 order by removed.sale_date;
 
 -- name: describe
--- How the file was read: its encoding, its header, what has drifted, what its cells are like.
+-- Records how the file was read: encoding, header, drift, and the profile of its cells.
 update raw.files
 set
     compression = :compression, encoding = :encoding, encoding_guessed = :encoding_guessed,
@@ -221,7 +221,7 @@ set status = 'failed', error = :error, next_attempt_at = clock_timestamp() + mak
 where bucket = :bucket and key = :key and status in ('discovered', 'loading', 'failed');
 
 -- name: source_gone
--- A load found no object: whatever waited for it waits no longer.
+-- Records that a load found no object: the versions that waited for it wait no longer.
 update raw.files set status = 'source_gone', error = :error, next_attempt_at = null
 where bucket = :bucket and key = :key and status in ('discovered', 'loading', 'failed')
 returning file_id;

@@ -1,4 +1,4 @@
-"""What processes say of themselves, and what Prometheus and /healthz are told."""
+"""Heartbeats of the processes, and the figures for Prometheus and /healthz."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
--- What processes say of themselves, and what Prometheus and /healthz are told.
+-- Heartbeats of the processes, and the figures for Prometheus and /healthz.
 
 -- name: metrics
 -- The pipeline as a whole, for Prometheus, whichever process it asks. Null: there is nothing to tell yet. Times are
@@ -56,7 +56,8 @@ left join raw.dbt_under_way as under_way on under_way.is_live
 left join last_run on true;
 
 -- name: health
--- What /healthz says of dbt: how the last run that rebuilt dates ended, and since when one under way has been silent.
+-- The part of /healthz that is about dbt: how the last run that rebuilt dates ended, and how long a run under way has
+-- been silent.
 select
     (select status from raw.dbt_runs where status <> 'running' and dates > 0 order by run_id desc limit 1) as last_dbt_run,
     (select jsonb_build_object(
@@ -65,7 +66,7 @@ select
     ) from raw.dbt_under_way where is_live) as dbt_under_way;
 
 -- name: beat
--- This process is alive. Others of its kind that have said nothing for a day are forgotten.
+-- Records that this process is alive, and forgets others of its kind that have said nothing for a day.
 with forgotten as (
     delete from raw.heartbeats
     where process = :process and instance <> :instance and seen_at < now() - interval '1 day'
@@ -74,5 +75,5 @@ insert into raw.heartbeats (process, instance) values (:process, :instance)
 on conflict (process, instance) do update set seen_at = clock_timestamp();
 
 -- name: end_heartbeat
--- This process ends as it was asked to, so nobody needs to miss it.
+-- Forgets this process, which ends as it was asked to: nobody needs to miss it.
 delete from raw.heartbeats where process = :process and instance = :instance;

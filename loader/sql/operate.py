@@ -1,4 +1,4 @@
-"""What a person asks of the ledger, and does to versions and rows of it."""
+"""Questions that a person asks about the ledger, and changes that a person makes to versions and rows."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime

@@ -1,7 +1,7 @@
--- What a person asks of the ledger, and does to versions and rows of it.
+-- Questions that a person asks about the ledger, and changes that a person makes to versions and rows.
 
 -- name: files
--- The ledger, newest first, narrowed down by whatever is given.
+-- Lists the ledger, newest version first, filtered by whatever is given.
 select
     file_id, key, feed, status, attempts, events, rows_read, rows_loaded, rows_rejected, rows_skipped,
     waiting.rows as rows_waiting, waiting.since as waiting_since, waiting.example as waits_for, order_headers,
@@ -18,7 +18,8 @@ order by file_id desc
 limit :limit;
 
 -- name: rejects
--- Rejected rows, newest file first, narrowed down by whatever is given; an error without a field is of the whole row.
+-- Lists rejected rows, newest file first, filtered by whatever is given. An error without a field concerns the whole
+-- row.
 select file_id, files.key, row_number, source_line, raw_text, errors, revenue_at_risk
 from raw.rejected_rows
 inner join raw.files using (file_id)
@@ -89,17 +90,17 @@ where
 order by file_id;
 
 -- name: ledger_entry
--- One version of the ledger, with what a correction of its rows has to agree with.
+-- One version of the ledger, with its contract: a correction of its rows has to agree with it.
 select bucket, key, feed, kind, order_headers, header, status from raw.files where file_id = :file_id;
 
 -- name: skip
--- Sets a version aside by hand. It changes no row where the version has counted already.
+-- Sets a version aside by hand. It matches no row if the version counts or has counted.
 update raw.files set status = 'skipped', error = :reason, next_attempt_at = null
 where file_id = :file_id and status not in ('loaded', 'unchanged', 'superseded', 'withdrawn')
 returning file_id;
 
 -- name: withdraw
--- Takes a version that counts back by hand.
+-- Takes back a version that counts, by hand.
 update raw.files set status = 'withdrawn', error = :reason where file_id = :file_id and status = 'loaded' returning file_id;
 
 -- name: counting
@@ -109,7 +110,7 @@ where bucket = :bucket and starts_with(key, :prefix) and status = 'loaded' and s
 order by file_id;
 
 -- name: rejects_to_export
--- Rejected rows with the header of their sheet: of the versions named, or else of all that count.
+-- Rejected rows with the header of their sheet, from the given versions, or else from all that count.
 select file_id, key, feed, header, row_number, source_line, raw_text, errors
 from raw.rejected_rows
 inner join raw.files using (file_id)

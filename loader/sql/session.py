@@ -1,4 +1,4 @@
-"""What a session asks for whatever it is there for: is the schema migrated, and may it have an object to itself."""
+"""Questions of every session: is the schema migrated, and may this session have an object to itself?"""
 
 from typing import NamedTuple
 

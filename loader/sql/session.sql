@@ -1,4 +1,4 @@
--- What a session asks for whatever it is there for: is the schema migrated, and may it have an object to itself.
+-- Questions of every session: is the schema migrated, and may this session have an object to itself?
 
 -- name: revision_is_readable
 -- Whether this login may ask which migrations have run. Databases before revision 0007 do not allow it.

@@ -1,4 +1,4 @@
-"""What the dbt worker asks before and after a run. The run's own statements are macros of the dbt project."""
+"""Statements of the dbt worker before and after a run. Those of the run itself are macros of the dbt project."""
 
 import json
 from collections.abc import Collection
@@ -11,7 +11,7 @@ _SQL = statements("transform")
 
 
 class Waiting(NamedTuple):
-    """What there is to do for dbt, and whether another run of it is at work."""
+    """The work that waits for dbt, and whether another run is at work."""
 
     dates: int  # that wait to be rebuilt
     is_busy: bool  # a run of arrivals is under way

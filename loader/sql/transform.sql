@@ -1,4 +1,4 @@
--- What the dbt worker asks before and after a run. The run's own statements are macros of the dbt project.
+-- Statements of the dbt worker before and after a run. Those of the run itself are macros of the dbt project.
 
 -- name: waiting_for_dbt
 -- The dates to rebuild, and whether a run that shows life is under way. `is_behind`: the facts have changed since one
@@ -65,7 +65,7 @@ where not exists (
 on conflict (is_one) do update set digest = excluded.digest, is_touched = false;
 
 -- name: finished_run
--- What a run of dbt has published.
+-- The dates, files and version that a run of dbt has published.
 select run_id, dates, files, mart_version from raw.dbt_runs where invocation_id = :invocation_id;
 
 -- name: record_tests

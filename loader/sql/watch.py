@@ -1,4 +1,4 @@
-"""What the watcher compares the bucket with, and what it tells of the difference."""
+"""The ledger as the watcher compares it with the bucket, and the difference that it records."""
 
 from datetime import datetime
 from typing import NamedTuple

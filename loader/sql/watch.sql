@@ -1,4 +1,4 @@
--- What the watcher compares the bucket with, and what it tells of the difference.
+-- The ledger as the watcher compares it with the bucket, and the difference that it records.
 
 -- name: seen
 -- Versions that the watcher need not announce: those that have been dealt with, and failed ones until their time comes.
@@ -26,7 +26,8 @@ from (select clock_timestamp() as looked_at) as clock
 left join raw.files as files on files.bucket = :bucket and files.status in ('discovered', 'loading', 'failed');
 
 -- name: looked
--- How many objects the ledger had nothing of at this look. `unseen_since`: there were some at every look since then.
+-- Records how many objects were unknown to the ledger at this look. `unseen_since`: there were some at every look since
+-- then.
 insert into raw.bucket_looks as look (bucket, unseen_objects, unseen_since, looked_at)
 values (:bucket, :objects, case when :objects > 0 then now() end, :looked_at)
 on conflict (bucket) do update
