@@ -14,7 +14,7 @@ BATCH_LINES = 50_000
 
 
 class Blocks:
-    """The blocks of a text, of whole lines, and in front of them what was given back of one."""
+    """The blocks of a text, cut into whole lines. The rest of a block can be given back, and comes next."""
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         self._blocks = whole_lines(blocks)
@@ -59,7 +59,7 @@ def _few_lines(block: bytes) -> Iterator[bytes]:
 
 
 class LineText:
-    """Text of a physical line of a plain block; the line ends are looked up when the first text is asked for."""
+    """The text of a physical line of a plain block. Line ends are looked up when the first text is asked for."""
 
     def __init__(self, block: bytes, first_line: int) -> None:
         self._block = block

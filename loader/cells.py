@@ -1,7 +1,7 @@
 """The text of a cell as a person sees it: two cells that look the same are the same.
 
 Sheets that went through a spreadsheet, a web page or a mail have characters that nobody sees, spaces of other kinds,
-letters put together of two characters, and the marks by which Excel is kept from reading an identifier as a number.
+letters made of two characters, and the marks that keep Excel from reading an identifier as a number.
 """
 
 import csv

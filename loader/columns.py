@@ -39,7 +39,7 @@ class _Decision(NamedTuple):
 
 
 class FieldDecider:
-    """Decides the texts of one field, each distinct one once."""
+    """Decides the texts of one field, and each distinct text only once."""
 
     def __init__(self, feed: "Feed", name: str) -> None:
         self._feed = feed
@@ -48,7 +48,7 @@ class FieldDecider:
         self._required = line_model(feed.columns).model_fields[name].is_required()
         self._patterns = [when[name] for when in feed.tests if name in when]
         self._plain = name in PLAIN_NUMBER_FIELDS and feed.takes_plain_numbers(name)
-        self._repeats = True  # else nearly every batch has other texts, and to remember them is lost labour
+        self._repeats = True  # otherwise nearly every batch has other texts, and remembering them is useless
         self._as_is: set[str] = set()  # good, and canonical as it stands: most of them
         self._others: dict[str, _Decision] = {}
 

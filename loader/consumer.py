@@ -28,9 +28,9 @@ T = TypeVar("T")
 
 
 def run(settings: Settings, stop: Event) -> None:
-    """Consume until `stop` is set; the file in work is finished first.
+    """Consume until `stop` is set, and finish the file in hand first.
 
-    Raises TransientError when PostgreSQL or the broker stays away: the offset is uncommitted, a restart begins again.
+    Raises TransientError when PostgreSQL or the broker stays away: the offset stays uncommitted for a restart.
     """
     with Pipeline(settings) as pipeline, ThreadPoolExecutor(max_workers=1, thread_name_prefix="load") as executor:
         retrying(settings, stop)(pipeline.check)
@@ -57,7 +57,7 @@ def run(settings: Settings, stop: Event) -> None:
                 gone: set[int | None] = set()
                 for message in messages:
                     metrics.heartbeat.beat()
-                    # A partition that has gone to another replica is worked there. If it comes back, it comes with the
+                    # Another replica processes a partition that has gone to it. If it comes back, it comes with the
                     # first of these messages, which the offset of a later one must not pass over.
                     if stop.is_set() or message.partition() in gone or not subscription.holds(message):
                         gone.add(message.partition())

@@ -58,7 +58,7 @@ class Contract(BaseModel):
 
 
 class Format(Contract):
-    """How the file is written. Encoding and header_row do not matter to kinds of files that have none."""
+    """How the file is written. Kinds of files that have no encoding or header row ignore those settings."""
 
     kind: Literal["csv", "xlsx", "parquet", "jsonl"] | None = None  # None: find out
     sheet: Annotated[str, Field(min_length=1)] | None = None  # of a workbook; None: the only one
@@ -120,7 +120,7 @@ class Column(Contract):
 
     @property
     def has_percent_sign(self) -> bool:
-        """The cells carry one: then a cell without it may be a share as well as a percentage."""
+        """Whether the cells carry one: then a cell without it may be a share as well as a percentage."""
         return self.percent and "%" in self.strip_suffix + (self.pattern.pattern if self.pattern else "")
 
     @property
@@ -139,7 +139,7 @@ class Column(Contract):
 # Letter case does not count: sheets are typed by hand, and "cancelled" must not be a sale where "Cancelled" is none.
 Words = Annotated[re.Pattern[str], BeforeValidator(_pattern_of_words), AfterValidator(_without_case)]
 Test = Annotated[dict[FieldName, Words], Field(min_length=1)]
-# Fields whose cells are words of a few: where a line_type rule looks at one, a word that no rule knows is reported.
+# Fields with few different words: if a line_type rule looks at such a field, a word that no rule knows is reported.
 WORD_FIELDS = frozenset({"payment_status", "payment_method", "delivery_status", "sales_channel"})
 
 
@@ -151,7 +151,7 @@ class LineTypeRule(Contract):
 
 
 class Rejects(Contract):
-    """More bad rows than this, and the whole file is rejected."""
+    """The limits of bad rows: beyond them, the whole file is rejected."""
 
     max_ratio: Annotated[float, Field(ge=0, le=1)] | None = 0.05
     max_rows: Annotated[int, Field(ge=0)] | None = None

@@ -1,6 +1,6 @@
 """Rejected rows to a spreadsheet and back: exported as CSV, corrected by hand, landed under their own row numbers.
 
-The CSV has, before the sheet's own columns, where each row stands and what is wrong with it. A cell that a spreadsheet
+Before the sheet's own columns, the CSV says where each row stands and what is wrong with it. A cell that a spreadsheet
 would run as a formula gets an apostrophe, which `replay` takes off again (`loader/spreadsheet.py`).
 """
 
@@ -83,7 +83,7 @@ class Correction:
 
 
 def replay(pipeline: Pipeline, path: Path) -> list[Correction]:
-    """Land corrected rows of an export where they belong: one transaction per file, under its lock.
+    """Land the corrected rows of an export in their files: one transaction for each file, under its lock.
 
     A row that was replayed before changes nothing. Raises Refused when the file is no export.
     """

@@ -8,7 +8,7 @@ import psycopg2
 import psycopg2.extensions
 from dbt_common.behavior_flags import BehaviorFlagRendered
 
-# Between two arrivals it may be hours: what lies between must not forget the connection, nor dbt wait for a dead one.
+# Hours may pass between two arrivals: no firewall may forget the connection, and dbt must not wait for a dead one.
 _KEEPALIVES = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 
 

@@ -74,7 +74,7 @@ class Feed(Contract):
     @model_validator(mode="before")
     @classmethod
     def _one_header_of_an_order(cls, data: object) -> object:
-        """Reject the second of two rows with one order, as nobody can tell which is right, unless the feed says it."""
+        """Reject the second of two rows with one order: nobody can tell which is right, unless the feed says so."""
         if isinstance(data, dict) and data.get("kind") == "order_headers" and "duplicates" not in data:
             return {"unique_key": ["sale_id"]} | data | {"duplicates": "key"}
         return data
@@ -214,7 +214,7 @@ class Feed(Contract):
     def way_of_writing(self, field: str, text: str, currency: str | None = None) -> str:
         """How a cell of this field, a number or a date, should look where this one cannot be read.
 
-        `currency` of its row, None where nothing states it: which signs an amount may carry.
+        `currency` is that of its row, None where nothing states it: it decides which signs an amount may carry.
         """
         if field in DATE_FIELDS | TIME_FIELDS:
             return " or ".join(self.format.dates)
@@ -312,7 +312,7 @@ def parse_yaml(text: str) -> Any:
     YAML forbids that (section 3.2.1.1); PyYAML takes the last one, and a column would silently be another.
     """
     yaml = YAML(typ="safe", pure=True)
-    yaml.version = (1, 1)  # of PyYAML, with which feeds are written
+    yaml.version = (1, 1)  # as PyYAML, with which feeds are written
     try:
         return yaml.load(text)
     except DuplicateKeyError as error:

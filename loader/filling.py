@@ -25,9 +25,9 @@ class Filling:
         self._torn = False  # a malformed row stands behind it: nobody can tell whose order goes on
 
     def filled(self, batch: "Batch") -> tuple["Batch", dict[int, str]]:
-        """Blank cells of the feed's fill_down fields take that of the row above, if it is of the same order.
+        """The batch with blank cells of the fill_down fields filled from the row above, within one order.
 
-        Rows that say Total, which would be filled up to a sale, are left as they are and given with the reason.
+        Rows that say Total would become sales: they are left as they are, and returned with the reason.
         """
         (order,) = self._matched.sources["sale_id"]
         filled = {position: name for name in self._feed.fill_down for position in self._matched.sources.get(name, ())}

@@ -1,4 +1,4 @@
-"""The file's header against the feed's columns: where each canonical field stands, and what has drifted."""
+"""Compares a file's header with the feed's columns: where each canonical field stands, and what has drifted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

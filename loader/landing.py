@@ -47,7 +47,7 @@ class Load:
         self.counts = Counts()
         self.drift: Drift | None = None
         self.error: str | None = None  # why the file is rejected
-        self.warning: str | None = None  # what is odd about it though it counts
+        self.warning: str | None = None  # a file that counts may still be odd
         self._described: tuple[Decoded, list[str]] | None = None
         self._profile = Profile(feed)
         sql.clear_rejected_rows(session, file_id)
@@ -84,8 +84,8 @@ class Load:
     def finish_loaded(self, sha256: str | None) -> State:
         """Make this the version that counts, or record that it is the same as one that does. Returns the status.
 
-        By a feed with `reupload: append` it counts beside the earlier ones. By one with `shrink: reject` it is rejected
-        where it would leave nothing; otherwise that is its `warning`.
+        If its feed has `reupload: append`, it counts beside the earlier ones. If it would leave nothing, that is its
+        `warning`, or with `shrink: reject` the reason to reject it.
         """
         session = self._session
         earlier = sql.current_versions(session, self._version, self._file_id)
@@ -98,7 +98,7 @@ class Load:
         for each in earlier if self._feed.reupload != "append" else ():
             removed |= sql.remove_lines(session, each.file_id)
         sql.supersede(session, self._version, self._file_id, self._feed.reupload)
-        # Other sheets may have items of orders that an earlier version had, also where its key has another feed by now.
+        # Other sheets may have items of orders of an earlier version, even if its key belongs to another feed by now.
         for file_id in [self._file_id] if self._feed.pair else [each.file_id for each in earlier]:
             moved = sql.put_together(session, file_id)
             removed |= moved.undated
@@ -124,7 +124,7 @@ class Load:
         return f"none of its {self.counts.read} rows was loaded" if self.counts.read > 1 else _NO_ROW[self.counts.read]
 
     def finish_rejected(self, error: str, sha256: str | None) -> State:
-        """Undo the lines, keep the report. Rows that had no fault count as skipped. Returns the status."""
+        """Undo the lines and keep the report. Rows without a fault count as skipped. Returns the status."""
         self.error = error
         self._savepoint.rollback()
         self.counts.skip(self.counts.loaded, "file rejected")
@@ -193,7 +193,7 @@ def _encoded(file_id: int, verdict: Verdict) -> Encoded:
 
 
 def _as_copy_text(file_id: int, verdict: Verdict) -> pa.Buffer:
-    """COPY's text format, a null being nothing: no canonical text is empty.
+    """The rows in COPY's text format, in which nothing stands for null: no canonical text is empty.
 
     It is a third faster for both sides than CSV, where every cell has to be quoted. Arrow stores the texts of a column
     end to end, so the joined lines are one buffer, ready to be sent.

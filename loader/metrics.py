@@ -144,8 +144,8 @@ class _Silent(WSGIRequestHandler):
 def _bound(host: str, port: int, app: WSGIApplication) -> WSGIServer:
     """Raises OSError where the port cannot be had.
 
-    prometheus_client starts a server of its own, but it answers for a moment before it can be told of `/healthz`: with
-    200 and the metrics, also of a process that is not well.
+    The server of prometheus_client answers for a moment before `/healthz` can be added to it: with 200 and the metrics,
+    even if the process is not well.
     """
     family, *_, (address, *_) = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     kind = type("Server", (ThreadingWSGIServer,), {"address_family": family})

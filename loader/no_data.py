@@ -29,7 +29,7 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 
 class NoData:
-    """Tells the rows of one file that are no data from those that are, and went wrong."""
+    """Distinguishes rows of one file that are no data from data rows that went wrong."""
 
     def __init__(self, feed: "Feed", matched: Matched, header: list[str]) -> None:
         self._feed = feed
@@ -42,7 +42,7 @@ class NoData:
     def reason(self, cells: list[str], order: str = "") -> str | None:
         """Why a row that the contract refuses is not even meant as data; None where it is.
 
-        `order`: what a subtotal may name, the id of the order above.
+        `order`: the id of the order above, which a subtotal may name.
         """
         if not any(map(str.strip, cells)):
             return "blank"
@@ -84,7 +84,7 @@ class NoData:
 
 
 def says_total(text: str, order: str = "") -> bool:
-    """Whether a label says no more than Total, of the order above or of how many rows."""
+    """Whether a label says no more than Total, with the order above or a number of rows at most."""
     label = as_seen(text).rstrip(_BEHIND_TOTAL).removesuffix(as_seen(order)).rstrip(_BEHIND_TOTAL)
     return bool(_TOTAL.fullmatch(label))
 

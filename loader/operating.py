@@ -27,9 +27,9 @@ _REMEDIES = {
 
 
 def retry(pipeline: Pipeline, file_ids: Sequence[int], states: Collection[State], key: str | None) -> list[Outcome]:
-    """Load these versions now: those named, and those in one of the states with a key like `key`.
+    """Load versions now: the given ones, and those in one of the states whose key is like `key`.
 
-    Raises Refused when a named version is unknown, or is one that nothing can load again.
+    Raises Refused when a given version is unknown, or cannot be loaded again.
     """
     if not (file_ids or states or key):
         raise Refused("say which files to retry: their ids (`loader files` shows them), --status or --key")
@@ -43,7 +43,7 @@ def retry(pipeline: Pipeline, file_ids: Sequence[int], states: Collection[State]
 
 
 def skip(pipeline: Pipeline, file_ids: Sequence[int], reason: str) -> list[Outcome]:
-    """Set versions aside that are not loaded, until `retry`: no event and no look of the watcher loads them.
+    """Set versions aside that have not been loaded, until `retry`: neither an event nor the watcher loads them.
 
     Raises Refused when one is unknown, or was loaded.
     """
@@ -96,10 +96,10 @@ def replay(
 
 @dataclass(frozen=True)
 class Differences:
-    """Bucket against ledger; each entry is a key with what is known of it.
+    """The differences between bucket and ledger, each with its key.
 
-    `unseen`: no version of the object is loaded. `changed`: another version than the bucket's counts. `vanished`: a
-    version counts whose object is gone. Versions that failed are the watcher's when their next attempt is due.
+    `unseen`: no version of the object is loaded. `changed`: a version counts that is not the bucket's. `vanished`: a
+    version counts whose object is gone. The watcher announces failed versions when their next attempt is due.
     """
 
     unseen: list[ObjectVersion]
@@ -118,7 +118,7 @@ def reconcile(settings: Settings, report: bool) -> Differences:
     """
     with Pipeline(settings) as pipeline, closing(Watcher(settings)) as watcher:
         pipeline.check()
-        # Before the listing: what is loaded in between is then in both.
+        # This comes before the listing: a file that is loaded in between is then in both.
         bucket, prefix = settings.s3_bucket, settings.s3_prefix
         counting = pipeline.warehouse.ask(operate.counting, bucket, prefix)
         listing = list(watcher.listing())
@@ -164,7 +164,7 @@ def _load(pipeline: Pipeline, version: Version, step: Step) -> Outcome:
 def _by_hand(
     pipeline: Pipeline, file_ids: Sequence[int], step: Step, change: Callable[[Session, int], bool]
 ) -> list[Outcome]:
-    """Each version under its file lock and in a transaction of its own."""
+    """Change each version under its file lock and in a transaction of its own."""
     outcomes = []
     for version in _named(pipeline, file_ids):
         bucket, key, file_id = version.bucket, version.key, version.file_id

@@ -1,6 +1,6 @@
 """Parquet → batches of text columns, in bounded memory: https://parquet.apache.org/docs/file-format
 
-A column's distinct values are written once each, as the feed writes numbers and dates. Nested columns are refused.
+Each distinct value of a column is written once, as the feed writes numbers and dates. Nested columns are refused.
 """
 
 from collections.abc import Callable, Iterator

@@ -41,8 +41,8 @@ class Outcome:
     counts: Counts | None = None
     error: str | None = None
     duplicate: bool = False
-    feed: str | None = None  # None: it did not come to look for one
-    size: int = 0  # bytes as stored of what was read
+    feed: str | None = None  # None: none was looked for
+    size: int = 0  # stored bytes that were read
     warning: str | None = None  # what a person should look at though the file counts
 
 
@@ -168,7 +168,7 @@ class Pipeline:
         feed = self.feeds.for_key(arrival.key) if arrival.key.startswith(self.settings.s3_prefix) else None
         if not feed:
             return self._ignore(session, entry, arrival.key)
-        counts = entry.status is State.LOADED  # and goes on counting until the moment in which its new rows do
+        counts = entry.status is State.LOADED  # until the moment in which its new rows do
         if feed.reupload == "ignore" and not counts and sql.current_versions(session, version, entry.file_id):
             return self._set_aside(session, entry.file_id, feed, arrival.key)
         sql.start_loading(session, entry.file_id, feed, self.feeds.dating(feed).format)
@@ -239,9 +239,9 @@ class Pipeline:
 
 
 def ahead(items: Iterator[T], depth: int = 1) -> Generator[T]:
-    """The same items, made in a thread of their own, at most `depth` of them before they are asked for.
+    """The same items, made in a thread of their own, at most `depth` of them ahead.
 
-    So PostgreSQL takes one batch while the next is decided. What `items` raises is raised here.
+    So PostgreSQL takes one batch while the next is decided. An error of `items` is raised here.
     """
     made: Queue[tuple[T | None, BaseException | None]] = Queue(depth)
     unwanted = Event()

@@ -71,13 +71,13 @@ class Reader:
     def __init__(
         self, text: Decoded, delimiter: str, is_header: Callable[[int, list[str]], bool] = lambda *_: True
     ) -> None:
-        """Read the header: the first record that is not blank and of whose line and cells `is_header` says so.
+        """Read the header: the first record that is not blank and that `is_header` takes for it, by its line and cells.
 
         `titles` are the records above it. Raises InvalidFile when there is no header, it is too wide, or the text
         cannot be decoded.
         """
         self.text = text
-        csv.field_size_limit(text.limits.max_cell_bytes)  # of the process, where all files have the same limits
+        csv.field_size_limit(text.limits.max_cell_bytes)  # for the whole process: all files have the same limits
         self._delimiter = delimiter
         # A quote at the start of a cell, to the next that is not doubled, which ends the cell on the same line.
         after = re.escape(delimiter.encode())
@@ -134,16 +134,16 @@ class Reader:
         raise InvalidFile("the file is empty: it has no header")
 
     def _says_delimiter(self, text: str) -> bool:
-        """Raises InvalidFile where it says another one than the feed."""
+        """Whether the text names the delimiter, as Excel does. Raises InvalidFile if it is not that of the feed."""
         said = _DELIMITER_LINE.fullmatch(text.strip())
         if said and (said[1] or "\t") != self._delimiter:
             raise InvalidFile(f"line 1 says {text.strip()}, and the feed's format.delimiter is {self._delimiter!r}")
         return bool(said)
 
     def _is_plain(self, block: bytes) -> bool:
-        """No quote but around whole cells of one line, no NUL, valid UTF-8.
+        """Whether quotes stand only around whole cells of one line, and there is no NUL and no invalid UTF-8.
 
-        Nor a byte order mark in front, which Arrow would take off: here it is part of a cell.
+        Nor may a byte order mark stand in front: Arrow would take it off, and here it is part of a cell.
         """
         if b"\0" in block or block.startswith(codecs.BOM_UTF8) or not is_utf8(block):
             return False

@@ -25,7 +25,7 @@ class Record:
 
 
 class Lines:
-    """The physical lines of a block, read record by record; a record that the block's end cuts draws further blocks."""
+    """The physical lines of a block, read record by record. A record that the block's end cuts draws another block."""
 
     def __init__(self, block: bytes, blocks: Iterator[bytes], delimiter: str, width: int = 0) -> None:
         """`width`: cells of a record, where it is known."""
@@ -48,7 +48,7 @@ class Lines:
         return self.position < self.read
 
     def next_record(self) -> Record:
-        """A record that csv cannot read, or that has swallowed others by a stray quote, is its first line alone."""
+        """The next record. If csv cannot read it, or a stray quote makes it swallow others, it is its first line."""
         first = self._first = self.position
         problem = None
         cells: list[str] = []

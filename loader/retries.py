@@ -1,4 +1,4 @@
-"""How long to wait before an attempt is repeated: longer each time, up to a limit, and never at the same moment."""
+"""How long to wait before something is tried again: longer each time, up to a limit."""
 
 from threading import Event
 
@@ -30,6 +30,11 @@ def retrying(settings: Settings, stop: Event) -> Retrying:
         before_sleep=_log_retry,
         reraise=True,
     )
+
+
+def pause(settings: Settings, failures: int) -> float:
+    """Seconds to wait after so many failures in a row, where a loop goes on by itself."""
+    return min(settings.retry_seconds * 2.0**failures, settings.retry_max_seconds)
 
 
 def _log_retry(state: RetryCallState) -> None:

@@ -1,4 +1,4 @@
-"""Rows of cells → the header, and batches of text columns: for sheets whose cells are told apart by the file itself."""
+"""Rows of cells → the header, and batches of text columns, for kinds of files that keep cells apart themselves."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

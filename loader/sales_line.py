@@ -1,4 +1,4 @@
-"""The canonical sale line: pydantic's word on what a row may say. `raw.sales_lines` has the same columns."""
+"""The canonical sale line: pydantic decides by it what a row may say. `raw.sales_lines` has the same columns."""
 
 import re
 from collections.abc import Callable, Container, Iterable, Mapping
@@ -85,7 +85,7 @@ def _undamaged(identifier: str) -> str:
 
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
-# What the marts group and index by: several of them share one PostgreSQL index entry of at most 2,704 bytes.
+# Texts that the marts group and index by: several share one index entry of PostgreSQL, of at most 2,704 bytes.
 Name = Annotated[str, StringConstraints(min_length=1, max_length=120)]
 Identifier = Annotated[Name, AfterValidator(_undamaged)]
 # The bounds stand before the check of the text: after it, pydantic would apply them in Python, five times as slowly.
@@ -224,7 +224,7 @@ class Amounts:
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule across the fields of a line. It stands once: the model asks it of decimals, the columns of floats.
+    """A rule across the fields of a line. It is written once: the model applies it to decimals, the columns to floats.
 
     A line breaks it whose `excess` is more than `tolerance`. Where a field of `needs` is empty, or one of `lacks` is
     not, it does not apply.
@@ -337,7 +337,7 @@ NUMBER_FIELDS = frozenset(
     {"line_number", "quantity", "unit_price", "line_total", "discount_rate", "discount_amount", "unit_cost"}
     | {"line_cost", "tax_amount", "shipping_cost", "customer_rating", "stated_total", "stated_cost", "stated_profit"}
 )
-# The numbers that rules across fields may look at: what the columns need to know of a line to ask them.
+# The numbers that rules across fields may look at. The columns need them to apply the rules.
 AMOUNT_FIELDS = NUMBER_FIELDS - {"line_number", "customer_rating"}
 MONEY_FIELDS = AMOUNT_FIELDS - {"quantity", "discount_rate"}
 IDENTIFIER_FIELDS = frozenset(name for name, kind in TYPES.items() if kind in (Identifier, Identifier | None))

@@ -1,4 +1,4 @@
-"""The one reader of the environment."""
+"""The settings, which only this module reads from the environment."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -50,7 +50,7 @@ class Limits(BaseSettings):
 
     @classmethod
     def read(cls, **given: str) -> Self:
-        """Read the environment; `given` variables, by their lower-case names, count before it.
+        """Read the environment; `given` variables, by their lower-case names, take precedence.
 
         Raises SettingsError, one line that names each missing or wrong variable.
         """

@@ -28,6 +28,7 @@ from dbt_common.events.base_types import EventMsg
 
 from loader import metrics, tuning
 from loader.errors import SettingsError
+from loader.retries import pause
 from loader.settings import Settings
 from loader.sql import Session
 from loader.sql import transform as sql
@@ -35,7 +36,7 @@ from loader.warehouse import Listener, Warehouse
 
 log = structlog.get_logger()
 
-# dbt keeps in memory what it learns of a run: the worker ends after so many, and its parent starts a fresh one.
+# dbt keeps what it learns in a run in memory: the worker ends after this many, and its parent starts a fresh one.
 _RUNS_PER_PROCESS = 500
 _NODE_SECONDS = 3600  # that one node may take, in which dbt says nothing
 _QUIET = ("--quiet", "--log-level", "none", "--log-level-file", "none")
@@ -78,9 +79,9 @@ def _work(session: Session, listener: Listener, settings: Settings, stop: Event,
             if stop.is_set() or (once and not succeeded):
                 break
             if failures:
-                pause = min(settings.retry_seconds * 2**failures, settings.retry_max_seconds)
-                metrics.heartbeat.beat(silence=pause)
-                stop.wait(pause)
+                seconds = pause(settings, failures)
+                metrics.heartbeat.beat(silence=seconds)
+                stop.wait(seconds)
     finally:
         if history:
             history.end()
@@ -92,8 +93,8 @@ def run_waiting(
 ) -> bool | None:
     """One dbt run for everything that waits: None when nothing does, else whether it was published.
 
-    The marts of the whole history are left to `history` when they are due; without it they are built in the same run.
-    Stands by while another run is under way. Raises TransientError where PostgreSQL takes no writes.
+    `history` builds the marts of the whole history when they are due; without it the same run builds them. Stands by
+    while another run is under way. Raises TransientError where PostgreSQL takes no writes.
     """
     while not stop.is_set():
         waiting = sql.waiting_for_dbt(
@@ -195,9 +196,9 @@ class HistoryRuns:
 
 
 def run_full_tests(settings: Settings) -> bool:
-    """Take the snapshots and run every test that an arrival does not wait for; whether all of it went well.
+    """Take the snapshots and run every test that an arrival does not wait for. Returns whether everything went well.
 
-    It is recorded as a run of no dates, which claims and publishes nothing, so it may be done beside a worker.
+    It is recorded as a run without dates, which claims and publishes nothing, so it can run beside a worker.
     Raises as `run` does.
     """
     with closing(Warehouse(settings.database_url.get_secret_value())) as warehouse:
@@ -231,7 +232,7 @@ class Result:
 
 
 class Project:
-    """The dbt project, parsed once and again when its files change: a run with the manifest at hand is fast.
+    """The dbt project. It is parsed once, and again when its files change: with the manifest at hand a run is fast.
 
     Raises SettingsError when dbt cannot read it.
     """
@@ -288,7 +289,7 @@ class Project:
 
         assert self._manifest
         for node in self._manifest.nodes.values():
-            # dbt puts ephemeral models into what reads them once for a manifest, and compiles all else each time.
+            # dbt inserts ephemeral models into their readers once for a manifest, and compiles all else each time.
             if isinstance(node, CompiledNode):
                 node.extra_ctes, node.extra_ctes_injected = [], False
         runner = dbtRunner(manifest=self._manifest, callbacks=[follow])
@@ -311,13 +312,13 @@ class Project:
 
 
 def _options(folder: Path) -> list[str]:
-    # Nothing is written that nobody reads, nothing asked of schemas that the run does not touch.
+    # dbt writes no files that nobody reads, and looks at no schema that the run does not touch.
     quick = ["--no-write-json", "--cache-selected-only"]
     return ["--project-dir", str(folder), "--target", "prod", *quick]
 
 
 def keep_up(stop: Event) -> None:
-    """Keep a worker process up beside `loader run` until `stop` is set; then let it finish its run."""
+    """Keep a worker process running beside `loader run` until `stop` is set, then let it finish its run."""
     while not stop.is_set():
         # Its standard input is a pipe from here: when this process dies, however it dies, the worker reads the end.
         command = [sys.executable, "-m", "loader", "transform", "--until-stdin-ends"]

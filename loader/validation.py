@@ -138,7 +138,7 @@ class Validator:
                 return pc.if_else(incomplete, "", joined)
 
     def _refusal(self, batch: "Batch", columns: dict[str, pa.Array | None], index: int) -> Rejected | str | None:
-        """All errors of one row, by the whole model; None when the model accepts it; why, when it is no data."""
+        """The report of one row by the whole model; None if the model accepts it; the reason if it is no data."""
         texts = {name: column[index].as_py() for name, column in columns.items() if column is not None}
         try:
             validate_row(self._feed, texts)

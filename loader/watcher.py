@@ -57,8 +57,8 @@ class Watcher:
         self._recorded_none = False
 
     def look(self) -> int:
-        """One look; returns how many objects were announced. Raises TransientError."""
-        if not self._checked:  # at the first look that PostgreSQL answers
+        """Look once. Returns how many objects were announced. Raises TransientError."""
+        if not self._checked:  # at the first look for which PostgreSQL answers
             self._warehouse.check()
             self._checked = True
         looked_at, waiting = self._warehouse.ask(sql.waiting_objects, self._settings.s3_bucket)
@@ -80,7 +80,7 @@ class Watcher:
         return len(due)
 
     def _record(self, unseen: list[ObjectVersion], waiting: set[sql.Identity], looked_at: datetime) -> None:
-        """Tell everybody how many of these objects the ledger has nothing of, where that changes anything."""
+        """Record how many of these objects the ledger does not know, if that changes anything."""
         objects = sum((each.key, each.etag, each.size) not in waiting for each in unseen)
         if not objects and self._recorded_none:
             return
@@ -105,12 +105,12 @@ class Watcher:
             yield version
 
     def unseen(self, listing: Iterable[ObjectVersion] | None = None) -> list[ObjectVersion]:
-        """Objects of the listing (default: that of now) whose present version the ledger has not dealt with."""
+        """Objects of the listing (default: a new one) whose current version the ledger has not dealt with."""
         bucket = self._settings.s3_bucket
         seen = {
             (each.key, each.etag, each.size_bytes)
             for each in self._warehouse.ask(sql.seen, bucket)
-            # A key that no feed knew may have got a feed since.
+            # A feed may have been added since for a key that no feed knew.
             if each.status != State.IGNORED or not self._feeds.for_key(each.key)
         }
         listed = self.listing() if listing is None else listing

@@ -30,7 +30,7 @@ from loader.settings import Limits
 _PART_BYTES = 16 * 1024 * 1024
 _TEXTS_BYTES = 128 * 1024 * 1024
 _ROW_BYTES = 16 * 1024 * 1024
-_OLD = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # of a compound file: .xls, and what a password is set on
+_OLD = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # a compound file: an .xls, or a workbook with a password
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _MEMBER = re.compile(rb"PK\x03\x04.{22}(..)..(.*)", re.DOTALL)
 _OFFICE = re.compile(rb"\[Content_Types\]\.xml|_rels/|docProps/|xl/|customXml/")
@@ -40,7 +40,7 @@ _NO_RESULT = re.compile(
     rb"(?:</(?:\w+:)?f>|<(?:\w+:)?f(?:\s[^>]*)?/>)\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>"
 )
 _LARGEST_EXACT = 2**53  # beyond it a float has lost digits
-# A program that works out no formula leaves that to the spreadsheet, and writes nothing, or 0, as the result.
+# A program that computes no formulas leaves that to the spreadsheet, and writes nothing, or 0, as the result.
 _CALCULATED_LATER = re.compile(rb"fullCalcOnLoad=[\"'](?:1|true)[\"']")
 _ROWS = 1_048_576  # of a sheet, at most
 _DIGITS = 15  # of a number, that Excel keeps and shows
@@ -95,9 +95,9 @@ class _Parts:
 
 
 def _check_parts(file: IO[bytes], first: bytes, stored: Stored, limits: Limits) -> _Parts:
-    """Unpack every part once, to nowhere.
+    """Unpack every part once, and keep nothing.
 
-    Raises InvalidFile where one is larger than it may be. So a bomb is noticed before anything is made of it.
+    Raises InvalidFile where one is larger than it may be. So a bomb is found before anything is built from it.
     """
     if first.startswith(_OLD):
         raise InvalidFile(_old(file))
@@ -248,5 +248,5 @@ def _is_percentage(form: str) -> bool:
 
 
 def _digits(value: float) -> str:
-    """As many as Excel has: the sum of 0.1 and 0.2 is 0.3 there, and 0.30000000000000004 in the file."""
+    """The number with as many digits as Excel shows: 0.3 where the file has 0.30000000000000004."""
     return repr(float(f"{value:.{_DIGITS}g}")) if isinstance(value, float) else str(value)

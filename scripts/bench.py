@@ -166,7 +166,7 @@ def bench_load(bench: Bench) -> str:
 
 
 def bench_others(bench: Bench) -> str:
-    r"""The same kind of file by other ways, each into tables of its own; a tenth of the rows, for they are slow."""
+    r"""The same kind of file by other ways, each into tables of its own, with a tenth of the rows: they are slow."""
     rows = bench.rows // 10
     file = bench.folder / "tenth.csv"
     write_sheet(file, rows)
@@ -271,7 +271,7 @@ def full_refresh(database: psycopg.Connection, lines: int) -> str:
 
 @contextmanager
 def history_without_a_pause() -> Iterator[None]:
-    """Build the marts of the whole history again and again meanwhile."""
+    """Build the marts of the whole history again and again while the context lasts."""
     stop = Event()
 
     def build() -> None:
@@ -319,11 +319,11 @@ def arrivals_at_marts(bench: Bench, turn: int, sheets: int) -> list[float]:
         for number in range(sheets + 1):
             day = DAY + timedelta(1 + turn * (sheets + 1) + number)
             content = sheet_of(10_000, 1000 + turn * 100 + number, day, days=1, customers=CUSTOMERS)
-            # When the sheet before it is done with, and spread evenly over a second, some looks of the watcher.
+            # Each comes when the sheet before is done, spread evenly over a second, which is some looks of the watcher.
             time.sleep(1 + number / sheets)
             store.put(bench.settings.s3_bucket, key := f"bench/day-{day}.csv", content)
             taken.append(seconds(partial(until_modelled, listener, database, key)))
-        # As in add_history: a turn would pay at every look for the sheets of those before it.
+        # As in add_history: at every look, a turn would pay for the sheets of earlier turns.
         for version in list(store.list(bench.settings.s3_bucket, "bench/")):
             store.delete(bench.settings.s3_bucket, version.key)
     return taken[1:]
@@ -424,7 +424,7 @@ def sheet_of(rows: int, seed: int = 7, until: date = DAY, days: int = 90, custom
 
 
 def put_into_docs(part: str, measured: str) -> None:
-    """In place of what an earlier run measured of this part; what it measured of others stays."""
+    """Replace what an earlier run measured of this part, and keep what it measured of others."""
     before, marker, after = RESULTS.read_text().partition(f"<!-- {part} -->\n")
     assert marker, f"{RESULTS} has no place for {part}"
     _, end, rest = after.partition("<!-- end -->")

@@ -74,7 +74,7 @@ def step(name: str, what: str) -> None:
 
 
 def drop_sheets(settings: Settings) -> dict[str, Summary]:
-    """Put the days' sheets into the bucket, those that are there already excepted; returns the whole manifest."""
+    """Put those of the days' sheets into the bucket that are not there yet. Returns the whole manifest."""
     today = datetime.now(UTC).date()
     days = (today - timedelta(back) for back in range(DAYS - 1, -1, -1))
     sheets = [sheet(SEED, day, ROWS_PER_DAY, BAD_RATIO) for day in days]
@@ -87,7 +87,7 @@ def drop_sheets(settings: Settings) -> dict[str, Summary]:
 
 @dataclass(frozen=True, order=True)
 class Reached:
-    """How far the work has come. A later field starts anew when an earlier one rises, as each dbt run builds anew."""
+    """How far the work has come. A later field starts again when an earlier one rises: each dbt run builds anew."""
 
     modelled: int = 0
     version: int = 0
@@ -171,7 +171,7 @@ def show_kpis(connection: sa.Connection) -> None:
 
 
 def reconcile(marts: sa.Connection, raw: sa.Connection, manifest: Mapping[str, Summary]) -> str:
-    """Compare the marts with the generator's manifest, per date and to the cent; returns the result in a line.
+    """Compare the marts with the generator's manifest, per date and to the cent. Returns one line with the result.
 
     A date that sheets of your own touch as well cannot be compared, and is left out.
     Raises DemoError that names the first date, or the count of rows, that differs.
