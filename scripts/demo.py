@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from loader.errors import LoaderError
+from loader.ledger import State
 from loader.object_store import ObjectStore
 from loader.settings import Settings
 from loader.sql import operate as sql
@@ -108,9 +109,9 @@ def wait_until_modelled(warehouse: Warehouse, raw: sa.Connection, manifest: Mapp
         modelling = progress.add_task("modelled", total=len(manifest))
         while True:
             rows = [row for row in warehouse.ask(sql.files, limit=100_000) if row["key"] in manifest]
-            if bad := [row for row in rows if row["status"] in ("rejected", "failed", "ignored")]:
+            if bad := [row for row in rows if row["status"] in (State.REJECTED, State.FAILED, State.IGNORED)]:
                 raise DemoError(f"{bad[0]['key']} is {bad[0]['status']}: {bad[0]['error']}; `make logs` shows more")
-            loaded = [row for row in rows if row["status"] == "loaded"]
+            loaded = [row for row in rows if row["status"] == State.LOADED]
             modelled = [row for row in loaded if row["modelled_at"]]
             progress.update(loading, completed=len(loaded))
             progress.update(modelling, completed=len(modelled))

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 def statements(story: str) -> Mapping[str, sa.TextClause]:
     """The statements of a file, by the names that stand above them."""
-    text = (files("loader") / "sql" / f"{story}.sql").read_text()
+    text = (files(__name__) / f"{story}.sql").read_text()
     _, *parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)
     return {name: sa.text(body) for name, body in zip(parts[::2], parts[1::2], strict=True)}
 
