@@ -1,4 +1,4 @@
-"""Clients of AWS, and of servers that speak as it does. The only home of boto3."""
+"""Clients of AWS, and of servers that speak its protocols. Only this module uses boto3."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ def s3_client(settings: Settings) -> "S3Client":
 
 
 def sqs_client(settings: Settings) -> "SQSClient":
-    """A client of SQS that tries once: who uses it tries again, and looks meanwhile whether it should stop."""
+    """A client of SQS that tries once: its callers try again, and look in between whether they should stop."""
     config = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1})
     return boto3.client("sqs", endpoint_url=settings.sqs_endpoint_url, config=config, **_login(settings))
 

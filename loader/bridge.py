@@ -12,11 +12,11 @@ from tenacity import RetryError, stop_when_event_set
 
 from loader import metrics
 from loader.broker import Publisher, ensure_topics
-from loader.consumer import retrying
 from loader.errors import InvalidEvent, SettingsError
 from loader.events import parse
-from loader.queue import Queue, Queued
+from loader.retries import retrying
 from loader.settings import Settings
+from loader.sqs import Queue, Queued
 
 log = structlog.get_logger()
 
@@ -24,8 +24,8 @@ log = structlog.get_logger()
 def run(settings: Settings, stop: Event) -> None:
     """Carry messages over until `stop` is set; those in hand are finished first.
 
-    Trouble is logged, and tried again after longer and longer pauses, with the same messages in hand: to receive others
-    meanwhile would only count against their `maxReceiveCount`. Raises SettingsError where no queue is named.
+    After trouble it tries again, with longer and longer pauses and the same messages in hand: to receive others in
+    between would only count against their `maxReceiveCount`. Raises SettingsError where no queue is named.
     """
     if not settings.sqs_queue_url:
         raise SettingsError("settings: SQS_QUEUE_URL: required by `loader bridge`: the queue that the bucket notifies")
@@ -45,7 +45,7 @@ def run(settings: Settings, stop: Event) -> None:
 
 
 class Carrier:
-    """Remembers whether the last messages arrived: after trouble, the topics are made sure of first."""
+    """Remembers whether the last messages arrived: after trouble, it makes sure first that the topics exist."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -1,6 +1,6 @@
-"""Kafka: the topic of arrivals and the dead-letter topic. The only home of confluent_kafka.
+"""Kafka: the topic of arrivals and the dead-letter topic. Only this module uses confluent_kafka.
 
-Kafka is the trigger and S3 the truth: all that is here may be lost, and the watcher announces again what is missing.
+Kafka is the trigger and S3 the truth: all messages may be lost, and the watcher announces again what is missing.
 """
 
 import json
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 _DELIVERY_SECONDS = 10
 _LEAVE_SECONDS = 10
 _POLL_EVERY_SECONDS = 5
-# With its headers below the million bytes that brokers take by default.
+# With its headers, a letter stays below the million bytes that brokers take by default.
 _LETTER_BYTES = 900_000
 _STATISTICS_SECONDS = 5
 _CHECK = "Check KAFKA_BOOTSTRAP_SERVERS, KAFKA_SECURITY_PROTOCOL and the KAFKA_SASL_* and KAFKA_SSL_* settings"
@@ -47,13 +47,13 @@ def ensure_topics(settings: Settings) -> None:
         missing = [topic for topic in topics if topic.topic not in there]
         for created in admin.create_topics(missing).values() if missing else ():
             created.result(_DELIVERY_SECONDS)
-    except TimeoutError as error:  # it has gone silent since it told its topics
+    except TimeoutError as error:  # it has gone silent since it listed its topics
         raise TransientError(
             f"Kafka at {settings.kafka_bootstrap_servers} made no topic within {_DELIVERY_SECONDS} s. {_CHECK}"
         ) from error
     except KafkaException as error:
         if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-            admin.poll(0)  # calls error_cb, which alone is told of a refused connection, certificate or login
+            admin.poll(0)  # calls error_cb: only it hears of a refused connection, certificate or login
             reason = next((each.str() for each in aside if each.code() != KafkaError._ALL_BROKERS_DOWN), error)  # noqa: SLF001
             raise TransientError(
                 f"Kafka at {settings.kafka_bootstrap_servers} did not answer: {reason}. {_CHECK}"
@@ -78,7 +78,7 @@ class Publisher:
         self._flush()
 
     def forward(self, messages: list[tuple[str | None, bytes]]) -> None:
-        """Put keys and values on the topic of arrivals as they are; a huge one is dead-lettered by its beginning.
+        """Put keys and values on the topic of arrivals as they are. Of a huge one, the beginning is dead-lettered.
 
         Raises TransientError when one of them was not delivered.
         """
@@ -91,7 +91,7 @@ class Publisher:
         self._flush()
 
     def dead_letter(self, message: Message, error: Exception, attempts: int) -> None:
-        """Keep a message that cannot be worked, with the reason in its headers; of a huge one, its beginning.
+        """Keep a message that cannot be processed, with the reason in its headers; only the beginning of a huge one.
 
         Raises TransientError when it was not delivered.
         """
@@ -165,15 +165,16 @@ class Subscription:
         self._consumer.subscribe([settings.kafka_topic])
 
     def take(self, count: int, seconds: float) -> list[Message]:
-        """Messages that are here, `count` of them at most; none when the first did not come in time."""
+        """At most `count` messages that have arrived; none when the first did not come in time."""
         messages: list[Message] = []
         while len(messages) < count and (message := self._next(0 if messages else seconds)) is not None:
             messages.append(message)
         return messages
 
     def holds(self, message: Message) -> bool:
-        """Whether the message's partition is still in this process's share. Messages that were taken together may take
-        long: the group hears of this process between them.
+        """Whether the message's partition is still in this process's share.
+
+        Messages that were taken together may take long, so the group hears of this process between them.
         """
         if monotonic() - self._polled_at > _POLL_EVERY_SECONDS:
             with self.paused() as stay:
@@ -197,7 +198,7 @@ class Subscription:
 
     @contextmanager
     def paused(self) -> Iterator[Callable[[], None]]:
-        """No further message meanwhile. Call what this gives again and again, or the group thinks this member dead."""
+        """Take no further message for now. Call the result again and again, or the group takes this member for dead."""
         with self._broker_errors():
             self._consumer.pause(self._consumer.assignment())
         yield self._stay
@@ -212,14 +213,14 @@ class Subscription:
 
     @contextmanager
     def _broker_errors(self) -> Iterator[None]:
-        """What librdkafka cannot do now, such as to go back in a partition that is gone."""
+        """Raise TransientError for what librdkafka cannot do now, such as going back in a partition that is gone."""
         try:
             yield
         except KafkaException as error:
             raise TransientError(f"Kafka took the topic {self._topic} away: {error.args[0]}. {_CHECK}") from error
 
     def commit(self, message: Message) -> None:
-        """The message is done. When the partition has gone to another replica, that one sees it again: harmless."""
+        """The message is done. If its partition has gone to another replica, that one sees it again: harmless."""
         try:
             position = _position(message)
             position.offset += 1
@@ -230,7 +231,7 @@ class Subscription:
     def commit_later(self, message: Message) -> None:
         """The message came to nothing: its offset goes to the broker with others, every few seconds and at the end.
 
-        To wait for the broker after each would take longer than all the rest. What is not committed comes again.
+        Waiting for the broker after each would take longer than everything else. What is not committed comes again.
         """
         try:
             position = _position(message)
@@ -240,7 +241,7 @@ class Subscription:
             log.warning("offset_not_committed", offset=message.offset(), error=str(error))
 
     def close(self) -> None:
-        """Leave the group, as far as the broker answers in time: else the group misses this member by itself."""
+        """Leave the group, if the broker answers in time; else the group finds out by itself."""
         # librdkafka waits for the broker without end, for one that hangs or has forgotten the group.
         leaving = Thread(target=self._consumer.close, name="leave", daemon=True)
         leaving.start()
@@ -254,9 +255,9 @@ class Subscription:
         share = {each.partition for each in self._consumer.assignment()}
         lag = {}
         for each in (each for each in partitions.values() if each["partition"] in share):
-            # Where the group has committed nothing, it begins with the first message.
+            # A group that has committed nothing begins with the first message.
             done = each["committed_offset"] if each["committed_offset"] >= 0 else each["lo_offset"]
-            # Offsets below zero are not known yet. An end before what is done is a broker's that counts wrongly.
+            # Offsets below zero are not known yet. A broker whose end lies before the committed offset counts wrongly.
             if 0 <= done <= each["hi_offset"]:
                 lag[each["partition"]] = each["hi_offset"] - done
         if self._on_lag:
@@ -264,7 +265,7 @@ class Subscription:
 
 
 def _heartbeat_ms(session_timeout: int) -> int:
-    """A third of the session timeout at most, as Kafka's manual advises: librdkafka's 3 s may be longer than it."""
+    """At most a third of the session timeout, as Kafka's manual advises: librdkafka's own 3 s may be longer."""
     return max(1, min(3000, session_timeout // 3))
 
 
@@ -273,7 +274,7 @@ def _position(message: Message) -> TopicPartition:
 
 
 def _connection(settings: Settings) -> dict[str, Any]:
-    """The way to the broker, as librdkafka names it; what is not set keeps librdkafka's default."""
+    """The settings of the connection, as librdkafka names them; those that are not set keep its defaults."""
     sasl_password, key_password = settings.kafka_sasl_password, settings.kafka_ssl_key_password
     given = {
         "bootstrap.servers": settings.kafka_bootstrap_servers,

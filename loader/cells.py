@@ -1,7 +1,7 @@
 """The text of a cell as a person sees it: two cells that look the same are the same.
 
 Sheets that went through a spreadsheet, a web page or a mail have characters that nobody sees, spaces of other kinds,
-letters put together of two characters, and the marks by which Excel is kept from reading an identifier as a number.
+letters made of two characters, and the marks that keep Excel from reading an identifier as a number.
 """
 
 import csv
@@ -12,11 +12,14 @@ from io import StringIO
 
 # Zero-width space, word joiner and invisible operators, byte order mark, direction marks, soft hyphen, grapheme joiner.
 _INVISIBLE = re.compile("[\u200b\u2060-\u2064\ufeff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u00ad\u034f\u180e]")
-# They are part of the spelling in Persian and in scripts of India, and of some emoji; at the end of a text, and beside
-# what is used with Latin letters, nobody sees them.
+# Joiners are part of the spelling in Persian, in scripts of India and of some emoji. At the end of a text, and beside
+# characters that are used with Latin letters, nobody sees them.
 _SEEN_BESIDE = "[^\u0000-\u058f\u2000-\u206f\u20a0-\u20cf]"
 _JOINERS = re.compile(f"(?<!{_SEEN_BESIDE})[\u200c\u200d]+|[\u200c\u200d]+(?!{_SEEN_BESIDE})")
 _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")
+# Put before a text that is not written as the feed says, or it could pass for canonical and mean something else: 1.234
+# where the decimal sign is a comma, 2024-05-06 where the sheet writes %Y-%d-%m.
+UNREADABLE = "unreadable: "
 _EXCEL_TEXT = re.compile(r'="((?:[^"]|"")*)"')
 
 
@@ -35,7 +38,7 @@ def as_seen(text: str) -> str:
 
 
 def all_as_seen(texts: list[str]) -> list[str]:
-    """`as_seen` of each text; of texts that are plain, as most are, at the cost of a strip."""
+    """`as_seen` of each text; plain texts, as most are, cost no more than a strip."""
     joined = "".join(texts)
     if joined.isascii() and '"' not in joined:
         return [text.strip() for text in texts]
@@ -43,7 +46,7 @@ def all_as_seen(texts: list[str]) -> list[str]:
 
 
 def unmarked(seen: str) -> str:
-    """An identifier or number without the apostrophe in front by which a spreadsheet keeps it as text."""
+    """An identifier or number without the apostrophe that a spreadsheet puts in front to keep it as text."""
     return seen.removeprefix("'")
 
 

@@ -9,21 +9,14 @@ from typing import TypeVar
 
 import structlog
 from confluent_kafka import Message
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    sleep_using_event,
-    stop_after_attempt,
-    stop_when_event_set,
-    wait_random_exponential,
-)
 
 from loader import failpoints, metrics
 from loader.broker import Publisher, Subscription, ensure_topics
 from loader.errors import InvalidEvent, TransientError
 from loader.events import FileArrived, FileRemoved, parse
+from loader.ledger import State
 from loader.pipeline import Outcome, Pipeline
+from loader.retries import retrying
 from loader.settings import Settings
 
 log = structlog.get_logger()
@@ -35,9 +28,9 @@ T = TypeVar("T")
 
 
 def run(settings: Settings, stop: Event) -> None:
-    """Consume until `stop` is set; the file in work is finished first.
+    """Consume until `stop` is set, and finish the file in hand first.
 
-    Raises TransientError when PostgreSQL or the broker stays away: the offset is uncommitted, a restart begins again.
+    Raises TransientError when PostgreSQL or the broker stays away: the offset stays uncommitted for a restart.
     """
     with Pipeline(settings) as pipeline, ThreadPoolExecutor(max_workers=1, thread_name_prefix="load") as executor:
         retrying(settings, stop)(pipeline.check)
@@ -47,7 +40,7 @@ def run(settings: Settings, stop: Event) -> None:
         with closing(Subscription(settings, metrics.show_lag if settings.metrics_port else None)) as subscription:
 
             def in_thread(work: Callable[..., T], *arguments: object) -> T:
-                """What `work` returns; the group and the health check hear of this process while it takes its time."""
+                """The result of `work`. The group and the health check hear of this process while it takes its time."""
                 done = executor.submit(work, *arguments)
                 if not wait([done], _POLL_SECONDS).done:
                     with subscription.paused() as stay:
@@ -64,7 +57,7 @@ def run(settings: Settings, stop: Event) -> None:
                 gone: set[int | None] = set()
                 for message in messages:
                     metrics.heartbeat.beat()
-                    # A partition that has gone to another replica is worked there. If it comes back, it comes with the
+                    # Another replica processes a partition that has gone to it. If it comes back, it comes with the
                     # first of these messages, which the offset of a later one must not pass over.
                     if stop.is_set() or message.partition() in gone or not subscription.holds(message):
                         gone.add(message.partition())
@@ -79,20 +72,8 @@ def run(settings: Settings, stop: Event) -> None:
     log.info("loader_stopped")
 
 
-def retrying(settings: Settings, stop: Event) -> Retrying:
-    """Capped exponential backoff with jitter for TransientError; gives up at once when `stop` is set."""
-    return Retrying(
-        retry=retry_if_exception_type(TransientError),
-        wait=wait_random_exponential(multiplier=settings.retry_seconds, max=settings.retry_max_seconds),
-        stop=stop_after_attempt(settings.max_attempts) | stop_when_event_set(stop),
-        sleep=sleep_using_event(stop),
-        before_sleep=_log_retry,
-        reraise=True,
-    )
-
-
 class Progress(Enum):
-    """How far a message was worked, and so what becomes of its offset."""
+    """How far a message was processed, which decides about its offset."""
 
     STOPPED = auto()  # not to its end
     PASSED = auto()  # there was nothing to do
@@ -100,7 +81,7 @@ class Progress(Enum):
 
 
 class Worker:
-    """What is done with messages, in the thread that loads."""
+    """Processes messages, in the thread that loads."""
 
     def __init__(self, settings: Settings, pipeline: Pipeline, publisher: Publisher, stop: Event) -> None:
         self._settings = settings
@@ -109,7 +90,7 @@ class Worker:
         self._stop = stop
 
     def needless(self, messages: Sequence[Message]) -> set[FileArrived | FileRemoved]:
-        """Events of these messages that need no work; none where S3 or PostgreSQL fails: `work` deals with that."""
+        """Events of these messages that need no work. None if S3 or PostgreSQL fails: `work` deals with that."""
         events: list[FileArrived | FileRemoved] = []
         for message in messages:
             with suppress(InvalidEvent):
@@ -120,7 +101,7 @@ class Worker:
             return set()
 
     def work(self, message: Message, needless: Collection[FileArrived | FileRemoved] = ()) -> Progress:
-        """Work every event that the message announces, except the needless ones."""
+        """Process every event that the message announces, except the needless ones."""
         try:
             events = parse(message.value() or b"")
         except InvalidEvent as error:
@@ -138,8 +119,8 @@ class Worker:
 
     def _pass(self, event: FileArrived | FileRemoved) -> Progress:
         if isinstance(event, FileArrived):
-            metrics.FILES.labels("", "source_gone").inc()
-            log_outcome(Outcome("source_gone", event.key, error="there is no such object"), event.dialect)
+            metrics.FILES.labels("", State.SOURCE_GONE).inc()
+            log_outcome(Outcome(State.SOURCE_GONE, event.key, error="there is no such object"), event.dialect)
         else:
             log.info("object_removed", key=event.key, files=[], dialect=event.dialect)
         return Progress.PASSED
@@ -182,9 +163,3 @@ def log_outcome(outcome: Outcome, dialect: str | None) -> None:
     event = "file_duplicate" if outcome.duplicate else f"file_{outcome.status}"
     report = log.warning if outcome.error or outcome.warning else log.info
     report(event, file_id=outcome.file_id, key=outcome.key, dialect=dialect, **details)
-
-
-def _log_retry(state: RetryCallState) -> None:
-    metrics.RETRIES.inc()
-    error = state.outcome.exception() if state.outcome else None
-    log.warning("retrying", attempt=state.attempt_number, seconds=round(state.upcoming_sleep, 1), error=str(error))

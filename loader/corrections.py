@@ -1,6 +1,6 @@
 """Rejected rows to a spreadsheet and back: exported as CSV, corrected by hand, landed under their own row numbers.
 
-The CSV has, before the sheet's own columns, where each row stands and what is wrong with it. A cell that a spreadsheet
+Before the sheet's own columns, the CSV says where each row stands and what is wrong with it. A cell that a spreadsheet
 would run as a formula gets an apostrophe, which `replay` takes off again (`loader/spreadsheet.py`).
 """
 
@@ -18,11 +18,14 @@ import pyarrow as pa
 from loader.cells import record
 from loader.errors import InvalidFile, Refused
 from loader.feeds import Feed
+from loader.landing import land
+from loader.ledger import CORRECT, State
 from loader.pipeline import Pipeline
 from loader.reader import Batch
+from loader.rejects import MASK
 from loader.spreadsheet import bare, guarded
-from loader.validation import MASK, Validator
-from loader.warehouse import Session
+from loader.sql import Session, load, operate
+from loader.validation import Validator
 
 _PLACE = ("file_id", "row_number", "source_line", "key", "problems")
 _SURPLUS = "surplus cells"
@@ -34,28 +37,28 @@ def export(pipeline: Pipeline, file_ids: Sequence[int], key: str | None) -> str:
 
     Raises Refused when they are of sheets with different columns, SettingsError when their feed is gone.
     """
-    rows = pipeline.warehouse.rows("rejects_to_export", file_ids=list(file_ids) or None, key=key)
+    rows = pipeline.warehouse.ask(operate.rejects_to_export, file_ids, key)
     if not rows:
         return ""
-    kinds = {(row["feed"], tuple(row["header"] or ())): row["file_id"] for row in reversed(rows)}
+    kinds = {(row.feed, tuple(row.header or ())): row.file_id for row in reversed(rows)}
     if len(kinds) > 1:
         listed = "; ".join(f"file {file_id}: feed {feed}" for (feed, _), file_id in sorted(kinds.items(), key=str))
         raise Refused(f"the rows are of sheets with different columns ({listed}): take one kind by --file-id or --key")
     ((name, header),) = kinds
     if not header:
-        raise Refused(f"file {rows[0]['file_id']} has no readable header: correct the sheet and upload it again")
+        raise Refused(f"file {rows[0].file_id} has no readable header: correct the sheet and upload it again")
     feed = pipeline.feeds.named(name)
     text = io.StringIO(newline="")
     written = csv.writer(text)
     written.writerow([*_PLACE, *map(guarded, header), _SURPLUS])
     for row in rows:
-        wrong = problems(row["errors"])
+        wrong = problems(row.errors)
         if feed.fill_down:
             wrong += (
                 f"; row: blank cells of {', '.join(feed.fill_down)} come from the row above in the sheet: type them"
             )
-        place = [row["file_id"], row["row_number"], row["source_line"], guarded(row["key"]), wrong]
-        found = _cells(row["raw_text"], feed)
+        place = [row.file_id, row.row_number, row.source_line, guarded(row.key), wrong]
+        found = _cells(row.raw_text, feed)
         cells = found[: len(header)] + [""] * (len(header) - len(found))
         surplus = found[len(header) :]
         beyond = guarded(record(surplus, feed.format.delimiter)) if surplus else ""
@@ -70,7 +73,7 @@ def problems(errors: list[dict[str, Any]]) -> str:
 
 @dataclass(frozen=True)
 class Correction:
-    """What became of one corrected row: `landed`, `replayed before`, `rejected` (still) or `refused`, and why."""
+    """The outcome for one corrected row: `landed`, `replayed before`, `rejected` (still) or `refused`, and why."""
 
     file_id: int
     row_number: int
@@ -80,7 +83,7 @@ class Correction:
 
 
 def replay(pipeline: Pipeline, path: Path) -> list[Correction]:
-    """Land corrected rows of an export where they belong: one transaction per file, under its lock.
+    """Land the corrected rows of an export in their files: one transaction for each file, under its lock.
 
     A row that was replayed before changes nothing. Raises Refused when the file is no export.
     """
@@ -88,14 +91,11 @@ def replay(pipeline: Pipeline, path: Path) -> list[Correction]:
     outcomes: list[Correction] = []
     for file_id in dict.fromkeys(file_id for file_id, _ in rows):
         cells = {row_number: each for (of, row_number), each in rows.items() if of == file_id}
-        entry = next(iter(pipeline.warehouse.rows("ledger_entry", file_id=file_id)), None)
+        entry = pipeline.warehouse.ask(operate.ledger_entry, file_id)
         if not entry:
             outcomes += _refused(file_id, cells, "the ledger has no such file: `loader files` shows what it has")
             continue
-        with (
-            pipeline.warehouse.session() as session,
-            pipeline.lock(session, entry["bucket"], entry["key"]),
-        ):
+        with pipeline.warehouse.session() as session, pipeline.lock(session, entry.bucket, entry.key):
             outcomes += _replay_file(pipeline, session, file_id, header, cells)
             session.commit()
     return outcomes
@@ -104,15 +104,16 @@ def replay(pipeline: Pipeline, path: Path) -> list[Correction]:
 def _replay_file(
     pipeline: Pipeline, session: Session, file_id: int, header: list[str], rows: dict[int, list[str]]
 ) -> list[Correction]:
-    entry = session.execute("ledger_entry", file_id=file_id).one()
-    if entry.status != "loaded":
-        return _refused(file_id, rows, _NOT_LOADED.get(entry.status, f"the file is {entry.status}, not loaded"))
+    entry = operate.ledger_entry(session, file_id)
+    assert entry  # a version is never deleted
+    if entry.status not in CORRECT.takes:
+        return _refused(file_id, rows, _NOT_LOADED.get(State(entry.status), f"the file is {entry.status}, not loaded"))
     feed = pipeline.feeds.named(entry.feed)
     if (entry.kind, entry.order_headers) != (feed.kind, feed.order_headers):
         return _refused(file_id, rows, "its feed says otherwise by now what a row is: load it again by `loader replay`")
     if header != list(entry.header or ()):
         return _refused(file_id, rows, "the columns are not those of the sheet: keep all columns of the export")
-    known = {row.row_number: row for row in session.execute("correctable", file_id=file_id, row_numbers=list(rows))}
+    known = {row.row_number: row for row in operate.correctable(session, file_id, rows.keys())}
     outcomes = []
     fresh = []
     for row_number, cells in rows.items():
@@ -135,9 +136,11 @@ def _replay_file(
 
 
 _NOT_LOADED = {
-    "superseded": "a later version of the sheet counts: correct that one, its rows are in `loader rejects`",
-    "rejected": "the file was rejected as a whole: correct the sheet and upload it, or its feed and `loader retry` it",
-    "withdrawn": "the file is withdrawn: `loader retry` brings it back first",
+    State.SUPERSEDED: "a later version of the sheet counts: correct that one, its rows are in `loader rejects`",
+    State.REJECTED: (
+        "the file was rejected as a whole: correct the sheet and upload it, or its feed and `loader retry` it"
+    ),
+    State.WITHDRAWN: "the file is withdrawn: `loader retry` brings it back first",
 }
 
 
@@ -160,20 +163,20 @@ def _land(session: Session, file_id: int, feed: Feed, header: list[str], rows: l
         blank=0,
     )
     try:
-        # The row above is not at hand, or is another row's: what is blank stays blank.
+        # The row above is not at hand, or belongs to another row: blank cells stay blank.
         verdict = Validator(feed.model_copy(update={"fill_down": ()}), header).validate(batch)
         good = verdict.accepted["row_number"].to_pylist()
         if good:
-            session.land(file_id, feed, verdict)
+            land(session, file_id, feed, verdict)
             corrected = [texts[line] for line in verdict.accepted["source_line"].to_pylist()]
-            session.execute("mark_replayed", file_id=file_id, row_numbers=good, texts=corrected)
+            operate.mark_replayed(session, file_id, dict(zip(good, corrected, strict=True)))
             dates = set(verdict.dates)
             if feed.pair:
-                moved = session.put_together(file_id)
+                moved = load.put_together(session, file_id)
                 dates |= moved.undated | moved.dated
-            session.execute("count_replayed", file_id=file_id, rows=len(good), is_awaited=bool(dates))
-            session.execute("enqueue_dates", file_id=file_id, dates=sorted(dates))
-            session.execute("notify_queue")
+            operate.count_replayed(session, file_id, len(good), is_awaited=bool(dates))
+            load.enqueue_dates(session, file_id, dates)
+            load.notify_queue(session)
     except InvalidFile as error:
         session.rollback()
         return [Correction(file_id, row.row_number, "refused", row.source_line, str(error)) for row in rows]
@@ -227,7 +230,7 @@ _EXPORT = "`loader rejects export` writes one"
 
 
 def _cells(raw_text: str, feed: Feed) -> list[str]:
-    """Of the record as it stands in the file, as far as CSV can be made of it."""
+    """The cells of a record as it stands in the file, as far as it can be read as CSV."""
     try:
         return next(csv.reader(io.StringIO(raw_text, newline=""), delimiter=feed.format.delimiter), [])
     except csv.Error:

@@ -1,9 +1,9 @@
 """A stream of bytes as stored → blocks of UTF-8 text: decompressed, decoded and hashed, in bounded memory.
 
-What the bytes are is told by the bytes. Compression by its magic number (RFC 1952 for gzip, RFC 8878 for zstd, APPNOTE
-4.3 for zip), whatever the key ends in. The encoding by a byte order mark, else by the feed, else by a guess from the
-first block; a text that is ASCII there is taken for UTF-8, so that bytes of another encoding further on are rejected
-rows and never wrong letters. UTF-8 that the feed names is passed on as it was read.
+The bytes themselves tell what they are. A magic number tells the compression (RFC 1952 for gzip, RFC 8878 for zstd,
+APPNOTE 4.3 for zip), whatever the key ends in. A byte order mark tells the encoding, else the feed, else a guess from
+the first block. A text that is ASCII there is taken for UTF-8, so that bytes of another encoding further on become
+rejected rows and never wrong letters. A text that the feed calls UTF-8 is passed on as it was read.
 """
 
 import bz2
@@ -46,7 +46,7 @@ _MAGIC = {
     "zstd": re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"),
 }
 _UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, ValueError)
-# What macOS and Windows add to a folder that is packed.
+# Files that macOS and Windows add to a folder when they pack it.
 _OF_A_DESKTOP = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|\._|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
 _LONE_CR = re.compile(rb"\r(?!\n)")
 _HELD_BYTES = 4096
@@ -61,7 +61,7 @@ _HARD_SPACE = "\u00a0"
 
 @dataclass(frozen=True)
 class Decoded:
-    """One file as text. `blocks` are UTF-8 without a byte order mark, to be read once."""
+    """One file as text. `blocks` are UTF-8 without a byte order mark, and can be read once."""
 
     blocks: Iterator[bytes]
     compression: str | None  # gzip, bzip2, zip, zstd
@@ -72,7 +72,7 @@ class Decoded:
 
     @property
     def sha256(self) -> str:
-        """Of the bytes as stored, once all blocks have been read."""
+        """The checksum of the bytes as stored, once all blocks have been read."""
         return self._stored.hash.hexdigest()
 
 
@@ -102,7 +102,7 @@ def decode(stream: "BinaryIO | Stored", encoding: str | None, limits: Limits) ->
 
 
 class Stored:
-    """The stream as stored, as much of a file as decompressors need; its first block can be looked at before."""
+    """The stream as stored, with what decompressors need of a file. Its first block can be looked at in advance."""
 
     closed = False
 
@@ -151,7 +151,7 @@ def _plain(stored: Stored, limits: Limits) -> Iterator[bytes]:
 
 
 def _decompressed(stored: Stored, compression: str, limits: Limits) -> Iterator[bytes]:
-    """The content, block by block: a bomb is noticed at the latest one block beyond a limit."""
+    """The content, block by block: a bomb is found one block beyond a limit at the latest."""
     text_bytes = 0
     with ExitStack() as stack:
         source = cast(IO[bytes], stored)
@@ -183,7 +183,7 @@ def _opened(source: IO[bytes], compression: str, limits: Limits) -> IO[bytes]:
 
 
 class ZipSpool(SpooledTemporaryFile[bytes]):
-    """Members are read piece by piece; what zipfile wants in one large piece is the table of contents."""
+    """A file for zipfile, which reads members piece by piece and only the table of contents in one large piece."""
 
     def read(self, size: int = -1, /) -> bytes:
         if size > ZIP_CONTENTS_BYTES:
@@ -235,7 +235,7 @@ def _as_utf8(blocks: Iterator[bytes], encoding: str, guessed: bool) -> Iterator[
 
 
 def _line_feeds(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Lines that end in CR alone, all of them or some, end in LF; a Ctrl-Z at the end of the text is none of it.
+    """The text with LF where lines end in CR alone, all of them or some, and without a Ctrl-Z at its end.
 
     Excel ends lines so for "Macintosh", and sheets put together of several have both. Ctrl-Z ended a file of DOS, and
     an editor may have put a line end behind it.
@@ -270,9 +270,9 @@ def _guess(sample: bytes, whole: bool) -> str:
 
 
 def guess_late(blocks: Iterator[bytes]) -> tuple[str, str] | None:
-    """The encoding of a text that is ASCII for as long as a load looks, by its later blocks, and a word to judge it by.
+    """The encoding of a text whose first block is ASCII, by its later blocks, and a word to judge it by.
 
-    None where they are UTF-8, but for bytes here and there that are damaged.
+    None where they are UTF-8, apart from damaged bytes here and there.
     """
     words: dict[bytes, None] = {}
     for block in blocks:
@@ -285,7 +285,7 @@ def guess_late(blocks: Iterator[bytes]) -> tuple[str, str] | None:
 
 
 def _utf16(sample: bytes) -> str | None:
-    """UTF-16 without a mark: digits, delimiters and line ends have a NUL as every other byte."""
+    """UTF-16 without a mark, known by its digits, delimiters and line ends: every other byte of them is NUL."""
     even, odd = sample[0::2].count(0), sample[1::2].count(0)
     nuls, other, name = (odd, even, "utf-16-le") if odd > even else (even, odd, "utf-16-be")
     if nuls * 10 > len(sample) and other * 10 < nuls and _decodes(sample[: len(sample) // 2 * 2], name, whole=False):
@@ -302,7 +302,7 @@ def _decodes(sample: bytes, encoding: str, whole: bool) -> bool:
 
 
 def _oddities(word: str) -> Iterator[bool]:
-    """Of each character beyond ASCII: is it unlikely where it stands? A wrong encoding gives `PÆo` and `Pi¤a`."""
+    """For each character beyond ASCII, whether it is unlikely in its place. A wrong encoding gives `PÆo` and `Pi¤a`."""
     for index, character in enumerate(word):
         if not character.isascii():
             is_letter = character.isalpha() and character not in _SYMBOLS

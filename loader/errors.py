@@ -1,4 +1,4 @@
-"""What can go wrong, named by what the loop does about it.
+"""Everything that can go wrong, named by how a loop reacts to it.
 
 LoaderError
 ├── SettingsError   one clear line at start, exit 2
@@ -8,7 +8,7 @@ LoaderError
 └── InvalidFile     ledger `rejected` with a report, then commit
 
 Anything else is a defect: it crashes the process, the supervisor restarts it, and it is visible.
-A bad row is data, not an exception: see `validation.Rejected`.
+A bad row is data, not an exception: see `rejects.Rejected`.
 """
 
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
 from urllib.parse import quote_plus, unquote_plus
 
-from pydantic import AfterValidator, AliasChoices, AwareDatetime, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, ValidationError
 
 from loader.errors import InvalidEvent
 
@@ -24,14 +24,11 @@ _MAX_ENVELOPES = 2  # SNS inside SQS is the deepest that AWS builds; a message n
 
 @dataclass(frozen=True)
 class FileArrived:
-    """An object was written. Only bucket and key are relied on: the object's current identity is read from S3."""
+    """An object was written. Which version of it is current is asked of S3: a message may be late."""
 
     bucket: str
     key: str
     event_at: datetime
-    etag: str | None = None
-    size: int | None = None
-    version_id: str | None = None
     dialect: Dialect | None = "aws"  # None: nobody announced it, a person named it
 
 
@@ -65,12 +62,7 @@ def encode(arrival: FileArrived) -> bytes:
                     "eventName": "ObjectCreated:Put",
                     "s3": {
                         "bucket": {"name": arrival.bucket},
-                        "object": {
-                            "key": quote_plus(arrival.key, safe="/"),
-                            "size": arrival.size,
-                            "eTag": arrival.etag,
-                            "versionId": arrival.version_id,
-                        },
+                        "object": {"key": quote_plus(arrival.key, safe="/")},
                     },
                 }
             ]
@@ -108,7 +100,7 @@ _EVENTBRIDGE_NAMES = {"Object Created": "ObjectCreated:", "Object Deleted": "Obj
 
 def _normal(record: "_Record[_Object]", name: str, dialect: Dialect) -> list[FileArrived | FileRemoved]:
     if name.startswith("ObjectCreated:"):
-        return [_arrival(record, dialect)]
+        return [FileArrived(record.s3.bucket.name, record.s3.object.key, record.event_time, dialect)]
     if name.startswith("ObjectRemoved:"):
         return [FileRemoved(record.s3.bucket.name, record.s3.object.key, record.event_time, dialect)]
     return []
@@ -150,19 +142,6 @@ def _refusal(place: str, reason: str) -> InvalidEvent:
     return InvalidEvent(f"the message is not an S3 notification: {place}: {reason} ({known})")
 
 
-def _arrival(record: "_Record[_Object]", dialect: Dialect) -> FileArrived:
-    written = record.s3.object
-    return FileArrived(
-        bucket=record.s3.bucket.name,
-        key=written.key,
-        event_at=record.event_time,
-        etag=(written.etag or "").strip('"') or None,
-        size=written.size,
-        version_id=written.version_id or None,
-        dialect=dialect,
-    )
-
-
 def _without_nul(key: str) -> str:
     if "\0" in key:
         raise ValueError("a key with a NUL byte cannot be kept in the ledger")
@@ -179,17 +158,10 @@ class _Bucket(BaseModel):
 
 class _Object(BaseModel):
     key: Annotated[str, Field(min_length=1), AfterValidator(_without_nul)]
-    size: int | None = None
-    etag: str | None = Field(default=None, validation_alias=AliasChoices("eTag", "etag"))
-    version_id: str | None = Field(default=None, validation_alias=AliasChoices("versionId", "version-id"))
 
 
 class _EncodedObject(_Object):
     key: Annotated[str, Field(min_length=1), AfterValidator(_decoded)]
-
-
-class _MinioObject(_EncodedObject):
-    size: int | None = 0  # left out when it is zero
 
 
 _Object_co = TypeVar("_Object_co", bound=_Object, covariant=True)
@@ -232,7 +204,7 @@ _Shape = TypeVar("_Shape", bound=BaseModel)
 
 _RECORDS: dict[Dialect, type[_Record[_Object]]] = {
     "aws": _Record[_EncodedObject],
-    "minio": _Record[_MinioObject],
+    "minio": _Record[_EncodedObject],
     "ceph": _Record[_Object],
     "versitygw": _Record[_Object],
 }

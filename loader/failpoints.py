@@ -10,8 +10,8 @@ sent = signal.SIGKILL
 
 
 def reach(step: str) -> None:
-    """Die here, as by power loss, when this step is armed; or stand still, where `sent` is SIGSTOP."""
+    """Die here, as in a power loss, when this step is armed; or stop, if `sent` is SIGSTOP."""
     if step in armed:
         armed.remove(step)  # who is woken up again goes on
-        # To this thread: a SIGSTOP for the process may fall to another one, and this one commits before that one wakes.
+        # The signal goes to this thread: if another one took it, this one would commit before that one stops all.
         signal.pthread_kill(get_ident(), sent)

@@ -6,23 +6,25 @@ numbers, None for an empty token). Whether that text is acceptable is for pydant
 """
 
 import re
-from datetime import UTC, datetime, time
-from decimal import Decimal
+from datetime import datetime
 from fnmatch import fnmatchcase
-from functools import cached_property, lru_cache
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import YAMLError
 
-from loader.cells import all_as_seen, as_seen, unmarked
+from loader.cells import UNREADABLE, all_as_seen, as_seen, unmarked
+from loader.contract import Column, Contract, FieldName, Format, LineTypeRule, Rejects, Test, Words
 from loader.errors import SettingsError
+from loader.moments import is_midnight, iso_text, read_moment, write_moment
+from loader.numbers import CANONICAL_NUMBER, SIGNS, number_pattern, read_number, read_rating
 from loader.sales_line import (
     DATE_FIELDS,
-    FIELDS,
     IDENTIFIER_FIELDS,
     MONEY_FIELDS,
     NUMBER_FIELDS,
@@ -30,221 +32,22 @@ from loader.sales_line import (
     PRICES,
     REQUIRED,
     TIME_FIELDS,
-    LineType,
 )
 
-
-def _known_timezone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise ValueError(f"{name!r} is not a time zone such as Europe/London") from error
-    return name
-
-
-def _known_encoding(name: str) -> str:
-    try:
-        "".encode(name)
-    except LookupError as error:
-        raise ValueError(f"{name!r} is not an encoding such as utf-8 or cp1252") from error
-    return name
-
-
-def _usable_delimiter(character: str) -> str:
-    if not (character.isascii() and character not in '"\r\n\0'):
-        raise ValueError(f"{character!r} is not a delimiter such as ',' or ';': ASCII, no quote, no line end")
-    return character
-
-
-def _whole_date(form: str) -> str:
-    sample = datetime(2024, 12, 31, 23, 59, 58, tzinfo=UTC)
-    try:
-        parsed = datetime.strptime(sample.strftime(form), form)  # noqa: DTZ007  # only its date is looked at
-    except (ValueError, re.error) as error:
-        raise ValueError(f"{form!r} is not a date format such as %Y-%m-%d: {error}") from error
-    if parsed.date() != sample.date():
-        raise ValueError(f"{form!r} does not give year, month and day, as %Y-%m-%d does")
-    if "%Z" in form and "%z" in form:
-        raise ValueError(f"{form!r} has a zone twice: %Z reads UTC, GMT and Z, and %z an offset")
-    if ("%I" in form) != ("%p" in form):
-        raise ValueError(f"{form!r} does not tell morning from evening: %I and %p go together, and %H goes alone")
-    return form
-
-
-def _pattern_of_words(written: object) -> object:
-    """A list of words is the pattern of a cell that says one of them."""
-    if isinstance(written, list) and written and all(isinstance(word, str) and word.strip() for word in written):
-        words = (r"\s+".join(map(re.escape, word.split())) for word in written)
-        return f"^(?:{'|'.join(words)})$"
-    return written
-
-
-def _without_case(pattern: re.Pattern[str]) -> re.Pattern[str]:
-    return re.compile(pattern.pattern, pattern.flags | re.IGNORECASE)
-
-
-def _known_field(name: str) -> str:
-    if name not in FIELDS:
-        raise ValueError(f"{name!r} is not a canonical field: those are {', '.join(FIELDS)}")
-    return name
-
-
 FEED_NAME = r"^[a-z][a-z0-9_]*$"
-FieldName = Annotated[str, AfterValidator(_known_field)]
-
-
-# Of a cell, that a feed's patterns look at. Many a harmless one, such as (\d+) pieces, takes the square of the length,
-# and a cell may be a megabyte long.
+# Characters of a cell that a pattern of a feed looks at. Many a harmless pattern, such as (\d+) pieces, takes time by
+# the square of the length, and a cell may be a megabyte long.
 _PATTERN_CHARACTERS = 1_000
-_RATING_CHARACTERS = 21  # as many as a canonical number has at most
-# Fields of which a feed has one, as both say the same, and what they say.
+# Pairs of fields that say the same, so a feed maps one of them; and why.
 _NOT_BOTH = (
     ("discount_rate", "discount_amount", ""),
     ("unit_price", "line_total", ": a line is worth quantity × price, which stated_total checks, or its total"),
     ("line_total", "stated_total", ": the total counts as it stands, or is only checked"),
     ("line_cost", "stated_cost", ": the cost of the line counts as it stands, or is only checked"),
 )
-# Put before a text that is not as the feed writes it, or it could pass for canonical and mean something else: 1.234
-# where the decimal sign is a comma, 2024-05-06 where the sheet writes %Y-%d-%m.
-_UNREADABLE = "unreadable: "
-# The currencies (ISO 4217) that write a sign.
-_CURRENCIES = {
-    "R$": "BRL",
-    "$": "USD ARS AUD BBD BMD BND BSD BZD CAD CLP COP CUP CVE DOP FJD GYD HKD JMD KYD LRD MXN NAD NIO NZD SBD SGD SRD "
-    "TTD TWD UYU XCD ZWG ZWL",
-    "€": "EUR",
-    "£": "GBP EGP FKP GIP LBP SDG SHP SSP SYP",
-    "¥": "JPY CNY",
-}
-SIGNS = {sign: frozenset(currencies.split()) for sign, currencies in _CURRENCIES.items()}
-_CURRENCY = "|".join(map(re.escape, SIGNS))
-_SIGN = re.compile(_CURRENCY)
-_ZONE = re.compile(r"\b(?:UTC|GMT|Z)\b")
-# Digits of strptime's numeric codes. https://docs.python.org/3/library/datetime.html#format-codes
-_WIDTHS = dict.fromkeys("dmyHIMSUWV", r"\d{2}") | dict.fromkeys("YG", r"\d{4}") | {"j": r"\d{3}", "f": r"\d{1,6}"}
-_ZERO = re.compile(rf"(?:{_CURRENCY})\s*-")  # accounting formats write nothing as a dash
-_CANONICAL_NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
-_ISO_TIME = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d)?", re.ASCII)
-_ISO_FORMATS = {10: "%Y-%m-%d", 19: "%Y-%m-%d %H:%M:%S"}
-_GROUPS = {" ": "[ \u00a0\u202f]", "'": "['\u2019]"}  # spreadsheets group with characters that look like these
 
 
-class _Contract(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Format(_Contract):
-    """How the file is written. Encoding and header_row do not matter to kinds of files that have none."""
-
-    kind: Literal["csv", "xlsx", "parquet", "jsonl"] | None = None  # None: find out
-    sheet: Annotated[str, Field(min_length=1)] | None = None  # of a workbook; None: the only one
-    delimiter: Annotated[str, Field(min_length=1, max_length=1), AfterValidator(_usable_delimiter)] = ","
-    encoding: Annotated[str, AfterValidator(_known_encoding)] | None = None  # None: find out
-    decimal: Literal[".", ","] = "."
-    thousands: Literal[",", ".", " ", "'"] | None = None
-    dates: Annotated[tuple[Annotated[str, AfterValidator(_whole_date)], ...], Field(min_length=1)] = ("%Y-%m-%d",)
-    timezone: Annotated[str, AfterValidator(_known_timezone)] = "UTC"
-    nulls: frozenset[str] = frozenset({""})
-    trailing_minus: bool = False  # 5- means -5
-    # The physical line of the header; found: the first with all columns of the feed; None: the first that is not blank.
-    header_row: Annotated[int, Field(ge=1, le=100)] | Literal["found"] | None = None
-
-    @model_validator(mode="after")
-    def _separators_differ(self) -> "Format":
-        if self.decimal == self.thousands:
-            raise ValueError(f"decimal and thousands are both {self.decimal!r}")
-        return self
-
-    @model_validator(mode="after")
-    def _sheets_are_of_workbooks(self) -> "Format":
-        if self.sheet and self.kind not in (None, "xlsx"):
-            raise ValueError(f"sheet names one of a workbook, and kind is {self.kind}")
-        return self
-
-    @property
-    def times(self) -> Literal["never", "sometimes", "always"]:
-        """Whether its moments have a time of day: where only some forms do, midnight is taken for a bare date."""
-        clocks = ["%H" in form or "%I" in form for form in self.dates]
-        return "always" if all(clocks) else "sometimes" if any(clocks) else "never"
-
-
-class Column(_Contract):
-    """Where a canonical field comes from: `header`, `headers` (the first that the file has), `join` or `value`."""
-
-    header: str | None = None
-    headers: tuple[str, ...] = ()
-    join: tuple[str, ...] = ()  # several columns, whose cells make one, with a space between: a date and its time
-    value: Annotated[str, Field(pattern=r"^[^\x00-\x1f]*$")] | None = None
-    optional: bool = False  # a file without this column is no fault
-    strip_suffix: str = ""
-    pattern: re.Pattern[str] | None = None  # its first group (or the whole match) is the cell; no match: as it is
-    percent: bool = False  # 15 means 0.15; where suffix or pattern have a percent sign, each cell has one too
-    scale: Annotated[int, Field(ge=2, le=1000)] | None = None  # the best rating: 8, or 8/10, of 10 is four stars
-
-    @model_validator(mode="before")
-    @classmethod
-    def _bare_header(cls, data: object) -> object:
-        return {"header": data} if isinstance(data, str) else data
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> "Column":
-        if sum((self.header is not None, bool(self.headers), bool(self.join), self.value is not None)) != 1:
-            raise ValueError("a column has exactly one of header, headers, join, value")
-        if self.strip_suffix.strip() == "%" and not self.percent:
-            raise ValueError("strip_suffix takes a percent sign away: say percent: true, or 0.5% means 50%")
-        return self
-
-    @property
-    def has_percent_sign(self) -> bool:
-        """The cells carry one: then a cell without it may be a share as well as a percentage."""
-        return self.percent and "%" in self.strip_suffix + (self.pattern.pattern if self.pattern else "")
-
-    @property
-    def wanted_headers(self) -> list[tuple[str, ...]]:
-        """Each column that is needed, with the names that it may have."""
-        if self.join:
-            return [(each,) for each in self.join]
-        return [] if self.value is not None else [self.headers or (str(self.header),)]
-
-    @property
-    def folded_headers(self) -> set[str]:
-        """Every name that one of its columns may have, in small letters."""
-        return {name.casefold() for aliases in self.wanted_headers for name in aliases}
-
-
-# Letter case does not count: sheets are typed by hand, and "cancelled" must not be a sale where "Cancelled" is none.
-Words = Annotated[re.Pattern[str], BeforeValidator(_pattern_of_words), AfterValidator(_without_case)]
-Test = Annotated[dict[FieldName, Words], Field(min_length=1)]
-# Fields whose cells are words of a few: where a line_type rule looks at one, a word that no rule knows is reported.
-WORD_FIELDS = frozenset({"payment_status", "payment_method", "delivery_status", "sales_channel"})
-
-
-class LineTypeRule(_Contract):
-    """A line whose canonical cells match every pattern is of this type."""
-
-    when: Test
-    line_type: LineType = Field(alias="is")
-
-
-class Rejects(_Contract):
-    """More bad rows than this, and the whole file is rejected."""
-
-    max_ratio: Annotated[float, Field(ge=0, le=1)] | None = 0.05
-    max_rows: Annotated[int, Field(ge=0)] | None = None
-
-    def exceeded(self, rejected: int, rows: int) -> str | None:
-        """Why the file is rejected as a whole, or None; `rows` are the good and the bad ones."""
-        if self.max_rows is not None and rejected > self.max_rows:
-            return f"{rejected} bad rows, and the feed allows {self.max_rows} (rejects.max_rows)"
-        if self.max_ratio is not None and rejected > self.max_ratio * rows:
-            return (
-                f"{rejected} of {rows} rows are bad ({rejected / rows:.1%}), and the feed allows "
-                f"{self.max_ratio:.1%} (rejects.max_ratio)"
-            )
-        return None
-
-
-class Feed(_Contract):
+class Feed(Contract):
     """One contract; docs/adding-a-feed.md explains every key."""
 
     feed: Annotated[str, Field(pattern=FEED_NAME)]
@@ -262,7 +65,7 @@ class Feed(_Contract):
     # Members whose identifiers mean the same in all feeds that share them; others are this feed's own.
     shares: tuple[Literal["customers", "products", "stores"], ...] = ()
     reupload: Literal["supersede", "ignore", "append"] = "supersede"
-    # Of a file without a good row, or that leaves a day which counted without any.
+    # For a file without a good row, and for one that leaves a day without any sale which had some.
     shrink: Literal["warn", "reject"] = "warn"
     duplicates: Literal["keep", "exact", "key"] = "keep"
     unique_key: tuple[FieldName, ...] = ()
@@ -271,7 +74,7 @@ class Feed(_Contract):
     @model_validator(mode="before")
     @classmethod
     def _one_header_of_an_order(cls, data: object) -> object:
-        """Reject the second of two rows with one order, as nobody can tell which is right, unless the feed says it."""
+        """Reject the second of two rows with one order: nobody can tell which is right, unless the feed says so."""
         if isinstance(data, dict) and data.get("kind") == "order_headers" and "duplicates" not in data:
             return {"unique_key": ["sale_id"]} | data | {"duplicates": "key"}
         return data
@@ -329,21 +132,21 @@ class Feed(_Contract):
 
     @property
     def price(self) -> Literal["unit_price", "line_total"]:
-        """The field that says what a line is worth: times the quantity, or as it stands."""
+        """The field that says what a line is worth: multiplied by the quantity, or as it stands."""
         return "line_total" if "line_total" in self.columns else "unit_price"
 
     @property
     def pair(self) -> str | None:
-        """The feed of order headers that its sheets have to do with, itself or another one; None: they stand alone."""
+        """The feed of the order headers, which may be this one; None: this feed's sheets stand alone."""
         return self.feed if self.kind == "order_headers" else self.order_headers
 
     @cached_property
     def tests(self) -> list[dict[str, re.Pattern[str]]]:
-        """Those of the line_type rules, then those of the skip rules."""
+        """The tests of the line_type rules, then those of the skip rules."""
         return [*(rule.when for rule in self.line_type), *self.skip]
 
     def cells(self, field: str, texts: list[str]) -> list[str | None]:
-        """`cell` of each text."""
+        """The `cell` of each text."""
         column, nulls = self.columns[field], self.format.nulls
         if (
             column.strip_suffix
@@ -360,19 +163,19 @@ class Feed(_Contract):
             return [None if text in nulls else text for text in seen]
         if self.format.decimal != ".":
             return [self.cell(field, text) for text in texts]
-        canonical = _CANONICAL_NUMBER.fullmatch
+        canonical = CANONICAL_NUMBER.fullmatch
         return [text if canonical(text) and text not in nulls else self.cell(field, text) for text in texts]
 
     def takes_plain_numbers(self, field: str) -> bool:
         """Whether the cell of a text such as -1234.50 is that text."""
         column = self.columns[field]
         changed = column.strip_suffix or column.pattern or column.percent or self.format.decimal != "."
-        return not changed and not any(map(_CANONICAL_NUMBER.fullmatch, self.format.nulls))
+        return not changed and not any(map(CANONICAL_NUMBER.fullmatch, self.format.nulls))
 
     def cell(self, field: str, text: str) -> str | None:
         """Canonical text of one cell, or None where the feed calls it empty.
 
-        What cannot be read as the feed writes the field's kind comes back marked, for pydantic to refuse.
+        A text that is not written as the feed says comes back marked, and pydantic refuses it.
         """
         column = self.columns[field]
         text = as_seen(text)
@@ -385,13 +188,13 @@ class Feed(_Contract):
         if column.pattern and len(text) <= _PATTERN_CHARACTERS and (match := column.pattern.search(text)):
             text = match[1] if match.re.groups else match[0]
         if column.scale:
-            return self._stars(text, column.scale)
+            return read_rating(text, self._number_pattern, column.scale)
         if field in NUMBER_FIELDS:
-            number = self._number(text, column.percent)
+            number = read_number(text, self._number_pattern, percent=column.percent)
             lacks_sign = column.has_percent_sign and "%" not in written and number.strip("-0.")
-            return _UNREADABLE + text if lacks_sign else number
+            return UNREADABLE + text if lacks_sign else number
         if field in DATE_FIELDS or field in TIME_FIELDS:
-            return self._time(text, with_zone=field in TIME_FIELDS)
+            return read_moment(text, self.format.dates, self.format.timezone, with_zone=field in TIME_FIELDS)
         return text
 
     def is_header(self, line: int, cells: list[str]) -> bool:
@@ -409,9 +212,9 @@ class Feed(_Contract):
                 return line == row
 
     def way_of_writing(self, field: str, text: str, currency: str | None = None) -> str:
-        """What a cell of this field, a number or a date, should look like where this one cannot be read.
+        """How a cell of this field, a number or a date, should look where this one cannot be read.
 
-        `currency` of its row, None where nothing states it: which signs an amount may carry.
+        `currency` is that of its row, None where nothing states it: it decides which signs an amount may carry.
         """
         if field in DATE_FIELDS | TIME_FIELDS:
             return " or ".join(self.format.dates)
@@ -441,139 +244,17 @@ class Feed(_Contract):
                 return rule.line_type
         return None
 
-    def _number(self, text: str, percent: bool) -> str:
-        if _ZERO.fullmatch(text):
-            return "0"
-        match = self._number_pattern.fullmatch(text)
-        if not match:
-            return _UNREADABLE + text
-        whole = re.sub(r"\D", "", match["whole"] or "0")
-        sign = "-" if match["sign"] in ("-", "\u2212") or match["open"] or match["after"] else ""
-        fraction = match["fraction"] or match["bare"] or ""
-        if percent:
-            digits = whole.rjust(3, "0")
-            whole, fraction = digits[:-2], digits[-2:] + fraction
-        return f"{sign}{whole}.{fraction}" if fraction else f"{sign}{whole}"
-
-    def _stars(self, text: str, scale: int) -> str:
-        """A rating as its share of five stars, half a star up; never less than one. `4,5/5` says its scale again."""
-        given, slash, best = (part.strip() for part in text.partition("/"))
-        number = self._number(given, percent=False)
-        within = len(number) <= _RATING_CHARACTERS and _CANONICAL_NUMBER.fullmatch(number)
-        if (
-            not within
-            or not 0 < Decimal(number) <= scale
-            or (slash and self._number(best, percent=False) != str(scale))
-        ):
-            return _UNREADABLE + text
-        return str(max(1, int((10 * Decimal(number) + scale) // (2 * scale))))
-
-    def _time(self, text: str, with_zone: bool) -> str:
-        iso = _ISO_FORMATS[len(text)] if _ISO_TIME.fullmatch(text) else None
-        for form in self.format.dates:
-            try:
-                # The feed's zone is given below. strptime reads the same, ten times as slowly.
-                parsed = datetime.fromisoformat(text) if form == iso else _strptime(text, form)
-                if not with_zone:
-                    return parsed.date().isoformat()
-                zone = ZoneInfo(self.format.timezone)
-                local = parsed.astimezone(zone) if parsed.tzinfo else parsed.replace(tzinfo=zone)
-                return local.isoformat()
-            except (ValueError, OverflowError):  # of another format, or beyond the calendar in the feed's zone
-                continue
-        return _UNREADABLE + text
-
     def written(self, moment: datetime) -> str:
-        """A moment of a typed cell in the first of the feed's formats that reads as it, to the second; else as ISO.
-
-        One without a zone is of the feed's. What no format can say is then refused as any date in another format is.
-        """
-        zone = ZoneInfo(self.format.timezone)
-        local = moment.astimezone(zone) if moment.tzinfo else moment.replace(tzinfo=zone)
+        """A moment of a typed cell as the feed writes it."""
         dates = DATE_FIELDS | TIME_FIELDS
         if any(column.join for name, column in self.columns.items() if name in dates) and is_midnight(moment):
             return iso_text(moment)  # a time of another cell stands behind it
-        meant = {local.isoformat(), local.replace(microsecond=0).isoformat()}
-        for form in self.format.dates:
-            if self._time(text := local.strftime(form), with_zone=True) in meant:
-                return text
-        return iso_text(moment)
+        return write_moment(moment, self.format.dates, self.format.timezone)
 
     @cached_property
     def _number_pattern(self) -> re.Pattern[str]:
-        """Optional currency sign, parentheses or a leading sign, grouped digits, fraction.
-
-        Grouping is checked (three digits at the end, two or three before: lakhs), so that 1.5 never reads as 15.
-        """
-        whole = r"\d+"
-        if self.format.thousands:
-            group = _GROUPS.get(self.format.thousands, re.escape(self.format.thousands))
-            whole = rf"(?:\d{{1,3}}(?:{group}\d{{2,3}})*{group}\d{{3}}|\d+)"
-        decimal = re.escape(self.format.decimal)
-        number = rf"(?:(?P<whole>{whole})(?:{decimal}(?P<fraction>\d*))?|{decimal}(?P<bare>\d+))"
-        after = r"(?(sign)(?!)|(?(open)(?!)|(?P<after>-)))?" if self.format.trailing_minus else "(?P<after>(?!))?"
-        return re.compile(
-            rf"(?:(?P<currency>{_CURRENCY})\s*)?(?:(?P<open>\()|(?P<sign>[-+\u2212]))?\s*"
-            rf"(?(currency)|(?:(?:{_CURRENCY})\s*)?){number}\s*{after}(?(open)\))",
-            re.ASCII,
-        )
-
-
-def is_midnight(moment: datetime) -> bool:
-    return moment.time() == time() and not moment.tzinfo
-
-
-def iso_text(moment: datetime) -> str:
-    """Without a time of day where that is midnight."""
-    return moment.date().isoformat() if is_midnight(moment) else moment.isoformat(sep=" ")
-
-
-def sign_of(text: str) -> str | None:
-    """The sign of a currency that an amount carries."""
-    found = _SIGN.search(text)
-    return found[0] if found else None
-
-
-def contradicts(text: str, currency: str | None) -> bool:
-    """Whether an amount carries the sign of a currency that is not the one of its line."""
-    sign = sign_of(text) if currency and currency != "XXX" else None
-    return sign is not None and currency not in SIGNS[sign]
-
-
-def _strptime(text: str, form: str) -> datetime:
-    """As Python's, without what it passes over: a zone's name, a weekday that is another, zeros that were lost.
-
-    Raises ValueError.
-    """
-    exact = _exact(form)
-    if exact and not exact.fullmatch(text):
-        raise ValueError("its digits are of another number than the format's")
-    if "%Z" in form:
-        text, form = _ZONE.sub("+0000", text), form.replace("%Z", "%z")
-    parsed = datetime.strptime(text, form)  # noqa: DTZ007  # a time without a zone gets the feed's
-    if re.search("%[aA]", form) and f"{parsed:%a}".casefold() not in text.casefold():
-        raise ValueError("its weekday is another one")
-    return parsed
-
-
-@lru_cache
-def _exact(form: str) -> re.Pattern[str] | None:
-    """Where codes stand side by side, each has all its digits: 1112026 may be two dates. None: no two do."""
-    parts = re.findall(r"%.|[^%]+", form)
-    numeric = [part[0] == "%" and part[1:] in _WIDTHS for part in parts]
-    beside = [
-        each and (before or after)
-        for before, each, after in zip([False, *numeric[:-1]], numeric, [*numeric[1:], False], strict=True)
-    ]
-    if not any(beside):
-        return None
-    return re.compile(
-        "".join(
-            _WIDTHS[part[1]] if fixed else ".+?" if part[0] == "%" else r"\s+" if part.isspace() else re.escape(part)
-            for part, fixed in zip(parts, beside, strict=True)
-        ),
-        re.ASCII,
-    )
+        form = self.format
+        return number_pattern(form.decimal, form.thousands, trailing_minus=form.trailing_minus)
 
 
 class Feeds:
@@ -621,22 +302,19 @@ def read_feed(path: Path) -> Feed:
             f"{'.'.join(str(part) for part in each['loc']) or 'feed'}: {each['msg']}" for each in error.errors()
         )
         raise SettingsError(f"feed {path}: {problems}. docs/adding-a-feed.md explains each key") from error
-    except (yaml.YAMLError, ValueError, OSError) as error:  # ValueError: bad UTF-8, or a date that does not exist
+    except (YAMLError, ValueError, OSError) as error:  # ValueError: bad UTF-8, or a date that does not exist
         raise SettingsError(f"feed {path}: not readable as YAML: {error}") from error
 
 
 def parse_yaml(text: str) -> Any:
-    """The plain values of a YAML text. Raises yaml.YAMLError, or ValueError where a mapping has a key twice."""
-    return yaml.load(text, _OneOfEachKey)  # noqa: S506  # a SafeLoader
+    """The plain values of a YAML text. Raises YAMLError, or ValueError where a mapping has a key twice.
 
-
-class _OneOfEachKey(yaml.SafeLoader):
-    """YAML 1.2 forbids a key twice (section 3.2.1.1), PyYAML takes the last: a column would silently be another."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen:
-                raise ValueError(f"line {key.start_mark.line + 1}: the key {key.value!r} stands twice")
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
+    YAML forbids that (section 3.2.1.1); PyYAML takes the last one, and a column would silently be another.
+    """
+    yaml = YAML(typ="safe", pure=True)
+    yaml.version = (1, 1)  # as PyYAML, with which feeds are written
+    try:
+        return yaml.load(text)
+    except DuplicateKeyError as error:
+        key = re.match(r'found duplicate key "(.*?)"', str(error.problem))
+        raise ValueError(f"line {error.problem_mark.line + 1}: the key {key and key[1]!r} stands twice") from error

@@ -1,6 +1,6 @@
-"""The bytes of a file → its sheet, whichever kind of file it is; what the bytes are is told by the bytes.
+"""The bytes of a file → its sheet, whichever kind of file it is: the bytes themselves tell the kind.
 
-Every kind ends in the same batches of text columns, so that one validation decides all of them.
+Every kind gives the same batches of text columns, so that one validation decides all of them.
 """
 
 import re
@@ -30,7 +30,7 @@ KINDS = frozenset(_NAMES)  # that are no text: the `encoding` of such a file is 
 
 
 class Rows(Protocol):
-    """The rows of a sheet: those of `Reader`."""
+    """The rows of a sheet, as `Reader` gives them."""
 
     @property
     def header(self) -> list[str]: ...
@@ -41,14 +41,14 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class Sheet:
-    """One file as rows. `text` says how it was written: of a kind that is no text, `encoding` is the kind."""
+    """One file as rows. `text` says how it was written; for a kind that is no text, `encoding` is the kind."""
 
     text: Decoded
     rows: Rows
 
     @property
     def sha256(self) -> str:
-        """Of the bytes as stored, once all batches have been read."""
+        """The checksum of the bytes as stored, once all batches have been read."""
         return self.text.sha256
 
 
@@ -67,9 +67,9 @@ def open_sheet(stream: BinaryIO, feed: Feed, limits: Limits) -> Iterator[Sheet]:
 def as_csv(
     stream: BinaryIO, feed: Feed, limits: Limits, is_header: Callable[[int, list[str]], bool]
 ) -> Iterator[Decoded]:
-    """The same sheet as the text of a CSV, to draft a feed from; a text as it stands. Raises InvalidFile.
+    """The same sheet as the text of a CSV, to draft a feed from; a text stays as it is. Raises InvalidFile.
 
-    `is_header`, of a line and its cells, says which row of a workbook is the header.
+    `is_header` takes a line and its cells, and says whether this row of a workbook is the header.
     """
     with _opened(stream, feed, limits, is_header) as (text, read):
         rows = read() if text.encoding in _NAMES else None
@@ -80,7 +80,7 @@ def as_csv(
 def _opened(
     stream: BinaryIO, feed: Feed, limits: Limits, is_header: Callable[[int, list[str]], bool]
 ) -> Iterator[tuple[Decoded, Callable[[], Rows]]]:
-    """How the file is written, and what reads its header and gives its rows."""
+    """How the file is written, and a function that reads its header and gives its rows."""
     stored = Stored(stream)
     first, form = stored.first, feed.format
     kind = form.kind or _kind_of(first)

@@ -1,4 +1,4 @@
-"""The file's header against the feed's columns: where each canonical field stands, and what has drifted."""
+"""Compares a file's header with the feed's columns: where each canonical field stands, and what has drifted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Drift:
-    """What the header has otherwise than the feed; kept in the ledger, shown by `loader check`."""
+    """How the header differs from the feed; the ledger keeps it, and `loader check` shows it."""
 
     unknown: list[str] = field(default_factory=list)  # headers that the feed does not map: kept in `extra`
     missing: dict[str, str] = field(default_factory=dict)  # canonical field → header, of optional columns
@@ -41,7 +41,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class Matched:
-    """`sources`: positions of the columns of each mapped field; `unknown`: key in `extra` of each other position."""
+    """`sources`: the positions of each mapped field; `unknown`: the key in `extra` for each other position."""
 
     sources: dict[str, tuple[int, ...]]
     unknown: dict[int, str]
@@ -49,7 +49,7 @@ class Matched:
 
 
 def match_header(feed: "Feed", header: list[str], titles: Sequence[str] = ()) -> Matched:
-    """Headers are compared without case and outer spaces.
+    """Find the columns of the feed in the header, without regard to case and outer spaces.
 
     Raises InvalidFile when a column is missing that is not optional, or stands twice, naming the likely new header.
     """
@@ -100,7 +100,7 @@ def _likely_renames(missing: list[str], unknown: list[str], folded: list[str]) -
 
 
 def _numbered(unknown: dict[int, str], header: list[str]) -> dict[int, str]:
-    """A header that stands twice is numbered, or JSON would keep one of its cells."""
+    """The names of unknown columns, numbered where one stands twice: JSON would keep only one of their cells."""
     keys: dict[int, str] = {}
     for position, name in unknown.items():
         taken = {*header[:position], *keys.values()}

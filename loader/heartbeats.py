@@ -1,8 +1,8 @@
-"""Signs of life in PostgreSQL (`raw.heartbeats`), by which `ops.problems` knows which processes are up."""
+"""Signs of life in PostgreSQL (`raw.heartbeats`): `ops.problems` knows by them which processes are up."""
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from threading import Event, Thread
 from typing import Literal
@@ -12,6 +12,8 @@ import structlog
 from loader import metrics
 from loader.errors import LoaderError
 from loader.settings import Settings
+from loader.sql import Session
+from loader.sql import metrics as sql
 from loader.warehouse import Warehouse
 
 log = structlog.get_logger()
@@ -24,34 +26,34 @@ _PATIENCE_SECONDS = 3
 
 @contextmanager
 def told(settings: Settings, process: Process) -> Iterator[None]:
-    """Say every few seconds meanwhile that the loop of this process is alive, and take it back at the end.
+    """While the context lasts, say every few seconds that the loop of this process is alive; take it back at the end.
 
     A process that dies leaves what it said last, which tells since when it has been missing.
     """
-    own = {"process": process, "instance": f"{socket.gethostname()}:{os.getpid()}"}
+    instance = f"{socket.gethostname()}:{os.getpid()}"
     stop = Event()
     with closing(Warehouse(settings.database_url.get_secret_value(), _PATIENCE_SECONDS)) as warehouse:
-        thread = Thread(target=_tell, args=[warehouse, own, stop], name="heartbeats", daemon=True)
+        thread = Thread(target=_beat, args=[warehouse, process, instance, stop], name="heartbeats", daemon=True)
         thread.start()
         try:
             yield
         finally:
             stop.set()
             thread.join()
-        _execute(warehouse, "end_heartbeat", own)
+        _tell(warehouse, sql.end_heartbeat, process, instance)
 
 
-def _tell(warehouse: Warehouse, own: dict[str, str], stop: Event) -> None:
+def _beat(warehouse: Warehouse, process: str, instance: str, stop: Event) -> None:
     while not stop.is_set():
         if not metrics.heartbeat.overdue:
-            _execute(warehouse, "beat", own)
+            _tell(warehouse, sql.beat, process, instance)
         stop.wait(_SECONDS)
 
 
-def _execute(warehouse: Warehouse, statement: str, own: dict[str, str]) -> None:
+def _tell(warehouse: Warehouse, what: Callable[[Session, str, str], None], process: str, instance: str) -> None:
     try:
         with warehouse.session() as session:
-            session.execute(statement, **own)
+            what(session, process, instance)
             session.commit()
-    except LoaderError as error:  # the loop meets the same trouble, and does what is to be done about it
+    except LoaderError as error:  # the loop meets the same trouble, and deals with it
         log.debug("heartbeat_not_told", error=str(error))

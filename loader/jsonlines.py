@@ -1,7 +1,7 @@
 """JSON lines (one object a line) → rows of cells, as text: https://jsonlines.org
 
-The columns are all keys of the file, in the order in which they come; a key that an object lacks is an empty cell. As
-no key may be lost, the text is read twice: it waits on disk. Numbers stay as they are written.
+The columns are all keys of the file, in the order in which they come; a key that an object lacks is an empty cell. No
+key may be lost, so the text is read twice, and waits on disk. Numbers stay as they are written.
 """
 
 import json
@@ -10,11 +10,11 @@ from decimal import Decimal
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
+from loader.blocks import printable, whole_lines
 from loader.cells import as_seen
 from loader.decoding import BLOCK_BYTES, Decoded
 from loader.errors import InvalidFile
 from loader.feeds import Feed
-from loader.reader import printable, whole_lines
 from loader.rows import Row
 
 _EXPONENT = 30  # the largest that is written out
@@ -80,7 +80,7 @@ class JsonLines:
         return [" ".join(as_seen(key).split()) for key in self._all]
 
     def rows(self) -> Iterator[Row]:
-        """Every line of the text. One that is no object, or has a list or an object for a field, has a problem."""
+        """Every line of the text. A line that is no object, or has a list or an object for a field, has a problem."""
         places = {key: at for at, key in enumerate(self._all)}
         for line, text in enumerate(self._lines(), 1):
             if not text.strip():
@@ -93,7 +93,7 @@ class JsonLines:
                 problem = "The row is not UTF-8; say in the feed which encoding the file has"
             except _Twice as error:
                 problem = str(error)
-            except (ValueError, RecursionError):  # of JSON that is none, or of a thousand brackets
+            except (ValueError, RecursionError):  # invalid JSON, or a thousand brackets
                 problem = _NO_OBJECT
             else:
                 if not isinstance(found, dict):

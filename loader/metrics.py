@@ -1,8 +1,8 @@
-"""What a process tells over HTTP: /metrics for Prometheus, /healthz for who keeps it up.
+"""The HTTP answers of a process: /metrics for Prometheus, /healthz for a supervisor.
 
-What this process did is counted here, as it happens. What is true of the pipeline as a whole, whichever process did it,
-is asked of PostgreSQL at each scrape: so the answer of any replica is right. docs/operating.md lists every metric.
-The only home of prometheus_client.
+The process counts its own work here, as it happens. Everything about the pipeline as a whole is read from PostgreSQL at
+each scrape, so that any replica gives the right answer. docs/operating.md lists every metric. Only this module uses
+prometheus_client.
 """
 
 import json
@@ -29,61 +29,74 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.registry import Collector
 
+from loader import ledger
 from loader.errors import LoaderError, SettingsError, TransientError
 from loader.events import FileArrived
 from loader.pipeline import Outcome
 from loader.settings import Settings
+from loader.sql import Session
+from loader.sql import metrics as sql
 from loader.warehouse import Warehouse
 
 log = structlog.get_logger()
 
-# A loop that is this much later than it said hangs. More than S3's read timeout, which is a wait and no hang.
+# A loop that is this much later than it said is taken to hang. It is more than S3's read timeout, which is only a wait.
 _GRACE_SECONDS = 90
-# Prometheus gives a scrape ten seconds, and what asks for health hardly more.
+# Prometheus gives a scrape ten seconds, and health checks hardly more.
 _PATIENCE_SECONDS = 3
 _QUANTILES = (0.5, 0.95, 1.0)
 _LOAD_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which nobody asks for
+disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the series, and nobody reads them
 
-# Labels are few by nature: feeds, outcomes, partitions. Never a key.
+# Labels have few values: feeds, outcomes, partitions. A key is never one.
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
-FILES = Counter("loader_files", "Arrivals that were worked, by outcome.", ["feed", "outcome"], registry=REGISTRY)
-FAILED = FILES.labels("", "failed")
-ROWS = Counter("loader_rows", "Rows of the files worked, by outcome.", ["feed", "outcome"], registry=REGISTRY)
-BYTES = Counter("loader_file_bytes", "Size, as stored, of the files that got a verdict.", ["feed"], registry=REGISTRY)
+FILES = Counter("loader_files", "Arrivals processed, by outcome.", ["feed", "outcome"], registry=REGISTRY)
+FAILED = FILES.labels("", ledger.State.FAILED)
+ROWS = Counter("loader_rows", "Rows of processed files, by outcome.", ["feed", "outcome"], registry=REGISTRY)
+BYTES = Counter(
+    "loader_file_bytes",
+    "Stored bytes of files loaded, rejected or unchanged.",
+    ["feed"],
+    registry=REGISTRY,
+)
 DURATION = Histogram(
     "loader_load_duration_seconds",
-    "From taking up an object to the commit, of the files that got a verdict.",
+    "Time from starting on an object to the commit, for files that were loaded, rejected or unchanged.",
     ["feed"],
     registry=REGISTRY,
     buckets=_LOAD_SECONDS,
 )
 WARNED = Counter(
-    "loader_files_warned", "Files that were loaded, and that a person should look at.", ["feed"], registry=REGISTRY
+    "loader_files_warned",
+    "Files loaded with a warning, for a person to look at.",
+    ["feed"],
+    registry=REGISTRY,
 )
-RETRIES = Counter("loader_retries", "Attempts that were repeated after a pause.", registry=REGISTRY)
-FOREIGN = Counter("loader_events_ignored", "Events of other buckets than S3_BUCKET.", registry=REGISTRY)
+RETRIES = Counter("loader_retries", "Attempts repeated after a pause.", registry=REGISTRY)
+FOREIGN = Counter("loader_events_ignored", "Events of buckets other than S3_BUCKET.", registry=REGISTRY)
 DEAD_LETTERS = Counter(
-    "loader_messages_dead_lettered", "Messages put on the dead-letter topic.", ["reason"], registry=REGISTRY
+    "loader_messages_dead_lettered", "Messages sent to the dead-letter topic.", ["reason"], registry=REGISTRY
 )
 LAG = Gauge(
     "loader_consumer_lag_messages",
-    "Messages of the topic that the group has not committed, of this replica's partitions.",
+    "Messages that the group has not committed yet, in the partitions of this replica.",
     ["partition"],
     registry=REGISTRY,
 )
 WORKER_FAILURES = Counter(
-    "loader_dbt_worker_failures", "Times the dbt worker beside this loader ended by an error.", registry=REGISTRY
+    "loader_dbt_worker_failures", "Times the dbt worker of this loader ended with an error.", registry=REGISTRY
 )
-LOOKS = Counter("loader_watcher_looks", "Looks of the watcher at the bucket.", ["outcome"], registry=REGISTRY)
-ANNOUNCED = Counter("loader_watcher_announced", "Objects that the watcher put on the topic.", registry=REGISTRY)
+LOOKS = Counter("loader_watcher_looks", "Listings of the bucket, by outcome.", ["outcome"], registry=REGISTRY)
+ANNOUNCED = Counter("loader_watcher_announced", "Objects announced by the watcher.", registry=REGISTRY)
 UNSEEN = Gauge(
-    "loader_watcher_unseen", "Objects that the ledger had not dealt with at the last look.", registry=REGISTRY
+    "loader_watcher_unseen",
+    "Objects in the bucket that the ledger had not processed at the last listing.",
+    registry=REGISTRY,
 )
 FORWARDED = Counter(
-    "loader_bridge_forwarded", "Messages that the bridge carried from the queue to the topic.", registry=REGISTRY
+    "loader_bridge_forwarded", "Messages forwarded from the queue to the topic by the bridge.", registry=REGISTRY
 )
 for _reason in ("InvalidEvent", "ObjectGone", "TransientError"):
     DEAD_LETTERS.labels(_reason)
@@ -93,7 +106,7 @@ for _outcome in ("done", "failed"):
 
 @contextmanager
 def served(settings: Settings) -> Iterator[None]:
-    """Answer on METRICS_PORT meanwhile, if it is set.
+    """Answer on METRICS_PORT for as long as the context lasts, if it is set.
 
     Raises SettingsError when the port cannot be had.
     """
@@ -131,8 +144,8 @@ class _Silent(WSGIRequestHandler):
 def _bound(host: str, port: int, app: WSGIApplication) -> WSGIServer:
     """Raises OSError where the port cannot be had.
 
-    prometheus_client starts a server of its own, but it answers for a moment before it can be told of `/healthz`: with
-    200 and the metrics, also of a process that is not well.
+    The server of prometheus_client answers for a moment before `/healthz` can be added to it: with 200 and the metrics,
+    even if the process is not well.
     """
     family, *_, (address, *_) = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     kind = type("Server", (ThreadingWSGIServer,), {"address_family": family})
@@ -158,7 +171,7 @@ def _app(state: "State") -> WSGIApplication:
 
 
 class Heartbeat:
-    """The last sign of life of this process's loop, and until when it may be silent."""
+    """The last sign of life of the loop of this process, and how long it may stay silent."""
 
     def __init__(self) -> None:
         self.beat()
@@ -182,23 +195,23 @@ heartbeat = Heartbeat()
 
 
 class State(Collector):
-    """The pipeline as a whole, as PostgreSQL has it, and the health of this process."""
+    """The pipeline as a whole, read from PostgreSQL, and the health of this process."""
 
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
         self._turn = Lock()
 
     def health(self) -> dict[str, Any]:
-        """Problems make the process unhealthy; a failed dbt run does not: no restart of any process mends it.
+        """The answer of /healthz. A failed dbt run does not make the process unhealthy: a restart would not mend it.
 
-        Neither does a run that gives no sign of life: it may be one of another process.
+        A run that gives no sign of life does not either: it may belong to another process.
         """
         problems = []
         if heartbeat.overdue:
             problems.append(f"the loop has given no sign of life for {heartbeat.age:.0f} s")
         told: dict[str, Any] = {"last_dbt_run": None, "dbt_under_way": None}
         try:
-            told = self._ask("health")
+            told = self._ask(sql.health)
         except LoaderError as error:
             problems.append(str(error))
         return {
@@ -209,58 +222,75 @@ class State(Collector):
         }
 
     def collect(self) -> Iterator[Metric]:
-        yield _gauge("loader_loop_alive", "1: the loop of this process gives signs of life.", not heartbeat.overdue)
+        yield _gauge(
+            "loader_loop_alive", "1 if the loop of this process gives signs of life, else 0.", not heartbeat.overdue
+        )
         row = None
         try:
-            row = self._ask("metrics")
+            row = self._ask(sql.metrics)
         except LoaderError as error:
             log.warning("database_not_scraped", error=str(error))
-        yield _gauge("loader_database_up", "1: PostgreSQL answered this scrape.", row is not None)
+        yield _gauge("loader_database_up", "1 if PostgreSQL answered this scrape, else 0.", row is not None)
         if row:
             yield from _pipeline_metrics(row)
 
-    def _ask(self, statement: str) -> dict[str, Any]:
+    def _ask(self, question: Callable[[Session], dict[str, Any]]) -> dict[str, Any]:
         """Raises TransientError when PostgreSQL does not answer in time.
 
-        One question at a time: while PostgreSQL hangs, askers that come every few seconds must not pile up.
+        It asks one question at a time: while PostgreSQL hangs, scrapes that come every few seconds must not pile up.
         """
         if not self._turn.acquire(timeout=_PATIENCE_SECONDS):
             raise TransientError("PostgreSQL has not answered the question before this one yet")
         try:
-            (row,) = self._warehouse.rows(statement)
-            return row
+            return self._warehouse.ask(question)
         finally:
             self._turn.release()
 
 
 def _pipeline_metrics(row: Mapping[str, Any]) -> Iterator[Metric]:
-    waiting = GaugeMetricFamily("loader_files_waiting", "Files that are not dealt with yet.", labels=["status"])
-    for status in ("discovered", "loading", "failed"):
+    waiting = GaugeMetricFamily(
+        "loader_files_waiting", "Files that have not been processed yet, by status.", labels=["status"]
+    )
+    for status in sorted(ledger.WAITING):
         waiting.add_metric([status], row[status])
     yield waiting
-    yield _gauge("loader_files_waiting_age_seconds", "Since the oldest of them was received.", row["waiting_seconds"])
-    yield _gauge("loader_rebuild_queue_dates", "Dates that wait for dbt.", row["queue_dates"])
-    yield _gauge("loader_rebuild_queue_age_seconds", "Since the oldest of them was queued.", row["queue_seconds"])
-    yield _gauge("loader_dbt_last_run_success", "1: the last dbt run was published.", row["run_succeeded"])
-    yield _gauge("loader_dbt_last_run_duration_seconds", "How long it took.", row["run_seconds"])
-    yield _gauge("loader_dbt_last_run_timestamp_seconds", "When it ended.", row["run_finished_at"])
-    yield _gauge("loader_dbt_failed_runs", "Runs that failed since one was published.", row["failed_runs"])
-    silence = row["run_silence_seconds"]
-    yield _gauge("loader_dbt_run_silence_seconds", "Since the dbt run under way last gave a sign of life.", silence)
     yield _gauge(
-        "loader_objects_unseen", "Objects of the bucket of which the ledger has nothing.", row["objects_unseen"]
+        "loader_files_waiting_age_seconds",
+        "Age of the oldest file that has not been processed yet.",
+        row["waiting_seconds"],
     )
+    yield _gauge("loader_rebuild_queue_dates", "Dates that wait for a dbt run.", row["queue_dates"])
+    yield _gauge(
+        "loader_rebuild_queue_age_seconds", "Age of the oldest date that waits for a dbt run.", row["queue_seconds"]
+    )
+    yield _gauge(
+        "loader_dbt_last_run_success", "1 if the last dbt run was published, 0 if it failed.", row["run_succeeded"]
+    )
+    yield _gauge("loader_dbt_last_run_duration_seconds", "Duration of the last dbt run.", row["run_seconds"])
+    yield _gauge(
+        "loader_dbt_last_run_timestamp_seconds", "End of the last dbt run, as a Unix time.", row["run_finished_at"]
+    )
+    yield _gauge(
+        "loader_dbt_failed_runs", "Dbt runs that have failed since the last one that was published.", row["failed_runs"]
+    )
+    silence = row["run_silence_seconds"]
+    yield _gauge(
+        "loader_dbt_run_silence_seconds", "Time since the dbt run under way last gave a sign of life.", silence
+    )
+    yield _gauge("loader_objects_unseen", "Objects in the bucket that the ledger does not know.", row["objects_unseen"])
     problems = GaugeMetricFamily(
-        "loader_problems", "1: this is wrong, as the dashboard says it.", labels=["problem", "severity", "subject"]
+        "loader_problems", "1 for each problem that the dashboard shows.", labels=["problem", "severity", "subject"]
     )
     for each in row["problems"]:
         problems.add_metric(each, 1)
     yield problems
     yield _gauge("loader_mart_version", "The published version of the marts.", row["mart_version"])
-    yield _gauge("loader_mart_published_timestamp_seconds", "When it was published.", row["published_at"])
+    yield _gauge(
+        "loader_mart_published_timestamp_seconds", "Publication of that version, as a Unix time.", row["published_at"]
+    )
     latency = Metric(
         "loader_arrival_to_mart_seconds",
-        "From the object's arrival to its figures in the marts: files of the last hour, at the first attempt.",
+        "Time from an object's arrival to its figures in the marts, for files of the last hour with one attempt.",
         "summary",
     )
     for quantile, seconds in zip(_QUANTILES, row["arrival_to_mart"] or (), strict=False):
@@ -269,7 +299,7 @@ def _pipeline_metrics(row: Mapping[str, Any]) -> Iterator[Metric]:
 
 
 def _gauge(name: str, meaning: str, value: float | None) -> GaugeMetricFamily:
-    """None: there is nothing to tell yet; the name is told all the same."""
+    """A gauge; with None it has a name and no value yet."""
     family = GaugeMetricFamily(name, meaning, labels=[])
     if value is not None:
         family.add_metric([], float(value))
@@ -277,7 +307,7 @@ def _gauge(name: str, meaning: str, value: float | None) -> GaugeMetricFamily:
 
 
 def measured(load: Callable[[FileArrived], Outcome]) -> Callable[[FileArrived], Outcome]:
-    """The same load, which counts and times an attempt that comes to an outcome."""
+    """The same load, with the attempts that come to an outcome counted and timed."""
 
     def measure(arrival: FileArrived) -> Outcome:
         began = perf_counter()
@@ -297,17 +327,17 @@ def measured(load: Callable[[FileArrived], Outcome]) -> Callable[[FileArrived], 
 
 
 def expect(feeds: Iterable[str]) -> None:
-    """Tell of these feeds from the start: a count that first appears as 1 has no increase that an alert could see."""
+    """Show these feeds from the start: a counter that first appears as 1 has no increase that an alert could see."""
     for feed in feeds:
         WARNED.labels(feed)
-        for outcome in ("loaded", "rejected", "unchanged"):
-            FILES.labels(feed, outcome)
+        for state in (ledger.State.LOADED, ledger.State.REJECTED, ledger.State.UNCHANGED):
+            FILES.labels(feed, state)
         for outcome in ("loaded", "rejected", "skipped"):
             ROWS.labels(feed, outcome)
 
 
 def show_lag(lag: Mapping[int, int]) -> None:
-    """Messages behind, by partition; of a partition that has gone to another replica nothing is told any more."""
+    """Set the lag by partition. A partition that has gone to another replica is no longer shown."""
     LAG.clear()
     for partition, messages in lag.items():
         LAG.labels(str(partition)).set(messages)

@@ -109,7 +109,7 @@ class ObjectStore:
             self._client.put_object(Bucket=bucket, Key=key, Body=content)
 
     def delete(self, bucket: str, key: str) -> None:
-        """Remove an object, which takes back nothing of what has been loaded from it. Raises TransientError."""
+        """Remove an object. What has been loaded from it stays loaded. Raises TransientError."""
         with _s3_errors(bucket, key):
             self._client.delete_object(Bucket=bucket, Key=key)
 
@@ -120,7 +120,7 @@ class ObjectStore:
 
 
 class _Whole:
-    """The bytes of a version; at their end it is checked that they are all of them, and that they are its own."""
+    """The bytes of a version, with a check at their end that they are complete and belong to it."""
 
     def __init__(self, body: BinaryIO, version: ObjectVersion, has_md5: bool) -> None:
         self._body = body

@@ -1,6 +1,6 @@
 """Parquet → batches of text columns, in bounded memory: https://parquet.apache.org/docs/file-format
 
-A column's distinct values are written once each, as the feed writes numbers and dates. Nested columns are refused.
+Each distinct value of a column is written once, as the feed writes numbers and dates. Nested columns are refused.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +17,8 @@ from loader.cells import as_seen, record
 from loader.decoding import BLOCK_BYTES, Stored, check_expansion
 from loader.errors import InvalidFile
 from loader.feeds import Feed
-from loader.reader import Batch, Malformed, too_large
+from loader.reader import Batch, Malformed
+from loader.records import too_large
 from loader.rows import BATCH_ROWS, NUL
 from loader.settings import Limits
 
@@ -33,7 +34,7 @@ def is_parquet(first: bytes) -> bool:
 
 
 class ParquetReader:
-    """As `Reader` reads lines of CSV: `header` at once, then `batches`. The first row is line 1."""
+    """Reads a file as `Reader` reads CSV: `header` at once, then `batches`. The first row is line 1."""
 
     titles: tuple[str, ...] = ()
 
@@ -70,7 +71,7 @@ class ParquetReader:
             raise InvalidFile(f"the Parquet file cannot be read, it is damaged: {error}") from error
 
     def _batches(self, batch: pa.RecordBatch) -> Iterator[Batch]:
-        """A batch of which the text is small; a word that many rows have is written once in the file."""
+        """The batch in parts whose text is small: a word that many rows have is written once in the file."""
         columns = [self._written(column) for column in batch.columns]
         sizes = [_sizes(column) for column in columns]
         of_rows = sum(sizes, np.zeros(batch.num_rows, np.int64))

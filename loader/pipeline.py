@@ -1,7 +1,6 @@
 """The story of one file: from its arrival to one committed transaction."""
 
-import sys
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -10,8 +9,6 @@ from queue import Full, Queue
 from threading import Event, Thread
 from typing import Self, TypeVar, cast
 
-import pyarrow as pa
-
 from loader import failpoints
 from loader.decoding import Decoded, check_size
 from loader.errors import InvalidFile, ObjectGone, TransientError
@@ -19,34 +16,35 @@ from loader.events import FileArrived, FileRemoved
 from loader.feeds import Feed, Feeds
 from loader.formats import open_sheet
 from loader.header import Drift
+from loader.landing import Load
+from loader.ledger import ANNOUNCED, Entry, State, Step
+from loader.locks import file_lock
 from loader.object_store import ObjectStore, ObjectVersion
+from loader.rejects import Rejected
 from loader.settings import Limits, Settings
-from loader.validation import Counts, Rejected, Validator, warning_of
-from loader.warehouse import LedgerEntry, Load, Session, Warehouse
+from loader.sql import Session
+from loader.sql import load as sql
+from loader.validation import Validator
+from loader.verdict import Counts, warning_of
+from loader.warehouse import Warehouse
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one arrival. `duplicate`: this version had been dealt with before."""
+    """The outcome of one arrival. `duplicate`: this version had been dealt with before."""
 
-    status: str
+    status: str  # a State, or what no state says: kept (it stays loaded), gone or changed (the bucket has another)
     key: str
     file_id: int | None = None
     counts: Counts | None = None
     error: str | None = None
     duplicate: bool = False
-    feed: str | None = None  # None: it did not come to look for one
-    size: int = 0  # bytes as stored of what was read
+    feed: str | None = None  # None: none was looked for
+    size: int = 0  # stored bytes that were read
     warning: str | None = None  # what a person should look at though the file counts
 
-
-# States of a version that was dealt with, in which it is loaded again: by events (none), by `loader load`, `retry`,
-# `replay`.
-REJECTED = frozenset({"rejected"})
-SET_ASIDE = frozenset({"rejected", "skipped", "withdrawn"})
-COUNTING = frozenset({"rejected", "loaded"})
 
 _LOOKS_AT_A_TIME = 8
 
@@ -55,11 +53,6 @@ class Pipeline:
     """The parts that a load needs, opened once."""
 
     def __init__(self, settings: Settings) -> None:
-        # A load's two threads hand each other the interpreter for every hundred kilobytes that PostgreSQL takes; at the
-        # default of 5 ms for each time, a load took a quarter longer.
-        sys.setswitchinterval(0.0002)
-        # Arrow's own allocator keeps some 40 MB more than it uses, at no gain in time.
-        pa.set_memory_pool(pa.system_memory_pool())
         self.settings = settings
         self.feeds = Feeds(settings.feeds_dir)
         self.store = ObjectStore(settings)
@@ -79,8 +72,8 @@ class Pipeline:
         self.store.close()
         self.warehouse.close()
 
-    def load_file(self, arrival: FileArrived, again: Collection[str] = ()) -> Outcome:
-        """Load the object as it is now, exactly once; a version that was dealt with, if its state is in `again`.
+    def load_file(self, arrival: FileArrived, step: Step = ANNOUNCED) -> Outcome:
+        """Load the object as it is now, exactly once; a version that was dealt with, if `step` takes its state.
 
         A loaded version that is loaded again gets new rows for its old ones in one transaction. If it is refused now,
         it stays as it was, and the outcome is `kept` with the reason.
@@ -96,7 +89,7 @@ class Pipeline:
             failpoints.reach("locked")
             if isinstance(version := self._look(bucket, key), ObjectGone):
                 return self._gone(session, bucket, key, version)
-            return self._take_up(session, version, arrival, again)
+            return self._take_up(session, version, arrival, step)
 
     def remove_file(self, removed: FileRemoved) -> list[Outcome]:
         """Note in the ledger that the object is gone, if it is: an event may be late. Nothing else changes.
@@ -107,23 +100,23 @@ class Pipeline:
         with self.warehouse.session() as session, self.lock(session, bucket, key):
             if not isinstance(self._look(bucket, key), ObjectGone):  # it is back
                 return []
-            marked = session.execute("mark_removed", bucket=bucket, key=key).all()
+            marked = sql.mark_removed(session, bucket, key)
             session.commit()
-            return [Outcome(row.status, key, row.file_id) for row in marked]
+            return [Outcome(entry.status, key, entry.file_id) for entry in marked]
 
     def needless(self, events: Sequence[FileArrived | FileRemoved]) -> set[FileArrived | FileRemoved]:
-        """Those of the events, all of the pipeline's bucket, that can change nothing: their objects are gone, and the
-        ledger knows it or never knew them; or they are said to be removed, and are there.
+        """The events that can change nothing, among these of the pipeline's bucket.
 
-        Nothing is locked for it, and S3 is asked for several at a time: a replay of an old topic brings thousands.
+        Either the object is gone, and the ledger knows that or never knew the object; or the event says that it is
+        gone, and it is there. This takes no lock, and asks S3 about several at a time: a replay of an old topic brings
+        thousands of events.
         Raises TransientError when S3 or PostgreSQL fails.
         """
         bucket = self.settings.s3_bucket
         keys = sorted({each.key for each in events})
         found = dict(zip(keys, self._lookers.map(lambda key: self._look(bucket, key), keys), strict=True))
         gone = {key for key, each in found.items() if isinstance(each, ObjectGone)}
-        known = self.warehouse.rows("unsettled", bucket=bucket, keys=list(gone)) if gone else []
-        unsettled = {row["key"]: row["waits"] for row in known}
+        unsettled = self.warehouse.ask(sql.unsettled, bucket, gone) if gone else {}
 
         def is_needless(event: FileArrived | FileRemoved) -> bool:
             if isinstance(event, FileRemoved):
@@ -133,73 +126,62 @@ class Pipeline:
         return set(filter(is_needless, events))
 
     def give_up(self, bucket: str, key: str, error: TransientError) -> None:
-        """Set the versions of a key aside that could not be loaded; the watcher announces them again later."""
+        """Mark the versions of a key that could not be loaded as failed; the watcher announces them again later."""
         with self.warehouse.session() as session:
-            seconds = self.settings.retry_max_seconds
-            session.execute("fail", bucket=bucket, key=key, error=str(error), seconds=seconds)
+            sql.fail(session, bucket, key, str(error), self.settings.retry_max_seconds)
             session.commit()
 
     @contextmanager
     def lock(self, session: Session, bucket: str, key: str) -> Iterator[None]:
-        """Nobody else loads this object meanwhile, nor a sheet of order headers or items that belong to its feed: each
-        of two that arrive at the same time would miss the rows of the other.
+        """Keep others from loading this object, and sheets of the order headers or items that belong to its feed.
+
+        Of two such sheets that arrive at the same time, each would miss the rows of the other.
         """
         feed = self.feeds.for_key(key)
-        with session.file_lock(bucket, key, self.settings.lease_seconds):
+        with file_lock(session, bucket, key, self.settings.lease_seconds):
             if not (feed and feed.pair):
                 yield
                 return
-            with session.file_lock("order headers", feed.pair, self.settings.lease_seconds):
+            with file_lock(session, "order headers", feed.pair, self.settings.lease_seconds):
                 yield
 
     def _look(self, bucket: str, key: str) -> ObjectVersion | ObjectGone:
-        """What the bucket holds of the key, or why it holds nothing: that is news here, and no fault."""
+        """The object in the bucket, or why there is none: that is an outcome here, and no fault."""
         try:
             return self.store.current(bucket, key)
         except ObjectGone as gone:
             return gone
 
     def _gone(self, session: Session, bucket: str, key: str, gone: ObjectGone) -> Outcome:
-        marked = session.execute("source_gone", bucket=bucket, key=key, error=str(gone)).first()
+        file_id = sql.source_gone(session, bucket, key, str(gone))
         session.commit()
-        return Outcome("source_gone", key, marked.file_id if marked else None, error=str(gone))
+        return Outcome(State.SOURCE_GONE, key, file_id, error=str(gone))
 
-    def _take_up(
-        self, session: Session, version: ObjectVersion, arrival: FileArrived, again: Collection[str]
-    ) -> Outcome:
-        entry = session.discover(version, arrival.event_at, arrival.dialect)
+    def _take_up(self, session: Session, version: ObjectVersion, arrival: FileArrived, step: Step) -> Outcome:
+        entry = sql.discover(session, version, arrival.event_at, arrival.dialect)
         session.commit()
         failpoints.reach("discovered")
-        if entry.done and entry.status not in again:
-            session.execute("replaced", bucket=version.bucket, key=version.key, file_id=entry.file_id)
+        if entry.done and entry.status not in step.takes:
+            sql.replaced(session, version, entry.file_id)
             session.commit()
             return Outcome(entry.status, arrival.key, entry.file_id, duplicate=True)
         feed = self.feeds.for_key(arrival.key) if arrival.key.startswith(self.settings.s3_prefix) else None
         if not feed:
             return self._ignore(session, entry, arrival.key)
-        counts = entry.status == "loaded"  # and goes on counting until the moment in which its new rows do
-        if feed.reupload == "ignore" and not counts and session.other_version_counts(version, entry.file_id):
+        counts = entry.status is State.LOADED  # until the moment in which its new rows do
+        if feed.reupload == "ignore" and not counts and sql.current_versions(session, version, entry.file_id):
             return self._set_aside(session, entry.file_id, feed, arrival.key)
-        session.execute(
-            "start_loading",
-            file_id=entry.file_id,
-            feed=feed.feed,
-            kind=feed.kind,
-            order_headers=feed.order_headers,
-            shares=list(feed.shares),
-            timezone=self.feeds.dating(feed).format.timezone,
-            times=self.feeds.dating(feed).format.times,
-        )
+        sql.start_loading(session, entry.file_id, feed, self.feeds.dating(feed).format)
         if not counts:
             session.commit()
         failpoints.reach("claimed")
         try:
-            with session.load(version, entry.file_id, feed) as load:
+            with Load(session, version, entry.file_id, feed) as load:
                 outcome = self._load(load, version, feed, entry.file_id)
         except InvalidFile as refused:
             session.rollback()
             outcome = self._refuse(session, version, entry.file_id, feed, str(refused))
-        if counts and outcome.status == "rejected":
+        if counts and outcome.status == State.REJECTED:
             session.rollback()
             return replace(outcome, status="kept", counts=None)
         failpoints.reach("finished")
@@ -232,34 +214,34 @@ class Pipeline:
         return replace(done, warning=load.warning)
 
     def _refuse(self, session: Session, version: ObjectVersion, file_id: int, feed: Feed, error: str) -> Outcome:
-        """Without a report: the transaction that had it was undone."""
-        with session.load(version, file_id, feed) as load:
+        """Reject the file without a report: the transaction that had one was undone."""
+        with Load(session, version, file_id, feed) as load:
             status = load.finish_rejected(error, None)
             return Outcome(status, version.key, file_id, load.counts, error, feed=feed.feed, size=version.size)
 
-    def _ignore(self, session: Session, entry: LedgerEntry, key: str) -> Outcome:
+    def _ignore(self, session: Session, entry: Entry, key: str) -> Outcome:
         reason = (
             "no feed matches the key: add one in FEEDS_DIR"
             if key.startswith(self.settings.s3_prefix)
             else f"outside S3_PREFIX={self.settings.s3_prefix}"
         )
-        if entry.status == "loaded":
+        if entry.status is State.LOADED:
             return Outcome("kept", key, entry.file_id, error=reason)
-        session.execute("ignore", file_id=entry.file_id, error=reason)
+        sql.ignore(session, entry.file_id, reason)
         session.commit()
-        return Outcome("ignored", key, entry.file_id, error=reason)
+        return Outcome(State.IGNORED, key, entry.file_id, error=reason)
 
     def _set_aside(self, session: Session, file_id: int, feed: Feed, key: str) -> Outcome:
         reason = f"an earlier version counts, and feed {feed.feed} keeps the first (reupload: ignore)"
-        session.execute("set_aside", file_id=file_id, error=reason)
+        sql.set_aside(session, file_id, reason)
         session.commit()
-        return Outcome("skipped", key, file_id, error=reason, feed=feed.feed)
+        return Outcome(State.SKIPPED, key, file_id, error=reason, feed=feed.feed)
 
 
 def ahead(items: Iterator[T], depth: int = 1) -> Generator[T]:
-    """The same items, made in a thread of their own, at most `depth` of them before they are asked for.
+    """The same items, made in a thread of their own, at most `depth` of them ahead.
 
-    So PostgreSQL takes one batch while the next is decided. What `items` raises is raised here.
+    So PostgreSQL takes one batch while the next is decided. An error of `items` is raised here.
     """
     made: Queue[tuple[T | None, BaseException | None]] = Queue(depth)
     unwanted = Event()
@@ -297,7 +279,7 @@ def ahead(items: Iterator[T], depth: int = 1) -> Generator[T]:
 
 @dataclass(frozen=True)
 class Check:
-    """What a load of this file would do."""
+    """The verdict of a load on this file."""
 
     feed: str
     counts: Counts
@@ -309,7 +291,7 @@ class Check:
 
     @property
     def warning(self) -> str | None:
-        """What is odd about the file though it would count."""
+        """A sentence on what is odd about the file though it would count."""
         return None if self.error else warning_of(self.counts, self.drift)
 
 

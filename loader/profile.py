@@ -1,6 +1,6 @@
-"""What the cells of one file are like, in a few figures of its ledger entry, for later sheets to be held against.
+"""A few figures on the cells of one file, kept in its ledger entry, so that later sheets can be compared with it.
 
-They are taken of batches that are in memory anyway. The dashboard shows what differs from sheet to sheet
+They are taken from batches that are in memory anyway. The dashboard shows what differs from sheet to sheet
 (dbt_sales/models/ops/ops_sheet_changes.sql).
 """
 
@@ -18,8 +18,8 @@ WORDS = (
     *("product_category", "sales_channel", "sales_region", "store_id"),
     *("payment_method", "payment_status", "delivery_status", "currency"),
 )
-MANY_WORDS = 50  # of a field with more, a new word is no news
-_ROWS = 1_000  # evenly of each batch of fifty thousand: enough for a median
+MANY_WORDS = 50  # in a field with more, a new word is no news
+_ROWS = 1_000  # taken evenly from each batch of fifty thousand: enough for a median
 _KEPT = 200_000  # numbers of a field in memory; then every other one goes, and batches give half as many
 
 
@@ -48,6 +48,6 @@ class Profile:
                 del self._words[name]
 
     def __str__(self) -> str:
-        """As JSON: `medians` by field, of a large file those of a sample; `words` by field, each with its rows."""
+        """The figures as JSON: `medians` by field, from a sample of a large file; `words` by field, with their rows."""
         medians = {name: round(median(found), 6) for name, found in self._amounts.items() if found}
         return json.dumps({"medians": medians, "words": {name: words for name, words in self._words.items() if words}})

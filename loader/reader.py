@@ -9,11 +9,9 @@ Format: RFC 4180 with the feed's delimiter, LF or CR LF, in UTF-8 (decoding.py m
 
 import codecs
 import csv
-import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -21,18 +19,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
-from loader import decoding
+from loader.blocks import Blocks, LineText, is_utf8, printable
 from loader.cells import as_seen
 from loader.decoding import Decoded
 from loader.errors import InvalidFile
+from loader.records import Lines, too_large
 
-# Physical lines of one record. A quote that is never closed costs as many, and with `x","` on every line each of them
-# would otherwise be read to the end of the file.
-RECORD_LINES = 200
-# Lines in which the header is looked for where it is not the first record.
+# The header is looked for in this many lines where it is not the first record.
 HEADER_LINES = 100
-# Lines of one batch. A line of two bytes that is rejected takes some hundred times as much of memory.
-BATCH_LINES = 50_000
+_DELIMITER_LINE = re.compile(r'"?sep=(.?)"?', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -52,7 +47,7 @@ class Malformed:
 
 @dataclass(frozen=True)
 class Batch:
-    """Consecutive records. `columns` follow the header; all arrays have one entry per well-formed record."""
+    """Consecutive records. `columns` are in the order of the header; arrays have one entry for each good record."""
 
     columns: list[pa.Array]
     row_numbers: npt.NDArray[np.int64]  # 1-based among the file's records after the header
@@ -76,18 +71,18 @@ class Reader:
     def __init__(
         self, text: Decoded, delimiter: str, is_header: Callable[[int, list[str]], bool] = lambda *_: True
     ) -> None:
-        """Read the header: the first record that is not blank and of whose line and cells `is_header` says so.
+        """Read the header: the first record that is not blank and that `is_header` takes for it, by its line and cells.
 
         `titles` are the records above it. Raises InvalidFile when there is no header, it is too wide, or the text
         cannot be decoded.
         """
         self.text = text
-        csv.field_size_limit(text.limits.max_cell_bytes)  # of the process, where all files have the same limits
+        csv.field_size_limit(text.limits.max_cell_bytes)  # for the whole process: all files have the same limits
         self._delimiter = delimiter
         # A quote at the start of a cell, to the next that is not doubled, which ends the cell on the same line.
         after = re.escape(delimiter.encode())
         self._quoted_cell = re.compile(rb'"(?<![^\n%b]")[^"\r\n]*(?:""[^"\r\n]*)*"(?=%b|\r?\n|\Z)' % (after, after))
-        self._blocks = _Blocks(text.blocks)
+        self._blocks = Blocks(text.blocks)
         self._line = 1  # physical line on which the next block starts
         self._row = 1
         self.titles: list[str] = []
@@ -106,10 +101,10 @@ class Reader:
             yield self._by_arrow(block) if self._is_plain(block) else self._by_csv(block)
 
     def _read_header(self, is_header: Callable[[int, list[str]], bool]) -> list[str]:
-        """What follows it in its block is handed back to the blocks."""
+        """The cells of the header. The text that follows it in its block is handed back to the blocks."""
         first_title = 0
         for block in self._blocks:
-            lines = _Lines(block, self._blocks, self._delimiter)
+            lines = Lines(block, self._blocks, self._delimiter)
             while lines.pending:
                 record = lines.next_record()
                 line = self._line + record.first
@@ -139,18 +134,18 @@ class Reader:
         raise InvalidFile("the file is empty: it has no header")
 
     def _says_delimiter(self, text: str) -> bool:
-        """Raises InvalidFile where it says another one than the feed."""
+        """Whether the text names the delimiter, as Excel does. Raises InvalidFile if it is not that of the feed."""
         said = _DELIMITER_LINE.fullmatch(text.strip())
         if said and (said[1] or "\t") != self._delimiter:
             raise InvalidFile(f"line 1 says {text.strip()}, and the feed's format.delimiter is {self._delimiter!r}")
         return bool(said)
 
     def _is_plain(self, block: bytes) -> bool:
-        """No quote but around whole cells of one line, no NUL, valid UTF-8.
+        """Whether quotes stand only around whole cells of one line, and there is no NUL and no invalid UTF-8.
 
-        Nor a byte order mark in front, which Arrow would take off: here it is part of a cell.
+        Nor may a byte order mark stand in front: Arrow would take it off, and here it is part of a cell.
         """
-        if b"\0" in block or block.startswith(codecs.BOM_UTF8) or not _is_utf8(block):
+        if b"\0" in block or block.startswith(codecs.BOM_UTF8) or not is_utf8(block):
             return False
         if b'"' not in block:
             return True
@@ -182,7 +177,7 @@ class Reader:
         limit = self.text.limits.max_cell_bytes
         if any(column.nbytes > limit and pc.max(pc.binary_length(column)).as_py() > limit for column in table.columns):
             return self._by_csv(block)
-        text_at = _LineText(block, self._line)
+        text_at = LineText(block, self._line)
         lines = block.count(b"\n") + (not block.endswith(b"\n"))
         kept = np.delete(np.arange(lines, dtype=np.int64), [row.number - 1 for row in ragged])
         malformed = [
@@ -204,7 +199,7 @@ class Reader:
         return batch
 
     def _by_csv(self, block: bytes) -> Batch:
-        lines = _Lines(block, self._blocks, self._delimiter, len(self.header))
+        lines = Lines(block, self._blocks, self._delimiter, len(self.header))
         rows: list[list[str]] = []
         row_numbers: list[int] = []
         texts: dict[int, str] = {}
@@ -242,196 +237,5 @@ class Reader:
         )
 
 
-_DELIMITER_LINE = re.compile(r'"?sep=(.?)"?', re.IGNORECASE)
-_TORN = "A quote is opened and not closed, or text stands behind a closing quote"
-_SWALLOWED = "A quote is opened and not closed: the lines below it look like rows of their own"
-_NUMBER_LIKE = re.compile(r"[\s\"'=]*[-+(]?\W{0,2}\d", re.ASCII)
-
-
-@dataclass(frozen=True)
-class _Record:
-    first: int  # index of its first line
-    text: str
-    cells: list[str]
-    problem: str | None
-
-
-class _Lines:
-    """The physical lines of a block, read record by record; a record that the block's end cuts draws further blocks."""
-
-    def __init__(self, block: bytes, blocks: Iterator[bytes], delimiter: str, width: int = 0) -> None:
-        """`width`: cells of a record, where it is known."""
-        self._blocks = blocks
-        self._delimiter = delimiter
-        self._width = width
-        self._lines: list[str] = []
-        self._faults: dict[int, str] = {}
-        self.position = 0
-        self._first = 0  # line of the record in hand
-        self._append(block)
-        self._records = self._csv()
-
-    @property
-    def read(self) -> int:
-        return len(self._lines)
-
-    @property
-    def pending(self) -> bool:
-        return self.position < self.read
-
-    def next_record(self) -> _Record:
-        """A record that csv cannot read, or that has swallowed others by a stray quote, is its first line alone."""
-        first = self._first = self.position
-        problem = None
-        cells: list[str] = []
-        try:
-            cells = next(self._records)
-            if (
-                self._width
-                and self.position > first + 1
-                and self._has_swallowed(cells, self._lines[first : self.position])
-            ):
-                problem = _SWALLOWED
-        except csv.Error:
-            problem = _TORN
-            if sum(len(line) for line in self._lines[first : self.position]) > csv.field_size_limit():
-                problem = f"{too_large(csv.field_size_limit())}, or a quote is never closed"
-        if problem:
-            self.position = first + 1
-            self._records = self._csv()
-        faults = [self._faults[line] for line in range(first, self.position) if line in self._faults]
-        text = "".join(self._lines[first : self.position]).rstrip("\r\n")
-        return _Record(first, text, cells, faults[0] if faults else problem)
-
-    def _has_swallowed(self, cells: list[str], lines: list[str]) -> bool:
-        """Whether lines within a cell look like records: as many cells, and numbers where this record has numbers.
-
-        The lines on which a cell begins and ends are looked at where it goes from the first line of the record to the
-        last: each of them alone may look so by what stands beside the cell.
-        """
-        ragged = len(cells) != self._width
-        numbers = [index for index, cell in enumerate(cells) if "\n" not in cell and _NUMBER_LIKE.match(cell)]
-
-        def is_record(line: str) -> bool:
-            found = line.split(self._delimiter)
-            if len(found) != self._width or ragged:
-                return len(found) == self._width
-            filled = [found[index] for index in numbers if found[index].strip()]
-            return bool(filled) and all(map(_NUMBER_LIKE.match, filled))
-
-        for cell in cells:
-            _, *inner = cell.split("\n")
-            if any(map(is_record, inner[:-1])):
-                return True
-            if len(inner) == len(lines) - 1 and is_record(lines[-1]) and (ragged or is_record(lines[0])):
-                return True
-        return False
-
-    def rest(self) -> bytes:
-        return "".join(self._lines[self.position :]).encode("utf-8", "surrogateescape")
-
-    def _csv(self) -> Iterator[list[str]]:
-        return csv.reader(self._draw(), delimiter=self._delimiter, strict=True)
-
-    def _draw(self) -> Iterator[str]:
-        while self.position - self._first < RECORD_LINES and (self.pending or self._append(next(self._blocks, b""))):
-            self.position += 1
-            yield self._lines[self.position - 1]
-
-    def _append(self, block: bytes) -> bool:
-        text = block.decode("utf-8", "surrogateescape")
-        lines = io.StringIO(text, newline="\n").readlines()
-        if "\0" in text or not _is_utf8(block):
-            for index, line in enumerate(lines, len(self._lines)):
-                if "\0" in line:
-                    self._faults[index] = "The row contains a NUL byte"
-                elif not _is_utf8(line.encode("utf-8", "surrogateescape")):
-                    self._faults[index] = "The row is not UTF-8; say in the feed which encoding the file has"
-        self._lines += lines
-        return bool(lines)
-
-
-class _LineText:
-    """Text of a physical line of a plain block; the line ends are looked up when the first text is asked for."""
-
-    def __init__(self, block: bytes, first_line: int) -> None:
-        self._block = block
-        self._first_line = first_line
-
-    def __call__(self, line: int) -> str:
-        index = line - self._first_line
-        start = self._ends[index - 1] + 1 if index else 0
-        end = self._ends[index] if index < len(self._ends) else len(self._block)
-        return self._block[start:end].rstrip(b"\r").decode()
-
-    @cached_property
-    def _ends(self) -> npt.NDArray[np.int64]:
-        return np.flatnonzero(np.frombuffer(self._block, dtype=np.uint8) == ord("\n"))
-
-
-class _Blocks:
-    """The blocks of a text, of whole lines, and in front of them what was given back of one."""
-
-    def __init__(self, blocks: Iterator[bytes]) -> None:
-        self._blocks = whole_lines(blocks)
-        self._given_back = b""
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        block, self._given_back = self._given_back, b""
-        return block or next(self._blocks)
-
-    def give_back(self, block: bytes) -> None:
-        self._given_back = block
-
-
-def whole_lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """The same bytes, cut after a line end. Raises InvalidFile when a line is longer than a block."""
-    rest = b""
-    for block in blocks:
-        end = block.rfind(b"\n") + 1
-        if end:
-            yield from _few_lines(rest + block[:end])
-            rest = block[end:]
-        else:
-            rest += block
-        if len(rest) > decoding.BLOCK_BYTES:
-            raise InvalidFile(f"a line is longer than {decoding.BLOCK_BYTES} bytes: this is no sheet")
-    if rest:
-        yield rest
-
-
-def _few_lines(block: bytes) -> Iterator[bytes]:
-    """The same bytes, cut after every BATCH_LINES line ends."""
-    if block.count(b"\n") <= BATCH_LINES:
-        yield block
-        return
-    ends = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == ord("\n"))[BATCH_LINES - 1 :: BATCH_LINES] + 1
-    for start, end in zip([0, *ends.tolist()], [*ends.tolist(), len(block)], strict=True):
-        if start < end:
-            yield block[start:end]
-
-
-def _is_utf8(block: bytes) -> bool:
-    if block.isascii():
-        return True
-    try:
-        block.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def printable(text: str) -> str:
-    """The text without what PostgreSQL cannot keep: bytes that are no UTF-8 become escapes, and NUL its symbol."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").replace("\0", "␀")
-
-
 def other_width(found: int, expected: int) -> str:
     return f"The row has {found} cell{'s' * (found != 1)} where the header has {expected}"
-
-
-def too_large(limit: int) -> str:
-    return f"A cell is larger than MAX_CELL_BYTES={limit}"

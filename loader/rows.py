@@ -1,4 +1,4 @@
-"""Rows of cells → the header, and batches of text columns: for sheets whose cells are told apart by the file itself."""
+"""Rows of cells → the header, and batches of text columns, for kinds of files that keep cells apart themselves."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ import pyarrow as pa
 from loader.cells import as_seen, record
 from loader.decoding import BLOCK_BYTES
 from loader.errors import InvalidFile
-from loader.reader import HEADER_LINES, Batch, Malformed, other_width, too_large
+from loader.reader import HEADER_LINES, Batch, Malformed, other_width
+from loader.records import too_large
 from loader.settings import Limits
 
 BATCH_ROWS = 20_000
@@ -18,7 +19,7 @@ NUL = "The row contains a NUL byte"
 
 @dataclass(frozen=True)
 class Row:
-    """One row as it stands in the file. `problem`: why it is none, and `text` then is what stands there."""
+    """One row as it stands in the file. `problem`: why it cannot be read; `text` is then what stands there."""
 
     line: int  # on which a person finds it, from 1
     cells: list[str]
@@ -27,7 +28,7 @@ class Row:
 
 
 class RowReader:
-    """As `Reader` reads lines of CSV: `header` at once, then `batches`. A line without cells counts as blank."""
+    """Reads rows as `Reader` reads lines of CSV: `header` at once, then `batches`. A row without cells is blank."""
 
     def __init__(
         self,
@@ -123,7 +124,7 @@ class RowReader:
 
 
 def _fault(cells: list[str], limit: int) -> str | None:
-    """What PostgreSQL cannot keep of these cells, or the settings do not allow."""
+    """A sentence if PostgreSQL cannot keep these cells, or the settings do not allow them."""
     text = "".join(cells)
     if "\0" in text:
         return NUL

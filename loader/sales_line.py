@@ -1,4 +1,4 @@
-"""The canonical sale line: pydantic's word on what a row may say. `raw.sales_lines` has the same columns."""
+"""The canonical sale line: pydantic decides by it what a row may say. `raw.sales_lines` has the same columns."""
 
 import re
 from collections.abc import Callable, Container, Iterable, Mapping
@@ -23,7 +23,7 @@ from pydantic_core import PydanticCustomError
 
 LineType = Literal["sale", "return", "cancellation", "adjustment"]
 LINE_TYPES: tuple[LineType, ...] = get_args(LineType)
-# What sheets write for them, in any letter case.
+# The words that sheets write for them, in any letter case.
 _LINE_TYPE_WORDS = {
     "sales": "sale", "sold": "sale",
     "returns": "return", "returned": "return", "refund": "return", "refunds": "return", "refunded": "return",
@@ -85,7 +85,7 @@ def _undamaged(identifier: str) -> str:
 
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
-# What the marts group and index by: several of them share one PostgreSQL index entry of at most 2,704 bytes.
+# Texts that the marts group and index by: several share one index entry of PostgreSQL, of at most 2,704 bytes.
 Name = Annotated[str, StringConstraints(min_length=1, max_length=120)]
 Identifier = Annotated[Name, AfterValidator(_undamaged)]
 # The bounds stand before the check of the text: after it, pydantic would apply them in Python, five times as slowly.
@@ -177,7 +177,7 @@ OrderHeader = create_model("OrderHeader", __base__=SalesLine, product_id=(None, 
 
 
 def line_model(fields: Container[str]) -> type[SalesLine]:
-    """What pydantic asks of the rows of a feed that maps these fields."""
+    """The model for the rows of a feed that maps these fields."""
     if "product_id" not in fields:
         return OrderHeader
     if "sold_at" not in fields:
@@ -224,7 +224,7 @@ class Amounts:
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule across the fields of a line. It stands once: the model asks it of decimals, the columns of floats.
+    """A rule across the fields of a line. It is written once: the model applies it to decimals, the columns to floats.
 
     A line breaks it whose `excess` is more than `tolerance`. Where a field of `needs` is empty, or one of `lacks` is
     not, it does not apply.
@@ -325,7 +325,7 @@ TYPES: dict[str, Any] = get_type_hints(SalesLine, include_extras=True)
 FIELDS = tuple(SalesLine.model_fields)
 REQUIRED = tuple(name for name, info in SalesLine.model_fields.items() if info.is_required())
 PRICES = ("unit_price", "line_total")  # one of them is required as well
-# What is known of a whole order. An amount is none of it: each of its lines would have it.
+# Fields of a whole order. No amount is one of them: each line of the order would have it.
 ORDER_FIELDS = (
     "sale_id", "sold_at", "line_type", "currency", "payment_method", "payment_status", "payment_date", "customer_id",
     "customer_name", "store_id", "sales_channel", "sales_region", "sales_representative", "delivery_status",
@@ -337,10 +337,10 @@ NUMBER_FIELDS = frozenset(
     {"line_number", "quantity", "unit_price", "line_total", "discount_rate", "discount_amount", "unit_cost"}
     | {"line_cost", "tax_amount", "shipping_cost", "customer_rating", "stated_total", "stated_cost", "stated_profit"}
 )
-# The numbers that rules across fields may look at: what the columns need to know of a line to ask them.
+# The numbers that rules across fields may look at. The columns need them to apply the rules.
 AMOUNT_FIELDS = NUMBER_FIELDS - {"line_number", "customer_rating"}
 MONEY_FIELDS = AMOUNT_FIELDS - {"quantity", "discount_rate"}
 IDENTIFIER_FIELDS = frozenset(name for name, kind in TYPES.items() if kind in (Identifier, Identifier | None))
 PLAIN_NUMBER_FIELDS = frozenset(name for name, kind in TYPES.items() if kind in (Number, Number | None))
-# What a batch of accepted rows may fill.
+# The columns that a batch of accepted rows may fill.
 COLUMNS = ("row_number", "source_line", *FIELDS, "sale_date", "extra")

@@ -1,4 +1,4 @@
-"""The one reader of the environment."""
+"""The settings, which only this module reads from the environment."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -50,7 +50,7 @@ class Limits(BaseSettings):
 
     @classmethod
     def read(cls, **given: str) -> Self:
-        """Read the environment; `given` variables, by their lower-case names, count before it.
+        """Read the environment; `given` variables, by their lower-case names, take precedence.
 
         Raises SettingsError, one line that names each missing or wrong variable.
         """
@@ -118,7 +118,7 @@ class Settings(Limits):
 
     @model_validator(mode="after")
     def _kafka_security(self) -> Self:
-        """What the protocol needs is there, and nothing is there that it would ignore."""
+        """Every setting that the protocol needs is given, and none that it would ignore."""
         protocol = f"KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol}"
         sasl, ssl = self.kafka_security_protocol.startswith("sasl"), self.kafka_security_protocol.endswith("ssl")
         given = {name for name in _SASL + _SSL if getattr(self, name) is not None}

@@ -1,6 +1,6 @@
 """Cells for a spreadsheet, which runs text as a formula: guarded on the way out, bare again on the way back.
 
-Excel and LibreOffice run a cell that begins with = + - @, after white space too; in Japanese, Chinese and Korean also
+Excel and LibreOffice run a cell that begins with = + - @, even after white space, and in Japanese, Chinese and Korean
 with the wide forms of these. Where a list is separated by `;`, they may take what follows one for a cell of its own.
 Text that begins with an apostrophe is text (https://owasp.org/www-community/attacks/CSV_Injection).
 """

@@ -1,13 +1,11 @@
-"""`loader transform`: has dbt rebuild the dates that wait. The only home of dbt.
+"""`loader transform`: has dbt rebuild the dates that wait.
 
 It runs what a person can type, `dbt build --target prod` with a selector. The run itself claims all that waits, so that
 bursts of files coalesce, and publishes at its end if every node passed (dbt_sales/macros/publication). One run of
 arrivals and one of the whole history at a time, whoever started them; workers of other replicas stand by.
 """
 
-import gc
 import hashlib
-import json
 import os
 import socket
 import subprocess
@@ -26,23 +24,21 @@ from dbt.artifacts.schemas.run import RunExecutionResult
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 from dbt.contracts.graph.nodes import CompiledNode
-from dbt_common.behavior_flags import BehaviorFlagRendered
 from dbt_common.events.base_types import EventMsg
 
-from loader import metrics
-from loader.connections import kept_connections
+from loader import metrics, tuning
 from loader.errors import SettingsError
+from loader.retries import pause
 from loader.settings import Settings
-from loader.warehouse import Listener, Session, Warehouse
+from loader.sql import Session
+from loader.sql import transform as sql
+from loader.warehouse import Listener, Warehouse
 
 log = structlog.get_logger()
 
-# dbt keeps in memory what it learns of a run: the worker ends after so many, and its parent starts a fresh one.
+# dbt keeps what it learns in a run in memory: the worker ends after this many, and its parent starts a fresh one.
 _RUNS_PER_PROCESS = 500
-# It looks through the whole call stack for the module of each of its behaviour flags, at the start of every run: 0.1 s,
-# for warnings that say of which adapter they are.
-BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt")  # type: ignore[method-assign]  # noqa: SLF001
-_NODE_SECONDS = 3600  # of one node, in which dbt says nothing
+_NODE_SECONDS = 3600  # that one node may take, in which dbt says nothing
 _QUIET = ("--quiet", "--log-level", "none", "--log-level-file", "none")
 _GENERATED = ("target", "logs")
 _BROKEN = ("error", "fail", "runtime error")
@@ -58,7 +54,6 @@ def run(settings: Settings, stop: Event, once: bool = False) -> bool:
         closing(Warehouse(settings.database_url.get_secret_value())) as warehouse,
         closing(warehouse.listen("rebuild_queue")) as listener,
         warehouse.session() as session,
-        kept_connections(),
     ):
         warehouse.check()
         os.environ["DBT_STARTED_BY"] = f"the loader on {socket.gethostname()}"
@@ -84,9 +79,9 @@ def _work(session: Session, listener: Listener, settings: Settings, stop: Event,
             if stop.is_set() or (once and not succeeded):
                 break
             if failures:
-                pause = min(settings.retry_seconds * 2**failures, settings.retry_max_seconds)
-                metrics.heartbeat.beat(silence=pause)
-                stop.wait(pause)
+                seconds = pause(settings, failures)
+                metrics.heartbeat.beat(silence=seconds)
+                stop.wait(seconds)
     finally:
         if history:
             history.end()
@@ -98,16 +93,16 @@ def run_waiting(
 ) -> bool | None:
     """One dbt run for everything that waits: None when nothing does, else whether it was published.
 
-    The marts of the whole history are left to `history` when they are due; without it they are built in the same run.
-    Stands by while another run is under way. Raises TransientError where PostgreSQL takes no writes.
+    `history` builds the marts of the whole history when they are due; without it the same run builds them. Stands by
+    while another run is under way. Raises TransientError where PostgreSQL takes no writes.
     """
-    look = {
-        "lease_seconds": settings.lease_seconds,
-        "history_seconds": settings.history_seconds,
-        "history_marts": sorted(project.history),
-    }
     while not stop.is_set():
-        waiting = session.execute("waiting_for_dbt", **look).one()
+        waiting = sql.waiting_for_dbt(
+            session,
+            lease_seconds=settings.lease_seconds,
+            history_seconds=settings.history_seconds,
+            history_marts=project.history,
+        )
         session.commit()
         if not waiting.is_busy and (history or not waiting.is_busy_with_history):
             break
@@ -119,11 +114,11 @@ def run_waiting(
         history.keep_up(is_due=waiting.is_due)
     if not waiting.dates and (history or not waiting.is_behind):
         return None
-    session.execute("prove_writes")
+    sql.prove_writes(session)
     session.commit()
     log.info("dbt_run_started", dates=waiting.dates)
     result = build(session, project, "on_arrival" if history else "behind")
-    run = session.execute("finished_run", invocation_id=result.invocation_id).one_or_none()
+    run = sql.finished_run(session, result.invocation_id)
     session.commit()
     if result.error or not run:
         log.error("dbt_run_failed", run_id=run and run.run_id, **result.loggable)
@@ -133,12 +128,12 @@ def run_waiting(
 
 
 def build(session: Session, project: "Project", selector: str | None) -> "Result":
-    """Build and test what the selector names, if it is given, and the definitions where another run has come between.
+    """Build and test what the selector names, if it is given, and the definitions if another run has come between.
 
-    Everything where a table or view is not there, or the project has changed since they were built.
+    Build everything if a table or view is missing, or the project has changed since they were built.
     """
     project.read()
-    there = session.execute("definitions").one()
+    there = sql.definitions(session)
     session.commit()
     if missing := project.relations - set(there.relations):
         log.info("relations_missing", relations=sorted(missing)[:5], number=len(missing))
@@ -150,14 +145,15 @@ def build(session: Session, project: "Project", selector: str | None) -> "Result
         return Result([], None)
     result = project.invoke("build", selector)
     if not result.error:
-        of_run = {"last_run": there.last_run, "invocation_id": result.invocation_id}
-        session.execute("definitions_are_built", digest=project.digest, **of_run)
+        sql.definitions_are_built(
+            session, digest=project.digest, last_run=there.last_run, invocation_id=result.invocation_id
+        )
         session.commit()
     return result
 
 
 def make_ready(session: Session, project: "Project") -> bool:
-    """Before anything has arrived, make views and empty marts: who looks finds no sales, and not no tables."""
+    """Make views and empty marts before anything has arrived, so that readers find tables without sales."""
     result = build(session, project, None)
     if result.error:
         log.error("marts_not_ready", **result.loggable)
@@ -200,9 +196,9 @@ class HistoryRuns:
 
 
 def run_full_tests(settings: Settings) -> bool:
-    """Take the snapshots and run every test that an arrival does not wait for; whether all of it went well.
+    """Take the snapshots and run every test that an arrival does not wait for. Returns whether everything went well.
 
-    It is recorded as a run of no dates, which claims and publishes nothing, so it may be done beside a worker.
+    It is recorded as a run without dates, which claims and publishes nothing, so it can run beside a worker.
     Raises as `run` does.
     """
     with closing(Warehouse(settings.database_url.get_secret_value())) as warehouse:
@@ -211,8 +207,7 @@ def run_full_tests(settings: Settings) -> bool:
         result = Project(settings.dbt_project_dir).test()
         with warehouse.session() as session:
             status = "failed" if result.error else "succeeded"
-            nodes = json.dumps(result.nodes)
-            session.execute("record_tests", started_at=started_at, status=status, nodes=nodes, error=result.error)
+            sql.record_tests(session, started_at=started_at, status=status, nodes=result.nodes, error=result.error)
             session.commit()
     if result.error:
         log.error("full_tests_failed", **result.loggable)
@@ -231,13 +226,13 @@ class Result:
 
     @property
     def loggable(self) -> dict[str, Any]:
-        """What failed, without the messages of nodes: PostgreSQL's quote rows. `loader status` has them."""
+        """The nodes that failed, without their messages: PostgreSQL's quote rows. `loader status` has them."""
         broken = [node["node"] for node in self.nodes if node["status"] in _BROKEN]
         return {"nodes": broken} if broken else {"error": self.error}
 
 
 class Project:
-    """The dbt project, parsed once and again when its files change: a run with the manifest at hand is fast.
+    """The dbt project. It is parsed once, and again when its files change: with the manifest at hand a run is fast.
 
     Raises SettingsError when dbt cannot read it.
     """
@@ -267,9 +262,7 @@ class Project:
         self.history = {f"{each.schema}.{each.name}" for each in nodes if "history" in each.tags}
         self.digest = digest.hexdigest()
         self._modified = modified
-        # It lives as long as the process: to walk through it would cost the collector 0.4 s, in the midst of a run.
-        gc.collect()
-        gc.freeze()
+        tuning.keep_what_is_there()
         if self._files() != modified:  # while dbt parsed them
             self.read()
 
@@ -296,7 +289,7 @@ class Project:
 
         assert self._manifest
         for node in self._manifest.nodes.values():
-            # dbt puts ephemeral models into what reads them once for a manifest, and compiles all else each time.
+            # dbt inserts ephemeral models into their readers once for a manifest, and compiles all else each time.
             if isinstance(node, CompiledNode):
                 node.extra_ctes, node.extra_ctes_injected = [], False
         runner = dbtRunner(manifest=self._manifest, callbacks=[follow])
@@ -319,13 +312,13 @@ class Project:
 
 
 def _options(folder: Path) -> list[str]:
-    # Nothing is written that nobody reads, nothing asked of schemas that the run does not touch.
+    # dbt writes no files that nobody reads, and looks at no schema that the run does not touch.
     quick = ["--no-write-json", "--cache-selected-only"]
     return ["--project-dir", str(folder), "--target", "prod", *quick]
 
 
 def keep_up(stop: Event) -> None:
-    """Keep a worker process up beside `loader run` until `stop` is set; then let it finish its run."""
+    """Keep a worker process running beside `loader run` until `stop` is set, then let it finish its run."""
     while not stop.is_set():
         # Its standard input is a pipe from here: when this process dies, however it dies, the worker reads the end.
         command = [sys.executable, "-m", "loader", "transform", "--until-stdin-ends"]

@@ -1,16 +1,15 @@
 """`loader watch`: announces every object of the bucket that the ledger has not seen.
 
-By set difference of listing and ledger, never by a time watermark: no object is skipped for its age, and a lost message
-is announced again. Beside native notifications it is the reconciler.
+It takes the difference of listing and ledger, and never a time watermark: no object is skipped for its age, and an
+object whose message was lost is announced again. Where the server sends notifications itself, the watcher reconciles.
 """
 
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from threading import Event
-from typing import Any
 
 import structlog
 
@@ -19,8 +18,10 @@ from loader.broker import Publisher, ensure_topics
 from loader.errors import TransientError
 from loader.events import FileArrived
 from loader.feeds import Feeds
+from loader.ledger import State
 from loader.object_store import ObjectStore, ObjectVersion
 from loader.settings import Settings
+from loader.sql import watch as sql
 from loader.warehouse import Warehouse
 
 log = structlog.get_logger()
@@ -56,14 +57,14 @@ class Watcher:
         self._recorded_none = False
 
     def look(self) -> int:
-        """One look; returns how many objects were announced. Raises TransientError."""
-        if not self._checked:  # at the first look that PostgreSQL answers
+        """Look once. Returns how many objects were announced. Raises TransientError."""
+        if not self._checked:  # at the first look for which PostgreSQL answers
             self._warehouse.check()
             self._checked = True
-        waiting = self._warehouse.rows("waiting_objects", bucket=self._settings.s3_bucket)
+        looked_at, waiting = self._warehouse.ask(sql.waiting_objects, self._settings.s3_bucket)
         unseen = self.unseen()
         metrics.UNSEEN.set(len(unseen))
-        self._record(unseen, waiting)
+        self._record(unseen, waiting, looked_at)
         now = time.monotonic()
         self._announced = {version: self._announced[version] for version in unseen if version in self._announced}
         due = [each for each in unseen if each not in self._announced or now >= self._announced[each].again_at]
@@ -78,15 +79,13 @@ class Watcher:
         log.info("files_announced", files=len(due), unseen=len(unseen))
         return len(due)
 
-    def _record(self, unseen: list[ObjectVersion], waiting: list[dict[str, Any]]) -> None:
-        """Tell everybody of how many of these objects the ledger has nothing, where that changes anything."""
-        known = {(row["key"], row["etag"], row["size_bytes"]) for row in waiting}
-        objects = sum((each.key, each.etag, each.size) not in known for each in unseen)
+    def _record(self, unseen: list[ObjectVersion], waiting: set[sql.Identity], looked_at: datetime) -> None:
+        """Record how many of these objects the ledger does not know, if that changes anything."""
+        objects = sum((each.key, each.etag, each.size) not in waiting for each in unseen)
         if not objects and self._recorded_none:
             return
-        look = {"bucket": self._settings.s3_bucket, "objects": objects, "looked_at": waiting[0]["looked_at"]}
         with self._warehouse.session() as session:
-            session.execute("looked", **look)
+            sql.looked(session, self._settings.s3_bucket, objects, looked_at)
             session.commit()
         self._recorded_none = not objects
 
@@ -106,13 +105,13 @@ class Watcher:
             yield version
 
     def unseen(self, listing: Iterable[ObjectVersion] | None = None) -> list[ObjectVersion]:
-        """Objects of the listing (default: that of now) whose present version the ledger has not dealt with."""
+        """Objects of the listing (default: a new one) whose current version the ledger has not dealt with."""
         bucket = self._settings.s3_bucket
         seen = {
-            (row["key"], row["etag"], row["size_bytes"])
-            for row in self._warehouse.rows("seen", bucket=bucket)
-            # A key that no feed knew may have got a feed since.
-            if row["status"] != "ignored" or not self._feeds.for_key(row["key"])
+            (each.key, each.etag, each.size_bytes)
+            for each in self._warehouse.ask(sql.seen, bucket)
+            # A feed may have been added since for a key that no feed knew.
+            if each.status != State.IGNORED or not self._feeds.for_key(each.key)
         }
         listed = self.listing() if listing is None else listing
         return [version for version in listed if (version.key, version.etag, version.size) not in seen]
@@ -125,4 +124,4 @@ class _Announced:
 
 
 def _arrival(version: ObjectVersion) -> FileArrived:
-    return FileArrived(version.bucket, version.key, version.modified_at.astimezone(UTC), version.etag, version.size)
+    return FileArrived(version.bucket, version.key, version.modified_at.astimezone(UTC))

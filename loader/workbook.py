@@ -26,11 +26,11 @@ from loader.feeds import Feed
 from loader.rows import Row
 from loader.settings import Limits
 
-# What is read as a whole: a text of the sheet that stands in many cells is kept once, apart from them.
+# Parts that are read as a whole. A text that stands in many cells is stored once, in a part of its own.
 _PART_BYTES = 16 * 1024 * 1024
 _TEXTS_BYTES = 128 * 1024 * 1024
 _ROW_BYTES = 16 * 1024 * 1024
-_OLD = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # of a compound file: .xls, and what a password is set on
+_OLD = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # a compound file: an .xls, or a workbook with a password
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 _MEMBER = re.compile(rb"PK\x03\x04.{22}(..)..(.*)", re.DOTALL)
 _OFFICE = re.compile(rb"\[Content_Types\]\.xml|_rels/|docProps/|xl/|customXml/")
@@ -40,14 +40,14 @@ _NO_RESULT = re.compile(
     rb"(?:</(?:\w+:)?f>|<(?:\w+:)?f(?:\s[^>]*)?/>)\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v>\s*</(?:\w+:)?v>)?\s*</(?:\w+:)?c>"
 )
 _LARGEST_EXACT = 2**53  # beyond it a float has lost digits
-# A program that works out no formula leaves that to the spreadsheet, and writes nothing, or 0, as the result.
+# A program that computes no formulas leaves that to the spreadsheet, and writes nothing, or 0, as the result.
 _CALCULATED_LATER = re.compile(rb"fullCalcOnLoad=[\"'](?:1|true)[\"']")
 _ROWS = 1_048_576  # of a sheet, at most
 _DIGITS = 15  # of a number, that Excel keeps and shows
 _PADDED = re.compile("0{2,}")
 _LITERAL = re.compile(r'"[^"]*"|[\\_*].')  # of a format: text that is shown as it stands
 
-# What openpyxl has to say is of parts that are not read, such as rules of validation.
+# The warnings of openpyxl are about parts that are not read, such as rules of validation.
 warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")
 
 
@@ -88,16 +88,16 @@ def workbook_rows(file: IO[bytes], first: bytes, stored: Stored, feed: Feed, lim
 
 @dataclass
 class _Parts:
-    """What is wrong with a sheet, by the name of its part; whether every formula has its result."""
+    """The faults of sheets, by the names of their parts, and whether every formula has its result."""
 
     faults: dict[str, str] = field(default_factory=dict)
     has_results: bool = True
 
 
 def _check_parts(file: IO[bytes], first: bytes, stored: Stored, limits: Limits) -> _Parts:
-    """Unpack every part once, to nowhere.
+    """Unpack every part once, and keep nothing.
 
-    Raises InvalidFile where one is larger than it may be. So a bomb is noticed before anything is made of it.
+    Raises InvalidFile where one is larger than it may be. So a bomb is found before anything is built from it.
     """
     if first.startswith(_OLD):
         raise InvalidFile(_old(file))
@@ -139,7 +139,7 @@ def _check_parts(file: IO[bytes], first: bytes, stored: Stored, limits: Limits) 
 
 
 class _SheetCheck:
-    """What a reader of a sheet would pass over, or have to keep in memory."""
+    """Finds what a reader of a sheet would pass over, or would have to keep in memory."""
 
     def __init__(self) -> None:
         self.fault: str | None = None
@@ -169,7 +169,7 @@ def _is_text(rows: bytes, place: int) -> bool:
 
 
 def _old(file: IO[bytes]) -> str:
-    """What a compound file is."""
+    """A sentence on what this compound file is."""
     file.seek(0)
     tail = b""
     while block := file.read(BLOCK_BYTES):
@@ -248,5 +248,5 @@ def _is_percentage(form: str) -> bool:
 
 
 def _digits(value: float) -> str:
-    """As many as Excel has: the sum of 0.1 and 0.2 is 0.3 there, and 0.30000000000000004 in the file."""
+    """The number with as many digits as Excel shows: 0.3 where the file has 0.30000000000000004."""
     return repr(float(f"{value:.{_DIGITS}g}")) if isinstance(value, float) else str(value)

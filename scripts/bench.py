@@ -33,6 +33,7 @@ import yaml
 from pydantic import BaseModel
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from loader import tuning
 from loader.broker import Publisher, ensure_topics
 from loader.events import FileArrived
 from loader.object_store import ObjectStore
@@ -83,7 +84,7 @@ pipeline.run((filesystem(bucket_url=f"file://{folder}", file_glob=name) | read_c
 
 @dataclass(frozen=True)
 class Bench:
-    """What the measurements share."""
+    """The parts that all measurements use."""
 
     folder: Path
     stack: Stack
@@ -113,6 +114,7 @@ def main(
         # The watcher stands in for a server's own notifications, which come at once.
         os.environ["WATCH_SECONDS"] = "0.2"
         migrate(os.environ["ADMIN_DATABASE_URL"])
+        tuning.for_loads()
         for part, measure in PARTS.items():
             if not parts or part in parts:
                 # A bucket and topics of its own: nothing of another part arrives meanwhile.
@@ -164,7 +166,7 @@ def bench_load(bench: Bench) -> str:
 
 
 def bench_others(bench: Bench) -> str:
-    r"""The same kind of file by other ways, each into tables of its own; a tenth of the rows, for they are slow."""
+    r"""The same kind of file by other ways, each into tables of its own, with a tenth of the rows: they are slow."""
     rows = bench.rows // 10
     file = bench.folder / "tenth.csv"
     write_sheet(file, rows)
@@ -255,7 +257,7 @@ def bench_latency(bench: Bench, sheets: int = 20) -> str:
 
 
 def full_refresh(database: psycopg.Connection, lines: int) -> str:
-    """What the last run of dbt, a full refresh, took for each of its slowest models."""
+    """The seconds that a full refresh, the last run of dbt, took for each of its slowest models."""
     ((taken, nodes),) = database.execute(
         "select extract(epoch from finished_at - started_at), nodes from raw.dbt_runs order by run_id desc limit 1"
     ).fetchall()
@@ -269,7 +271,7 @@ def full_refresh(database: psycopg.Connection, lines: int) -> str:
 
 @contextmanager
 def history_without_a_pause() -> Iterator[None]:
-    """Build the marts of the whole history again and again meanwhile."""
+    """Build the marts of the whole history again and again while the context lasts."""
     stop = Event()
 
     def build() -> None:
@@ -299,7 +301,7 @@ def add_history(bench: Bench, database: psycopg.Connection, parts: range) -> Non
     if parts:
         dbt("run", "--full-refresh")
         database.execute("truncate raw.rebuild_queue")
-        # What PostgreSQL and the system do at a time of their own, and not beside the sheets that are measured.
+        # PostgreSQL and the system do this now, and not at some moment while sheets are measured.
         database.execute("vacuum analyze")
         database.execute("checkpoint")
         os.sync()
@@ -317,11 +319,11 @@ def arrivals_at_marts(bench: Bench, turn: int, sheets: int) -> list[float]:
         for number in range(sheets + 1):
             day = DAY + timedelta(1 + turn * (sheets + 1) + number)
             content = sheet_of(10_000, 1000 + turn * 100 + number, day, days=1, customers=CUSTOMERS)
-            # When the sheet before it is done with, and spread evenly over a second, some looks of the watcher.
+            # Each comes when the sheet before is done, spread evenly over a second, which is some looks of the watcher.
             time.sleep(1 + number / sheets)
             store.put(bench.settings.s3_bucket, key := f"bench/day-{day}.csv", content)
             taken.append(seconds(partial(until_modelled, listener, database, key)))
-        # As in add_history: a turn would pay at every look for the sheets of those before it.
+        # As in add_history: at every look, a turn would pay for the sheets of earlier turns.
         for version in list(store.list(bench.settings.s3_bucket, "bench/")):
             store.delete(bench.settings.s3_bucket, version.key)
     return taken[1:]
@@ -369,7 +371,7 @@ def bench_memory(bench: Bench, gigabytes: int = 5) -> str:
 
 
 def bench_dashboard(bench: Bench) -> str:
-    """What a viewer waits for, over ten times `--rows` lines."""
+    """The time that a viewer waits, over ten times `--rows` lines."""
     with psycopg.connect(bench.url, autocommit=True) as database:
         if database.execute("select to_regclass('kpi.kpi_daily_sales')").fetchone() == (None,):
             dbt("build")
@@ -422,7 +424,7 @@ def sheet_of(rows: int, seed: int = 7, until: date = DAY, days: int = 90, custom
 
 
 def put_into_docs(part: str, measured: str) -> None:
-    """In place of what an earlier run measured of this part; what it measured of others stays."""
+    """Replace what an earlier run measured of this part, and keep what it measured of others."""
     before, marker, after = RESULTS.read_text().partition(f"<!-- {part} -->\n")
     assert marker, f"{RESULTS} has no place for {part}"
     _, end, rest = after.partition("<!-- end -->")
@@ -485,7 +487,7 @@ class _Row(_Base):
 
 
 def row_by_row(file: Path, engine: sa.Engine) -> None:
-    """What most projects of this kind do: one model and one ORM object per row."""
+    """The way of most projects of this kind: one model and one ORM object for each row."""
     frame = pd.read_csv(file, dtype=str)
     with Session(engine) as session:
         for row in frame.to_dict("records"):

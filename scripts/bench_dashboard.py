@@ -1,4 +1,4 @@
-"""`make bench ARGS=dashboard`: what a viewer waits for, in a real browser over the marts of ten million sale lines."""
+"""`make bench ARGS=dashboard`: the time that a viewer waits, in a real browser over marts of ten million sale lines."""
 
 import itertools
 import os
@@ -22,7 +22,7 @@ PAGES = ("", "explore", "products", "places", "customers", "orders", "pipeline")
 PERIODS = ("7D", "28D", "MTD", "QTD", "YTD")
 SESSIONS = 20
 VIEWPORT: ViewportSize = {"width": 1360, "height": 900}
-# Of the newest day, so that every period shows it. The version goes up and NOTIFYs in the same transaction.
+# It changes the newest day, so that every period shows it. The version rises and NOTIFYs in the same transaction.
 CHANGE = """
     update kpi.kpi_daily_sales set gross_sales = gross_sales + 1000, net_sales = net_sales + 1000 where sale_date = %s
 """
@@ -62,7 +62,7 @@ CLICK_AND_SETTLE = """async ([period]) => {
 
 
 def measure(dashboard_url: str, admin_url: str, folder: Path, rounds: int = 5) -> list[tuple[str, ...]]:
-    """Lines of what, measured, budget: seconds unless said otherwise."""
+    """Rows of what was measured, the result, and the budget, in seconds unless said otherwise."""
     with serving(dashboard_url, folder) as (address, server), chromium() as browser:
         lines: list[tuple[str, ...]] = []
         colds: list[float] = []
@@ -144,7 +144,7 @@ def change_to_pixel(page: Page, admin_url: str) -> float:
 
 
 def click_around(pages: list[Page], seconds: float) -> tuple[int, int]:
-    """How often they clicked and how often a page showed an error; everybody goes to another page or period in turn."""
+    """How often they clicked, and how often a page showed an error. Each goes to another page or period in turn."""
     clicks = errors = 0
     end = time.monotonic() + seconds
     for turn in itertools.count():
@@ -162,7 +162,7 @@ def click_around(pages: list[Page], seconds: float) -> tuple[int, int]:
 
 
 def slowest_statements(dashboard_url: str) -> dict[str, tuple[float, str]]:
-    """By period the slowest statement of all pages, in seconds, with its page; nothing of it is cached."""
+    """The slowest statement of all pages by period, in seconds, with its page. Nothing is cached."""
     os.environ["DASHBOARD_DATABASE_URL"] = dashboard_url
     taken: list[float] = []
 

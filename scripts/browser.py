@@ -1,6 +1,6 @@
 """A dashboard process and a browser to look at it: for pictures, benchmarks and tests.
 
-`python -m scripts.browser` sees to it that there is a browser.
+`python -m scripts.browser` makes sure that there is a browser.
 """
 
 import os
@@ -27,7 +27,7 @@ FLAGS = ["--no-sandbox"]
 def serving(
     database_url: str, folder: Path, *options: str, port: int = 0, **env: str
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A dashboard process with settings of its own, whose log is in the folder: its address, and the process."""
+    """The address and the process of a dashboard with settings of its own, whose log is in the folder."""
     port = port or free_port()
     command = [sys.executable, "-m", "streamlit", "run", "dashboard/server.py", "--server.address", "127.0.0.1"]
     command += ["--server.port", str(port), "--server.headless", "true", "--server.fileWatcherType", "none", *options]
@@ -62,7 +62,7 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def with_profile(browser: Browser, folder: Path, **options: Any) -> Iterator[BrowserContext]:
-    """Another one, with a profile in the folder: as with people's own, what it has loaded stays, scripts compiled."""
+    """A browser with a profile in the folder, which keeps what it has loaded and compiled, as people's own do."""
     context = browser.browser_type.launch_persistent_context(folder, executable_path=_path(), args=FLAGS, **options)
     yield context
     context.close()
@@ -73,7 +73,7 @@ def _path() -> str | None:
 
 
 def main() -> None:
-    """See to a browser: one that is installed, or that Playwright downloads, or, as root on Debian, the package."""
+    """Find or get a browser: an installed one, else Playwright's download, else, as root on Debian, the package."""
     apt = "apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core"
     ways = [[sys.executable, "-m", "playwright", "install", "chromium"]]
     if os.geteuid() == 0 and shutil.which("apt-get"):

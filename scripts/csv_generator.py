@@ -169,7 +169,7 @@ class Line:
 
 
 class Summary(TypedDict):
-    """What a sheet holds, by the definitions of the marts; money is decimal text, so that no reader makes it float."""
+    """The totals of a sheet, as the marts define them. Money is decimal text, so that no reader makes it a float."""
 
     sale_date: str
     rows: int  # good rows; the sheet has `sum(bad_rows.values())` more
@@ -307,13 +307,13 @@ def _order(seed: int, day: date, rows: int, draw: random.Random, sale_id: str) -
 
 
 def _clock(seed: int, sale_id: str) -> time_of_day:
-    """When the shop sells; of a draw of its own, so that all else of a sheet is as it is without a time."""
+    """The time of a sale. It has random numbers of its own, so that the rest of a sheet is the same without times."""
     draw = random.Random(f"{seed}/{sale_id}/time")
     return time_of_day(_pick(draw, HOURS), draw.randrange(60), draw.randrange(60))
 
 
 def _visitor(seed: int, day: date, rows: int, draw: random.Random) -> Customer:
-    """Mostly one of the recent customers, the more recent the likelier; now and then one who was never there before."""
+    """A customer: mostly a recent one, the more recent the likelier, and now and then a new one."""
     new_per_day = max(1, rows // 12)
     known = day.toordinal() * new_per_day
     if draw.random() < 0.15:
@@ -438,7 +438,7 @@ def _sheet(key: str, day: date, lines: list[Line], bad_ratio: float, draw: rando
         for _ in range(bad_before[position]):
             line_number += 1
             serial = len(bad_lines)
-            # A sale id of its own: were the row accepted by mistake, the number of orders would show it.
+            # It has a sale id of its own: if the row were accepted by mistake, the number of orders would show it.
             broken = replace(draw.choice(lines), sale_date=day, sale_id=f"X{day:%y%m%d}-{serial + 1:05}")
             kind = kinds[(day.toordinal() + serial) % len(kinds)]
             writer.writerow(BAD_ROWS[kind](broken.cells()))

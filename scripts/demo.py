@@ -16,8 +16,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from loader.errors import LoaderError
+from loader.ledger import State
 from loader.object_store import ObjectStore
 from loader.settings import Settings
+from loader.sql import operate as sql
 from loader.warehouse import Warehouse, migrate
 from scripts.csv_generator import Summary, sheet, upload, write_manifest
 from scripts.stack import REPOSITORY, STACK, StackError
@@ -73,7 +75,7 @@ def step(name: str, what: str) -> None:
 
 
 def drop_sheets(settings: Settings) -> dict[str, Summary]:
-    """Put the days' sheets into the bucket, those that are there already excepted; returns the whole manifest."""
+    """Put those of the days' sheets into the bucket that are not there yet. Returns the whole manifest."""
     today = datetime.now(UTC).date()
     days = (today - timedelta(back) for back in range(DAYS - 1, -1, -1))
     sheets = [sheet(SEED, day, ROWS_PER_DAY, BAD_RATIO) for day in days]
@@ -86,7 +88,7 @@ def drop_sheets(settings: Settings) -> dict[str, Summary]:
 
 @dataclass(frozen=True, order=True)
 class Reached:
-    """How far the work has come. A later field starts anew when an earlier one rises, as each dbt run builds anew."""
+    """How far the work has come. A later field starts again when an earlier one rises: each dbt run builds anew."""
 
     modelled: int = 0
     version: int = 0
@@ -100,23 +102,22 @@ def wait_until_modelled(warehouse: Warehouse, raw: sa.Connection, manifest: Mapp
     Raises DemoError when a sheet is refused, or when nothing has moved for PATIENCE_SECONDS. A dbt run that fails and
     is repeated builds no more tables than it did before, so it does not count as progress.
     """
-    every_file = dict.fromkeys(("status", "key", "feed", "since", "file_id")) | {"limit": 100_000}
     columns = TextColumn("{task.description:<10} "), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     furthest, moved_at = Reached(), time.monotonic()
     with Progress(*columns, console=console) as progress:
         loading = progress.add_task("loaded", total=len(manifest))
         modelling = progress.add_task("modelled", total=len(manifest))
         while True:
-            rows = [row for row in warehouse.rows("files", **every_file) if row["key"] in manifest]
-            if bad := [row for row in rows if row["status"] in ("rejected", "failed", "ignored")]:
+            rows = [row for row in warehouse.ask(sql.files, limit=100_000) if row["key"] in manifest]
+            if bad := [row for row in rows if row["status"] in (State.REJECTED, State.FAILED, State.IGNORED)]:
                 raise DemoError(f"{bad[0]['key']} is {bad[0]['status']}: {bad[0]['error']}; `make logs` shows more")
-            loaded = [row for row in rows if row["status"] == "loaded"]
+            loaded = [row for row in rows if row["status"] == State.LOADED]
             modelled = [row for row in loaded if row["modelled_at"]]
             progress.update(loading, completed=len(loaded))
             progress.update(modelling, completed=len(modelled))
             if len(modelled) == len(manifest):
                 return
-            (state,) = warehouse.rows("status")
+            state = warehouse.ask(sql.status)
             reached = Reached(len(modelled), state["mart_version"], len(loaded), relations(raw))
             if reached > furthest:
                 furthest, moved_at = reached, time.monotonic()
@@ -171,7 +172,7 @@ def show_kpis(connection: sa.Connection) -> None:
 
 
 def reconcile(marts: sa.Connection, raw: sa.Connection, manifest: Mapping[str, Summary]) -> str:
-    """Compare the marts with the generator's manifest, per date and to the cent; returns the result in a line.
+    """Compare the marts with the generator's manifest, per date and to the cent. Returns one line with the result.
 
     A date that sheets of your own touch as well cannot be compared, and is left out.
     Raises DemoError that names the first date, or the count of rows, that differs.

@@ -74,7 +74,9 @@ def _get_ready() -> None:
     import loader.transform
 
     # It looks at the environment when it is imported; each command does that anew.
-    del sys.modules["loader.cli"], loader.cli
+    for name in [each for each in sys.modules if each.startswith("loader.cli")]:
+        del sys.modules[name]
+    del loader.cli
     parse = ["parse", "--project-dir", str(REPOSITORY / "dbt_sales"), "--target", "prod"]
     if not os.fork():  # dbt's parser keeps threads, for which a fork would wait in vain
         _end(not dbtRunner().invoke(parse).success)

@@ -15,8 +15,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from loader.drafting.recognition import TOKENS, dates_of, plain_number
 from loader.feeds import Feed
+from loader.rejects import MASK, Rejected
 from loader.sales_line import DATE_FIELDS, NUMBER_FIELDS, REQUIRED, TIME_FIELDS, TYPES
-from loader.validation import MASK, Rejected
 
 _EXAMPLES = 3
 _DISTINCT = 200  # cells of a fault on which edits are tried

@@ -21,10 +21,11 @@ from loader.drafting.vocabulary import words
 from loader.errors import InvalidFile
 from loader.feeds import Feed
 from loader.formats import as_csv
+from loader.no_data import says_total
 from loader.reader import HEADER_LINES, Reader
 from loader.sales_line import DATE_FIELDS, REQUIRED
 from loader.settings import Limits
-from loader.validation import Validator, says_total
+from loader.validation import Validator
 
 SAMPLE_BYTES = 1024 * 1024
 LATE_BLOCKS = 256  # of 2 MiB, in which words beyond ASCII are looked for where the sample has none

@@ -12,7 +12,7 @@ import pytest
 import structlog
 from moto.server import ThreadedMotoServer
 
-from loader import bridge, queue
+from loader import bridge, sqs
 from loader.aws import s3_client, sqs_client
 from loader.broker import ensure_topics
 from loader.errors import TransientError
@@ -93,7 +93,7 @@ def test_a_body_goes_over_unchanged_with_the_key_of_its_object(aws: Aws) -> None
     aws.purge()
     ensure_topics(aws.settings)
     aws.world.drop(ODD_KEY, SHEETS[0].content)
-    with closing(queue.Queue(aws.settings, aws.queue)) as reader:
+    with closing(sqs.Queue(aws.settings, aws.queue)) as reader:
         (sent,) = reader.receive()
     with running_bridge(aws):
         (message,) = consume(aws.world, aws.settings.kafka_topic, 1)
@@ -138,7 +138,7 @@ def test_nothing_is_deleted_while_the_broker_is_away(aws: Aws) -> None:
 
 def test_a_message_that_is_delivered_again_is_loaded_once(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     aws.purge()
-    monkeypatch.setattr(queue.Queue, "delete", lambda *_: None)
+    monkeypatch.setattr(sqs.Queue, "delete", lambda *_: None)
     aws.world.drop(SHEETS[0].key, SHEETS[0].content)
     with running_loader(aws.world):
         with running_bridge(aws):
@@ -166,15 +166,15 @@ def test_sqs_that_does_not_answer_is_asked_again_until_it_does(aws: Aws) -> None
 
 def test_a_queue_that_is_not_there_is_named(aws: Aws) -> None:
     with (
-        closing(queue.Queue(aws.settings, f"{aws.queue}-of-nobody")) as reader,
+        closing(sqs.Queue(aws.settings, f"{aws.queue}-of-nobody")) as reader,
         pytest.raises(TransientError, match=rf"SQS refused {aws.queue}-of-nobody: .*Check SQS_QUEUE_URL"),
     ):
         reader.receive()
 
 
 def test_a_message_whose_receipt_is_unknown_is_logged_and_the_others_are_deleted(aws: Aws) -> None:
-    with closing(queue.Queue(aws.settings, aws.queue)) as reader, structlog.testing.capture_logs() as logged:
-        reader.delete([queue.Queued("", "unknown"), *reader.receive()])
+    with closing(sqs.Queue(aws.settings, aws.queue)) as reader, structlog.testing.capture_logs() as logged:
+        reader.delete([sqs.Queued("", "unknown"), *reader.receive()])
     assert [(each["event"], each["messages"]) for each in logged] == [("messages_not_deleted", 1)]
     assert aws.waiting() == 0
 
@@ -182,7 +182,7 @@ def test_a_message_whose_receipt_is_unknown_is_logged_and_the_others_are_deleted
 def test_a_stop_finishes_the_messages_in_hand(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     stop, forward = Event(), bridge.Carrier.forward
 
-    def forward_and_stop(carrier: bridge.Carrier, messages: list[queue.Queued]) -> None:
+    def forward_and_stop(carrier: bridge.Carrier, messages: list[sqs.Queued]) -> None:
         stop.set()
         forward(carrier, messages)
 

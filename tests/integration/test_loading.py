@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import hashlib
+import re
 import socket
 import subprocess
 import sys
@@ -25,8 +26,10 @@ import pytest
 import yaml
 
 from loader.errors import ObjectGone, TransientError
+from loader.ledger import State
 from loader.pipeline import Pipeline
-from loader.validation import Counts
+from loader.sql import load as sql
+from loader.verdict import Counts
 from loader.watcher import Watcher
 from scripts.csv_generator import sheet
 from scripts.stack import REPOSITORY
@@ -422,11 +425,9 @@ def test_a_version_that_is_taken_back_before_it_is_loaded_waits_for_nobody(world
     pipeline.load_file(world.drop(SHEET.key, SHEET.content))
     with pipeline.warehouse.session() as session:
         world.drop(SHEET.key, BAD_SHEET.content)
-        taken = session.discover(pipeline.store.current(world.bucket, SHEET.key), datetime.now(UTC), "aws")
-        session.execute(
-            "start_loading", file_id=taken.file_id, feed="sales_data", kind="lines", order_headers=None, shares=[],
-            timezone="UTC", times="never",
-        )  # fmt: skip
+        taken = sql.discover(session, pipeline.store.current(world.bucket, SHEET.key), datetime.now(UTC), "aws")
+        feed = pipeline.feeds.named("sales_data")
+        sql.start_loading(session, taken.file_id, feed, feed.format)
         session.commit()
     arrival = world.drop(SHEET.key, SHEET.content)
     with closing(Watcher(world.settings)) as watcher:
@@ -502,6 +503,11 @@ def test_the_database_refuses_a_ledger_row_that_loses_rows(world: World) -> None
             "insert into raw.files (bucket, key, etag, size_bytes, event_at, rows_read, rows_loaded)"
             " values ('b', 'k', 'e', 1, now(), 3, 2)"
         )
+
+
+def test_the_database_allows_exactly_the_states_of_the_ledger(world: World) -> None:
+    checked = world.value("select pg_get_constraintdef(oid) from pg_constraint where conname = 'files_status_check'")
+    assert set(re.findall(r"'(\w+)'", checked)) == set(State)
 
 
 def test_the_database_refuses_two_current_versions_of_an_object(world: World) -> None:

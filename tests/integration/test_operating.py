@@ -23,8 +23,10 @@ from structlog.testing import capture_logs
 from loader import corrections, operating
 from loader.errors import Refused, TransientError
 from loader.events import FileArrived, FileRemoved, encode, parse
+from loader.ledger import State
 from loader.object_store import ObjectStore, ObjectVersion
 from loader.pipeline import Pipeline
+from loader.sql.session import revision
 from loader.watcher import Watcher
 from scripts.csv_generator import sheet
 from scripts.stack import REPOSITORY
@@ -85,11 +87,11 @@ def test_a_failed_and_a_rejected_file_are_loaded_by_retry_once_their_cause_is_go
     world.run("delete from raw.sales_lines")
     rejected = load(world, pipeline, csv_of(*map(bad, LINES[:10]), *LINES[10:30]))
     assert status(world, rejected) == "rejected"
-    assert statuses(operating.retry(pipeline, [], ["failed"], None)) == ["loaded"]
+    assert statuses(operating.retry(pipeline, [], [State.FAILED], None)) == ["loaded"]
     assert statuses(operating.retry(pipeline, [rejected], [], None)) == ["rejected"]
     lenient = pipeline.feeds.named("sales_data")
     pipeline.feeds.all = [lenient.model_copy(update={"rejects": lenient.rejects.model_copy(update={"max_ratio": 1})})]
-    (outcome,) = operating.retry(pipeline, [], ["rejected"], "CSV/%")
+    (outcome,) = operating.retry(pipeline, [], [State.REJECTED], "CSV/%")
     assert outcome.counts
     assert (outcome.status, outcome.counts.loaded, outcome.counts.rejected) == ("loaded", 20, 10)
 
@@ -546,7 +548,7 @@ def test_a_loader_that_shows_life_now_and_then_keeps_its_file_from_one_that_wait
 
     def lives() -> bool:
         """Between its statements the holder is idle, as one is that reads from S3."""
-        session.execute("revision")
+        revision(session)
         session.commit()
         looks.update(
             row["query_start"]

@@ -25,7 +25,7 @@ from loader.sales_line import ORDER_FIELDS, cents
 from scripts.stack import REPOSITORY
 from tests.conftest import World, beside, eventually
 
-STATEMENTS = (REPOSITORY / "loader" / "sql" / "warehouse.sql").read_text()
+STATEMENTS = (REPOSITORY / "loader" / "sql" / "load.sql").read_text()
 
 # As the tables SalesOrderHeader and SalesOrderDetail of AdventureWorks are exported: the order has an amount of its
 # own, which is that of no line.

@@ -14,6 +14,8 @@ from loader import watcher
 from loader.errors import LoaderError, SettingsError, TransientError
 from loader.events import encode
 from loader.pipeline import Pipeline
+from loader.sql.session import revision
+from loader.sql.watch import seen
 from loader.warehouse import Warehouse
 from scripts.csv_generator import sheet
 from tests.conftest import World, beside, eventually, maintenance
@@ -171,20 +173,20 @@ def test_a_session_that_is_ended_is_said_to_be_lost_and_the_settings_are_not_bla
 ) -> None:
     def ask_and_be_cut_off() -> None:
         with pipeline.warehouse.session() as session:
-            session.execute("revision")
+            revision(session)
             end_sessions(world)
-            session.execute("revision")
+            revision(session)
 
     with pytest.raises(TransientError, match="session with PostgreSQL was lost") as caught:
         ask_and_be_cut_off()
     assert "DATABASE_URL" not in str(caught.value)
-    assert pipeline.warehouse.rows("revision")
+    assert pipeline.warehouse.ask(revision)
 
 
 def test_a_server_that_cannot_be_reached_names_the_setting(world: World) -> None:
     wrong = World(world.env | {"DATABASE_URL": world.env["DATABASE_URL"].replace("loader:", "loader:not")}, world.stack)
     with closing(Warehouse(wrong.settings.database_url.get_secret_value())) as warehouse:
-        ways: list[Callable[[], object]] = [warehouse.check, lambda: warehouse.rows("seen", bucket=world.bucket)]
+        ways: list[Callable[[], object]] = [warehouse.check, lambda: warehouse.ask(seen, world.bucket)]
         for ask in ways:
             with pytest.raises(TransientError, match=r"check DATABASE_URL.*password authentication failed"):
                 ask()

@@ -13,7 +13,7 @@ import pytest
 from loader.drafting.draft import draft_feed
 from loader.pipeline import Pipeline
 from loader.settings import Limits
-from loader.validation import Counts
+from loader.verdict import Counts
 from scripts.stack import REPOSITORY
 from tests.conftest import World
 

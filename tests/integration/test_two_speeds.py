@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 
+from loader.sql.transform import waiting_for_dbt
 from loader.warehouse import Warehouse
 from tests.conftest import DEADLINE_SECONDS, World, eventually
 from tests.integration.test_marts import load, mart_version, net_by_date
@@ -129,7 +130,7 @@ def test_they_take_a_tenth_of_the_time_at_most(world: World) -> None:
     """What the worker asks, where the last run of the whole history took so long, and ended so long ago."""
     arrive(world, 0)
     world.transform()
-    asked = {"lease_seconds": 300, "history_seconds": 30, "history_marts": [f"kpi.{mart}" for mart in sorted(HISTORY)]}
+    marts = [f"kpi.{mart}" for mart in HISTORY]
     world.run("update ops.history_marts set as_of = as_of - interval '1 hour' where mart = 'kpi.kpi_cohort_months'")
     world.run("insert into ops.history_marts (mart, as_of) values ('kpi.gone', '2000-01-01')")
     cases = (("1 s", "20 s", False), ("1 s", "31 s", True), ("5 s", "31 s", False), ("5 s", "46 s", True))
@@ -141,11 +142,11 @@ def test_they_take_a_tenth_of_the_time_at_most(world: World) -> None:
                 f" select 'succeeded', ended - interval '{took}', ended, 0, 0, false, true"
                 f" from (select now() - interval '{ended}' as ended) as moment"
             )
-            row = session.execute("waiting_for_dbt", **asked).one()
+            row = waiting_for_dbt(session, lease_seconds=300, history_seconds=30, history_marts=marts)
             session.commit()
             assert (row.is_behind, row.is_due) == (True, is_due), (took, ended)
         world.run("update ops.history_marts set as_of = now() where mart <> 'kpi.gone'")
-        row = session.execute("waiting_for_dbt", **asked).one()
+        row = waiting_for_dbt(session, lease_seconds=300, history_seconds=30, history_marts=marts)
         assert (row.is_behind, row.is_due) == (False, False), "a mart that the project does not have is not missed"
 
 

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 import xlsxwriter
 
+from loader.blocks import BATCH_LINES
 from loader.drafting.draft import Draft, draft_feed
 from loader.feeds import Feed
 from loader.formats import open_sheet
-from loader.reader import BATCH_LINES
+from loader.rejects import Rejected
 from loader.settings import Limits
-from loader.validation import Rejected, Validator
+from loader.validation import Validator
 
 SHOPIFY = [
     *(

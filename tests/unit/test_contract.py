@@ -1,6 +1,7 @@
 """What several places must say alike: the sale line in loader, PostgreSQL and dbt; the settings in their example."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,21 @@ def test_every_setting_is_in_the_example(settings: type[BaseSettings]) -> None:
     listed = set(re.findall(r"^(?:# ?)?([A-Z][A-Z0-9_]*)=", example, re.MULTILINE))
     prefix = settings.model_config.get("env_prefix", "")
     assert {f"{prefix}{name}".upper() for name in settings.model_fields} - listed == set()
+
+
+def test_every_package_is_installed_with_its_files() -> None:
+    """The image has what setuptools installs, and not the repository."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["setuptools"]
+    modules = [path for folder in ("loader", "dashboard") for path in (REPOSITORY / folder).rglob("*.py")]
+    assert {".".join(path.relative_to(REPOSITORY).parts[:-1]) for path in modules} == {*project["packages"]}
+    data = {
+        file
+        for package, patterns in project["package-data"].items()
+        for pattern in patterns
+        for file in (REPOSITORY / package.replace(".", "/")).glob(pattern)
+    }
+    needed = {"*.sql", "*.yml", "*.css", "*.mako"}
+    there = {
+        file for folder in ("loader", "dashboard") for kind in needed for file in (REPOSITORY / folder).rglob(kind)
+    }
+    assert there == data

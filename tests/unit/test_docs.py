@@ -172,6 +172,20 @@ def test_every_file_of_the_project_named_in_the_docs_exists() -> None:
     }
 
 
+def test_every_worked_example_names_what_its_files_have() -> None:
+    examples = (REPOSITORY / "CONTRIBUTING.md").read_text().partition("## Where to add what")[2].partition("\n## ")[0]
+    tables = [re.findall(r"^\| `(.+?)` \| (.+?) \|", part, re.MULTILINE) for part in examples.split("### ")[1:]]
+    assert [len(rows) > 3 for rows in tables] == [True] * 4
+    missing = [
+        (file, name)
+        for rows in tables
+        for file, names in rows
+        for name in SPAN.findall(names)
+        if name not in (REPOSITORY / file).read_text()
+    ]
+    assert not missing
+
+
 def test_every_test_named_in_the_docs_exists() -> None:
     files = (REPOSITORY / "tests").rglob("test_*.py")
     defined = {name for file in files for name in re.findall(r"def (test_\w+)", file.read_text())}

@@ -23,8 +23,9 @@ from loader.errors import InvalidFile
 from loader.feeds import Feed
 from loader.formats import open_sheet
 from loader.pipeline import Check, check_file
+from loader.rejects import Rejected
 from loader.settings import Limits
-from loader.validation import Rejected, Validator
+from loader.validation import Validator
 
 HEADER = ["Receipt", "Sold", "Item", "Pieces", "Price", "Discount", "Weather"]
 COLUMNS: dict[str, Any] = {

@@ -18,7 +18,8 @@ from loader.errors import InvalidFile
 from loader.reader import Reader
 from loader.sales_line import SalesLine
 from loader.settings import Limits
-from loader.validation import Counts, Validator
+from loader.validation import Validator
+from loader.verdict import Counts
 from tests.unit.test_mess import MESS, content_of, feed_of
 
 LIMITS = Limits(max_text_bytes=4_000_000, max_columns=50, max_cell_bytes=20_000)

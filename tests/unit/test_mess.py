@@ -12,8 +12,10 @@ from loader.feeds import Feed
 from loader.header import Drift
 from loader.pipeline import check_file
 from loader.reader import Reader
+from loader.rejects import Rejected
 from loader.settings import Limits
-from loader.validation import Counts, Rejected, Validator
+from loader.validation import Validator
+from loader.verdict import Counts
 
 COLUMNS: dict[str, Any] = {
     "sale_id": "id",

@@ -24,7 +24,7 @@ from loader.errors import SettingsError
 from loader.events import FileArrived
 from loader.pipeline import Outcome
 from loader.settings import Settings
-from loader.validation import Counts
+from loader.verdict import Counts
 from scripts.stack import free_port
 from tests.conftest import eventually
 

@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from loader import decoding
+from loader.blocks import BATCH_LINES
 from loader.decoding import decode
 from loader.errors import InvalidFile
-from loader.reader import BATCH_LINES, Batch, Reader
+from loader.reader import Batch, Reader
 from loader.settings import Limits
 
 TORN = "A quote is opened and not closed, or text stands behind a closing quote"

@@ -14,14 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from loader import decoding, sales_line, validation
+from loader import columns, decoding, sales_line, validation
 from loader.decoding import decode
 from loader.errors import InvalidFile
 from loader.feeds import Feed
 from loader.reader import Reader
+from loader.rejects import Rejected, way_of_writing
 from loader.sales_line import COLUMNS, FIELDS, Amounts, Number, Rule
 from loader.settings import Limits
-from loader.validation import Counts, Rejected, Validator, validate_row, way_of_writing
+from loader.validation import Validator, validate_row
+from loader.verdict import Counts
 
 NUMBER: TypeAdapter[Decimal] = TypeAdapter(Number)
 COLUMN_OF = {"sale_id": "Sale", "sold_at": "Sold", "product_id": "Product", "quantity": "Qty", "unit_price": "Price"}
@@ -162,9 +164,7 @@ def at_risk(feed: Feed, texts: dict[str, str]) -> Decimal | None:
     return abs(amounts[0] * amounts[1]).quantize(Decimal("0.01"), ROUND_HALF_UP, Context(prec=60))
 
 
-def in_columns(
-    sheet: Sheet, block_bytes: int = decoding.BLOCK_BYTES, remembered: int = validation.REMEMBERED
-) -> Decided:
+def in_columns(sheet: Sheet, block_bytes: int = decoding.BLOCK_BYTES, remembered: int = columns.REMEMBERED) -> Decided:
     """What the loader does with the file, in blocks of this size."""
     accepted: list[dict[str, Any]] = []
     rejected: list[Rejected] = []
@@ -173,7 +173,7 @@ def in_columns(
     rows_read = 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decoding, "BLOCK_BYTES", block_bytes)
-        patch.setattr(validation, "REMEMBERED", remembered)
+        patch.setattr(columns, "REMEMBERED", remembered)
         source = Reader(decode(io.BytesIO(sheet.content), "utf-8", Limits()), sheet.feed.format.delimiter)
         validator = Validator(sheet.feed, source.header)
         for batch in source.batches():
@@ -387,7 +387,7 @@ def sheets(draw: st.DrawFn) -> Sheet:
 
 
 @settings(max_examples=300)
-@given(sheets(), st.integers(0, 400), st.sampled_from([1, 3, validation.REMEMBERED]))
+@given(sheets(), st.integers(0, 400), st.sampled_from([1, 3, columns.REMEMBERED]))
 def test_columns_decide_as_rows_do(sheet: Sheet, slack: int, remembered: int) -> None:
     expected = row_by_row(sheet)
     assert in_columns(sheet) == expected
