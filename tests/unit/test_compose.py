@@ -145,7 +145,7 @@ def test_the_roles_script_creates_every_role_with_its_password() -> None:
     script = REPOSITORY / "docker" / "initdb" / "roles.sh"
     assert os.access(script, os.X_OK)
     roles = re.findall(r"create role (\w+) login password :'(\w+)'", script.read_text())
-    assert roles == [(role, role) for role in ("loader", "transformer", "dashboard")]
+    assert roles == [(role, role) for role in ("loader", "transformer", "dashboard", "analyst")]
     given = set(SERVICES["postgres"]["environment"])
     assert set(re.findall(r"\\getenv \w+ (\w+)", script.read_text())) <= given
 
