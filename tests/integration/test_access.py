@@ -160,13 +160,20 @@ def test_an_analyst_reads_core_kpi_and_ops_without_naming_the_schema(
         "create table public.mine (number integer)",
         "create schema mine",
         "set role loader",
-        "select ops.publish('core')",
     ],
 )
 def test_postgresql_refuses_an_analyst(analyst: psycopg.Connection, statement: str) -> None:
     analyst.execute("set default_transaction_read_only = off")  # so that it is the grant that refuses
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         analyst.execute(statement.encode())
+
+
+def test_no_function_that_an_analyst_may_call_has_the_rights_of_another(loaded: World) -> None:
+    assert not loaded.rows(
+        "select oid::regprocedure::text as name from pg_proc where prosecdef and pronamespace in "
+        "('core'::regnamespace, 'kpi'::regnamespace, 'ops'::regnamespace) "
+        "and has_function_privilege('analyst', oid, 'execute')"
+    )
 
 
 def test_an_analyst_holds_nothing_up_for_long(analyst: psycopg.Connection) -> None:
