@@ -19,9 +19,7 @@ def version(service: str) -> str:
 
 def environment(service: str, given: Mapping[str, str], addresses: Mapping[str, str]) -> dict[str, str]:
     """The service's environment, with `given` as the `.env` file; each of the addresses gives way to its other one."""
-    return {
-        name: at(filled(str(value), given), addresses) for name, value in SERVICES[service]["environment"].items()
-    }
+    return {name: at(filled(str(value), given), addresses) for name, value in SERVICES[service]["environment"].items()}
 
 
 def filled(text: str, given: Mapping[str, str]) -> str:
@@ -31,7 +29,7 @@ def filled(text: str, given: Mapping[str, str]) -> str:
         name, how, otherwise = match.groups()
         if given.get(name) or (how == "-" and name in given):
             return given[name]
-        assert how and "?" not in how, f"compose would stop here: {name} is not given"
+        assert how in ("-", ":-"), f"compose would stop here: {name} is not given"
         return str(otherwise)
 
     return VARIABLE.sub(value, text)

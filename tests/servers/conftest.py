@@ -33,9 +33,7 @@ def broker(programs: None, stack: Stack, tmp_path_factory: pytest.TempPathFactor
 
 
 @pytest.fixture
-def new_house(
-    broker: Broker, stack: Stack, template: str, tmp_path: Path
-) -> Iterator[Callable[..., World]]:
+def new_house(broker: Broker, stack: Stack, template: str, tmp_path: Path) -> Iterator[Callable[..., World]]:
     """Makes a world whose S3 server announces to a topic of its own, of so many partitions."""
     with ExitStack() as opened:
 

@@ -4,18 +4,14 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import (
-    AdminClient,
-    ScramCredentialInfo,
-    ScramMechanism,
-    UserScramCredentialUpsertion,
-)
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._scram import ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 
 from scripts.stack import free_port
 from tests.conftest import eventually
@@ -25,6 +21,7 @@ from tests.unit.test_broker import Authority
 # The image's scripts set it where nobody has, so that a broker with an empty volume is the same cluster.
 CLUSTER = {"CLUSTER_ID": "5L6g3nShT-eMCtK--X86sw"}
 LOGIN, PASSWORD = "sales", "a password of the tests"
+TOPICS = "org.apache.kafka.tools.TopicCommand"  # bin/kafka-topics.sh
 JAAS = "org.apache.kafka.common.security"
 END_SECONDS = 60
 
@@ -63,18 +60,12 @@ class Broker:
         }
 
     def start(self) -> None:
-        """As the container starts: set up, where that has not been done, then serve. Returns when the broker answers."""
-        configuration = self._folder("configuration")
-        places = {"default": self._folder("default"), "mounted": self._folder("mounted"), "final": configuration}
+        """As the container starts: set up, where that has not been done, then serve. Returns when it answers."""
         settings = compose.environment("kafka", {}, self.addresses)
-        settings |= self._security(settings)
-        options = [option for name, place in places.items() for option in (f"--{name}-configs-dir", str(place))]
-        done = self._java("kafka.docker.KafkaDockerWrapper", "setup", *options, **settings, **CLUSTER)
-        told = done.stdout + done.stderr
-        assert done.returncode == 0 or "already formatted" in told, told  # the image's script passes over it, too
+        properties = set_up(self.folder, settings | self._security(settings), self._run)
         with (self.folder / "log").open("ab") as log:
-            command = self._command("kafka.Kafka", str(configuration / "server.properties"))
-            self._process = subprocess.Popen(command, env=self._env(), stdout=log, stderr=log)
+            started = command("kafka.Kafka", str(properties))
+            self._process = subprocess.Popen(started, env=self._env({}), stdout=log, stderr=log)
         eventually("the broker", self._answers)
         self._admit()
 
@@ -93,12 +84,11 @@ class Broker:
     def create_topic(self, name: str, partitions: int | None = None) -> None:
         """By the command of compose's service `topics`."""
         service = compose.SERVICES["topics"]
-        (_, *options), command = service["entrypoint"], service["command"]
         changed = {**self.addresses, "sales.files": name}
-        arguments = [compose.at(each, changed) for each in (*options, *command)]
+        arguments = [compose.at(each, changed) for each in (*service["entrypoint"][1:], *service["command"])]
         if partitions:
             arguments[arguments.index("--partitions") + 1] = str(partitions)
-        done = self._java("org.apache.kafka.tools.TopicCommand", *arguments)
+        done = self._run(command(TOPICS, *arguments), {})
         assert done.returncode == 0, done.stdout + done.stderr
 
     def admin(self) -> AdminClient:
@@ -137,9 +127,7 @@ class Broker:
             "KAFKA_SSL_KEYSTORE_TYPE": "PEM",
             "KAFKA_SSL_KEYSTORE_LOCATION": str(store),
             "KAFKA_SASL_ENABLED_MECHANISMS": "PLAIN,SCRAM-SHA-512",
-            f"{prefix}_PLAIN_SASL_JAAS_CONFIG": (
-                f'{JAAS}.plain.PlainLoginModule required user_{LOGIN}="{PASSWORD}";'
-            ),
+            f"{prefix}_PLAIN_SASL_JAAS_CONFIG": (f'{JAAS}.plain.PlainLoginModule required user_{LOGIN}="{PASSWORD}";'),
             f"{prefix}_SCRAM___SHA___512_SASL_JAAS_CONFIG": f"{JAAS}.scram.ScramLoginModule required;",
         }
 
@@ -148,13 +136,31 @@ class Broker:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def _java(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-        command = self._command(*arguments)
-        return subprocess.run(command, env=self._env() | env, capture_output=True, text=True, check=False)
+    def _run(self, command: list[str], env: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(command, env=self._env(env), capture_output=True, text=True, check=False)
 
-    def _command(self, *arguments: str) -> list[str]:
-        return [parts.java(), "-Xmx512m", "-cp", f"{parts.kafka()}/*", *arguments]
-
-    def _env(self) -> dict[str, str]:
+    def _env(self, more: Mapping[str, str]) -> dict[str, str]:
         """This process's environment without settings of the loader, which Kafka would take for its own."""
-        return {name: value for name, value in os.environ.items() if not name.startswith("KAFKA_")} | dict(self.mark)
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("KAFKA_")}
+        return {**ours, **self.mark, **more}
+
+
+def set_up(
+    folder: Path,
+    settings: Mapping[str, str],
+    run: Callable[[list[str], Mapping[str, str]], "subprocess.CompletedProcess[str]"],
+) -> Path:
+    """As the container does whenever it starts: properties from the environment, and the volume, where it is empty."""
+    options = []
+    for name in ("default", "mounted", "final"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        options += [f"--{name}-configs-dir", str(folder / name)]
+    done = run(command("kafka.docker.KafkaDockerWrapper", "setup", *options), {**settings, **CLUSTER})
+    told = done.stdout + done.stderr
+    assert done.returncode == 0 or "already formatted" in told, told  # the image's script passes over it, too
+    return folder / "final" / "server.properties"
+
+
+def command(*arguments: str) -> list[str]:
+    """Run a program of Kafka's."""
+    return [parts.java(), "-Xmx512m", "-cp", f"{parts.kafka()}/*", *arguments]

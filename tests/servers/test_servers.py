@@ -126,7 +126,7 @@ def test_a_sheet_is_loaded_by_way_of_a_listener_with_tls_and_a_login(
         eventually("the sheets", lambda: loaded(world, 2))
     check(world, SHEETS[:2])
     wrong = World(world.env | {"KAFKA_SASL_PASSWORD": "wrong"}, world.stack)
-    with pytest.raises(TransientError, match="(?i)authentication failed"):
+    with pytest.raises(TransientError, match=r"(?i)authentication failed"):
         ensure_topics(wrong.settings)
 
 
