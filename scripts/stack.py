@@ -104,7 +104,7 @@ class Stack:
         self.down()
         if self._env_file.exists():
             mark = f"STACK_SUPERVISOR_PASSWORD={self.env()['STACK_SUPERVISOR_PASSWORD']}".encode()
-            for each in Path("/proc").glob("[0-9]*"):
+            for each in Path("/proc").glob("[0-9]*"):  # where there is no /proc, those of others go on
                 with contextlib.suppress(OSError):  # somebody else's, or it has ended
                     if mark in (each / "environ").read_bytes().split(b"\0"):
                         os.kill(int(each.name), signal.SIGKILL)
@@ -451,6 +451,12 @@ def _started(pid: int) -> str | None:
 
     One that nobody has waited for, as in a container whose first process does not, is listed although it has ended.
     """
+    if not Path("/proc/self").exists():  # macOS
+        told = subprocess.run(
+            ["ps", "-o", "state=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+        )
+        ended = not told.stdout.strip() or told.stdout.lstrip().startswith("Z")
+        return None if ended else told.stdout.split(maxsplit=1)[1].strip()
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

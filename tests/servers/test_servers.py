@@ -54,6 +54,7 @@ def test_a_dropped_sheet_is_published_by_the_notification_of_the_s3_server_alone
         eventually("the marts", lambda: published(world, len(sheets)))
     check(world, sheets)
     check_marts(world, sheets)
+    assert world.rows("select distinct dialect from raw.files") == [{"dialect": "versitygw"}]
 
 
 def test_what_is_put_while_the_broker_is_down_is_announced_by_the_watcher(world: World, broker: Broker) -> None:
