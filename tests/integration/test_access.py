@@ -153,7 +153,7 @@ def test_an_analyst_reads_core_kpi_and_ops_without_naming_the_schema(
         "select count(*) from staging.stg_sales_lines",
         "delete from kpi.kpi_daily_sales",
         "update ops.mart_version set mart_version = 0",
-        "insert into core.dim_stores select * from core.dim_stores",
+        "insert into core.fct_orders select * from core.fct_orders",
         "truncate core.fct_sales_lines",
         "drop view kpi.kpi_order_lines",
         "create table kpi.mine (number integer)",

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from socket import gethostname
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -23,7 +24,7 @@ from tests.servers import compose, parts
 TOOLS = ("buildah", "mmdebstrap", "unshare", "nsenter", "setpriv", "ip", "nc", "wget")
 DEBIAN = "bookworm"  # its Python is of the same minor version as the image's
 BASE = ["--variant=minbase", "--include=python3,python3-venv,python3-pip,ca-certificates"]
-NAMES = "127.0.0.1 localhost postgres kafka s3\n"
+NAMES = f"127.0.0.1 localhost {gethostname()} postgres kafka s3\n"
 BUILD_SECONDS = 1500
 # Where pip of this machine has settings or certificates of its own, the build needs them.
 OF_THIS_MACHINE = ("/etc/pip.conf", "/etc/ssl/certs")
@@ -99,7 +100,7 @@ def built() -> Iterator[Image]:
 
 def _buildah(*arguments: str) -> str:
     store = parts.CACHE / "image"
-    places = [f"--root={store}/store", f"--runroot={store}/run", "--storage-driver=vfs"]
+    places = [f"--root={store}/store", f"--runroot={store}/run", "--storage-driver=overlay"]
     return _run(["buildah", *places, *arguments])
 
 

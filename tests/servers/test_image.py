@@ -66,11 +66,12 @@ def start_postgres(house: House) -> None:
     """As the image does with an empty volume: the database, then docker/initdb/roles.sh as it stands."""
     env = house.env("postgres")
     postgres = _prepare_postgres(house.folder, env["POSTGRES_PASSWORD"])
-    options = ("unix_socket_directories=/tmp", "listen_addresses=*", "fsync=off")
+    place = str(postgres.data.parent)  # its user reaches no other folder of ours
+    options = (f"unix_socket_directories={place}", "listen_addresses=*", "fsync=off")
     command = [str(postgres.binaries / "postgres"), "-D", str(postgres.data)]
     command += [part for option in options for part in ("-c", option)]
     house.start("postgres", command, {}, postgres.user)
-    env |= {"PATH": f"{postgres_binaries()}:/usr/bin:/bin", "PGHOST": "/tmp", "PGPASSWORD": env["POSTGRES_PASSWORD"]}
+    env |= {"PATH": f"{postgres_binaries()}:/usr/bin:/bin", "PGHOST": place, "PGPASSWORD": env["POSTGRES_PASSWORD"]}
     ready = compose.SERVICES["postgres"]["healthcheck"]["test"][1:]
     eventually("PostgreSQL", lambda: house.run(ready, env).returncode == 0)
     for command in (["createdb", "--username=postgres", "sales"], [str(REPOSITORY / "docker/initdb/roles.sh")]):
