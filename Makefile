@@ -7,10 +7,10 @@ STACK_ENV := test -f .stack/env || { echo "no stack yet: make demo starts it"; e
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo live down status logs test lint format docs bench screenshots lock
+.PHONY: help demo live down status logs sql test test-servers lint format docs bench screenshots lock
 
 help: ## List the commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 demo: $(VENV)/installed ## The whole path on real servers: three months of sheets, KPIs, dashboard
 	@$(BIN)/python -m scripts.demo
@@ -27,9 +27,15 @@ status: $(VENV)/installed ## Processes, files by state, published version
 logs: $(VENV)/installed ## Follow every log
 	@$(BIN)/python -m scripts.stack logs
 
+sql: $(VENV)/installed ## Open psql on the marts as the login that only reads them (after `make demo`)
+	@$(BIN)/python -m scripts.stack sql -- $(ARGS)
+
 test: $(VENV)/installed ## Every test, on real servers and in a real browser
 	@$(BIN)/python -m scripts.browser
 	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-servers: $(VENV)/installed ## The loader on Apache Kafka and versitygw, and the image (skips what the machine has not)
+	@$(BIN)/python -m pytest tests/servers $(ARGS)
 
 lint: $(VENV)/installed ## ruff, mypy and sqlfluff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python -m scripts.lint_sql

@@ -155,11 +155,9 @@ class Subscription:
                     "group.id": settings.kafka_group,
                     "enable.auto.offset.store": False,
                     "auto.offset.reset": "earliest",
-                    "session.timeout.ms": settings.kafka_session_timeout_ms,
-                    "heartbeat.interval.ms": _heartbeat_ms(settings.kafka_session_timeout_ms),
-                    "partition.assignment.strategy": "cooperative-sticky",
                     "error_cb": self._hear,
                 }
+                | _membership(settings)
                 | told
             )
         self._consumer.subscribe([settings.kafka_topic])
@@ -262,6 +260,17 @@ class Subscription:
                 lag[each["partition"]] = each["hi_offset"] - done
         if self._on_lag:
             self._on_lag(lag)
+
+
+def _membership(settings: Settings) -> dict[str, Any]:
+    """How the group shares out its partitions: its members by the classic protocol, else the broker (KIP-848)."""
+    if settings.kafka_group_protocol == "consumer":
+        return {"group.protocol": "consumer"}
+    return {
+        "session.timeout.ms": settings.kafka_session_timeout_ms,
+        "heartbeat.interval.ms": _heartbeat_ms(settings.kafka_session_timeout_ms),
+        "partition.assignment.strategy": "cooperative-sticky",
+    }
 
 
 def _heartbeat_ms(session_timeout: int) -> int:

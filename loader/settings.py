@@ -77,6 +77,7 @@ class Settings(Limits):
     kafka_topic: Topic = "sales.files"
     kafka_dead_letter_topic: Topic = "sales.files.dead-letter"
     kafka_group: str = "sales-loader"
+    kafka_group_protocol: Annotated[Literal["classic", "consumer"], BeforeValidator(str.lower)] = "classic"
     kafka_partitions: Annotated[int, Field(gt=0)] = 4
     kafka_session_timeout_ms: Annotated[int, Field(gt=0, le=3_600_000)] = 45000
     kafka_security_protocol: SecurityProtocol = "plaintext"
@@ -115,6 +116,14 @@ class Settings(Limits):
 
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @model_validator(mode="after")
+    def _kafka_group(self) -> Self:
+        if self.kafka_group_protocol == "consumer" and "kafka_session_timeout_ms" in self.model_fields_set:
+            raise ValueError(
+                "KAFKA_SESSION_TIMEOUT_MS: has no effect with KAFKA_GROUP_PROTOCOL=consumer, where the broker decides"
+            )
+        return self
 
     @model_validator(mode="after")
     def _kafka_security(self) -> Self:

@@ -67,6 +67,9 @@ def main() -> None:
     console.print(
         f"S3          {env['S3_ENDPOINT_URL']}   Kafka {env['KAFKA_BOOTSTRAP_SERVERS']}   .stack/env has the rest"
     )
+    console.print(
+        f"SQL         {env['PGHOST']}:{env['PGPORT']}, database sales, login analyst (password in .stack/env); make sql"
+    )
     console.print("next        make live · make status · make docs · make test · make down")
 
 

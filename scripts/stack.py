@@ -104,7 +104,7 @@ class Stack:
         self.down()
         if self._env_file.exists():
             mark = f"STACK_SUPERVISOR_PASSWORD={self.env()['STACK_SUPERVISOR_PASSWORD']}".encode()
-            for each in Path("/proc").glob("[0-9]*"):
+            for each in Path("/proc").glob("[0-9]*"):  # where there is no /proc, those of others go on
                 with contextlib.suppress(OSError):  # somebody else's, or it has ended
                     if mark in (each / "environ").read_bytes().split(b"\0"):
                         os.kill(int(each.name), signal.SIGKILL)
@@ -220,7 +220,7 @@ def _environment(previous: dict[str, str], preferred: dict[str, int]) -> dict[st
     }
     password = {
         name: previous.get(f"STACK_{name.upper()}_PASSWORD", secrets.token_hex(12))
-        for name in ("postgres", "loader", "transformer", "dashboard", "s3", "supervisor")
+        for name in ("postgres", "loader", "transformer", "dashboard", "analyst", "s3", "supervisor")
     }
     host = f"127.0.0.1:{ports['postgres']}"
     return {
@@ -229,6 +229,7 @@ def _environment(previous: dict[str, str], preferred: dict[str, int]) -> dict[st
         "ADMIN_DATABASE_URL": f"postgresql://postgres:{password['postgres']}@{host}/sales",
         "DATABASE_URL": f"postgresql://loader:{password['loader']}@{host}/sales",
         "DASHBOARD_DATABASE_URL": f"postgresql://dashboard:{password['dashboard']}@{host}/sales",
+        "ANALYST_DATABASE_URL": f"postgresql://analyst:{password['analyst']}@{host}/sales",
         # Nobody signs in, the customers are invented, and the dashboard listens on this machine only.
         "DASHBOARD_ANONYMOUS_ROLES": "customers,rejects,editor",
         "PGHOST": "127.0.0.1",
@@ -401,12 +402,12 @@ def _supervisor_config(
 
 
 def _create_database(env: dict[str, str]) -> None:
-    """Create the database and the logins of the three roles; what they may do is granted by the migrations."""
+    """Create the database and the logins; what they may do is granted by the migrations."""
     maintenance = env["ADMIN_DATABASE_URL"].removesuffix("/sales") + "/postgres"
     with psycopg.connect(maintenance, autocommit=True) as connection:
         if not connection.execute("select 1 from pg_database where datname = 'sales'").fetchone():
             connection.execute("create database sales")
-        for role in ("loader", "transformer", "dashboard"):
+        for role in ("loader", "transformer", "dashboard", "analyst"):
             exists = connection.execute("select 1 from pg_roles where rolname = %s", [role]).fetchone()
             statement = "alter role {} login password {}" if exists else "create role {} login password {}"
             password = env[f"STACK_{role.upper()}_PASSWORD"]
@@ -450,6 +451,12 @@ def _started(pid: int) -> str | None:
 
     One that nobody has waited for, as in a container whose first process does not, is listed although it has ended.
     """
+    if not Path("/proc/self").exists():  # macOS
+        told = subprocess.run(
+            ["ps", "-o", "state=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+        )
+        ended = not told.stdout.strip() or told.stdout.lstrip().startswith("Z")
+        return None if ended else told.stdout.split(maxsplit=1)[1].strip()
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -546,6 +553,23 @@ def docs() -> None:
     shutil.copy(Path(env["DBT_PROJECT_DIR"]) / "target" / "static_index.html", site / "index.html")
     STACK.start("docs")
     typer.echo(f"docs       http://127.0.0.1:{env['STACK_DOCS_PORT']}")
+
+
+@app.command("sql", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def sql_client(context: typer.Context) -> None:
+    """Open psql as the login `analyst`, with psql's own options."""
+    _require_running()
+    psql = postgres_binaries() / "psql"
+    command = str(psql) if psql.exists() else shutil.which("psql")
+    if not command:
+        raise StackError("psql is not installed: install PostgreSQL's client, such as the package postgresql-client")
+    env = STACK.env()
+    # Everybody can read a command line, and so the password is not in it.
+    login = {
+        "PGUSER": "analyst", "PGPASSWORD": env["STACK_ANALYST_PASSWORD"], "PGHOST": env["PGHOST"],
+        "PGPORT": env["PGPORT"], "PGDATABASE": env["PGDATABASE"],
+    }  # fmt: skip
+    os.execve(command, [command, *context.args], os.environ | login)  # noqa: S606  # there is nothing left to do here
 
 
 @app.command()

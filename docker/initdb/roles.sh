@@ -6,7 +6,9 @@ psql --set ON_ERROR_STOP=1 --no-psqlrc --username "$POSTGRES_USER" --dbname "$PO
 \getenv loader LOADER_PASSWORD
 \getenv transformer TRANSFORMER_PASSWORD
 \getenv dashboard DASHBOARD_PASSWORD
+\getenv analyst ANALYST_PASSWORD
 create role loader login password :'loader';
 create role transformer login password :'transformer';
 create role dashboard login password :'dashboard';
+create role analyst login password :'analyst';
 SQL

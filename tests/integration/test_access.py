@@ -8,7 +8,7 @@ import pytest
 
 from scripts.csv_generator import sheet
 from scripts.stack import Stack
-from tests.conftest import WITHOUT_TESTS, World, new_world
+from tests.conftest import WITHOUT_TESTS, World, at_database, new_world
 
 SHEET = sheet(7, date(2026, 3, 1), rows=60, bad_ratio=0.05)
 # Every column that shows who bought, or a row that nobody could read.
@@ -30,6 +30,7 @@ ROLES = {
     "dashboard_customers": {"viewer", "customers"},
     "dashboard_rejects": {"viewer", "rejects"},
     "dashboard_full": {"viewer", "customers", "rejects"},
+    "analyst": {"viewer", "customers", "rejects"},
 }
 DASHBOARDS_OWN = (
     "saved_views", "default_views", "alert_rules", "alert_events", "deliveries", "reports", "report_issues",
@@ -119,6 +120,68 @@ def test_readers_are_read_only_and_short_whatever_role_they_take(login: psycopg.
     assert login.execute("show default_transaction_read_only").fetchone() == ("on",)
     assert login.execute("show statement_timeout").fetchone() == ("5s",)
     assert login.execute("show jit").fetchone() == ("off",)
+
+
+@pytest.fixture
+def analyst(loaded: World) -> Iterator[psycopg.Connection]:
+    """A session of a SQL client's login."""
+    address = at_database(loaded.env["ANALYST_DATABASE_URL"], loaded.env["PGDATABASE"])
+    with psycopg.connect(address, autocommit=True) as connection:
+        yield connection
+
+
+def test_an_analyst_reads_core_kpi_and_ops_without_naming_the_schema(
+    analyst: psycopg.Connection, loaded: World
+) -> None:
+    relations = loaded.rows(
+        "select format('%%I.%%I', table_schema, table_name) as name from information_schema.tables "
+        "where table_schema in ('core', 'kpi', 'ops')"
+    )
+    assert len(relations) > 30
+    for each in relations:
+        analyst.execute(f"select * from {each['name']} limit 1".encode())
+    found = analyst.execute("select sum(net_sales) from kpi_daily_sales").fetchone()
+    assert found == analyst.execute("select sum(net_amount) from fct_sales_lines").fetchone()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select count(*) from raw.files",
+        "select count(*) from raw.sales_lines",
+        "select count(*) from dashboard.saved_views",
+        "select count(*) from staging.stg_sales_lines",
+        "delete from kpi.kpi_daily_sales",
+        "update ops.mart_version set mart_version = 0",
+        "insert into core.fct_orders select * from core.fct_orders",
+        "truncate core.fct_sales_lines",
+        "drop view kpi.kpi_order_lines",
+        "create table kpi.mine (number integer)",
+        "create table public.mine (number integer)",
+        "create schema mine",
+        "set role loader",
+    ],
+)
+def test_postgresql_refuses_an_analyst(analyst: psycopg.Connection, statement: str) -> None:
+    analyst.execute("set default_transaction_read_only = off")  # so that it is the grant that refuses
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        analyst.execute(statement.encode())
+
+
+def test_no_function_that_an_analyst_may_call_has_the_rights_of_another(loaded: World) -> None:
+    assert not loaded.rows(
+        "select oid::regprocedure::text as name from pg_proc where prosecdef and pronamespace in "
+        "('core'::regnamespace, 'kpi'::regnamespace, 'ops'::regnamespace) "
+        "and has_function_privilege('analyst', oid, 'execute')"
+    )
+
+
+def test_an_analyst_holds_nothing_up_for_long(analyst: psycopg.Connection) -> None:
+    shown = [
+        analyst.execute(f"show {name}".encode()).fetchone()
+        for name in ("default_transaction_read_only", "statement_timeout", "idle_in_transaction_session_timeout")
+    ]
+    assert shown == [("on",), ("1min",), ("1min",)]
 
 
 def test_the_writer_changes_only_what_the_dashboard_keeps(loaded: World) -> None:

@@ -15,6 +15,8 @@ import pytest
 import yaml
 
 from loader.settings import Settings
+from scripts.stack import postgres_binaries
+from tests.servers import compose, parts
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMPOSE = (REPOSITORY / "docker-compose.yml").read_text()
@@ -52,6 +54,19 @@ def test_images_are_pinned_to_a_patch_version() -> None:
     bases = re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)
     for image in [service["image"] for service in SERVICES.values()] + bases:
         assert re.search(r":v?\d+\.\d+\.\d+|:\d+\.\d+-", image), f"{image} names no exact version"
+
+
+def test_the_servers_are_of_the_versions_that_the_suite_of_servers_runs() -> None:
+    """It takes both from this file, so that a pin that is raised is a version that is tested."""
+    assert SERVICES["topics"]["image"] == SERVICES["kafka"]["image"] == f"apache/kafka:{compose.version('kafka')}"
+    assert SERVICES["s3"]["image"] == f"versity/versitygw:v{compose.version('s3')}"
+    named = re.findall(r"<artifactId>kafka[\w.-]*</artifactId>\s*<version>(.+?)</version>", parts.POM.read_text())
+    assert set(named[1:]) == {"${kafka.version}"}
+    postgres = subprocess.run(
+        [postgres_binaries() / "postgres", "--version"], capture_output=True, text=True, check=True
+    )
+    major = postgres.stdout.split()[2].partition(".")[0]
+    assert SERVICES["postgres"]["image"].startswith(f"postgres:{major}.")
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))
@@ -145,7 +160,7 @@ def test_the_roles_script_creates_every_role_with_its_password() -> None:
     script = REPOSITORY / "docker" / "initdb" / "roles.sh"
     assert os.access(script, os.X_OK)
     roles = re.findall(r"create role (\w+) login password :'(\w+)'", script.read_text())
-    assert roles == [(role, role) for role in ("loader", "transformer", "dashboard")]
+    assert roles == [(role, role) for role in ("loader", "transformer", "dashboard", "analyst")]
     given = set(SERVICES["postgres"]["environment"])
     assert set(re.findall(r"\\getenv \w+ (\w+)", script.read_text())) <= given
 

@@ -31,7 +31,7 @@ SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 # A name with an underscore, or one of libpq's: a single capital word is as likely SQL or HTTP.
 SETTING = re.compile(r"\b(?:[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PG[A-Z]+)\b")
-MAKE = re.compile(r"(?:^|[\s(])make ((?:[a-z]+ ?)+)")
+MAKE = re.compile(r"(?:^|[\s(])make ((?:[a-z-]+ ?)+)")
 LOADER = re.compile(r"(?:^|&& |-m )(?:[\w.]*/)*loader ((?:feed |rejects (?=export|replay))?[a-z]+)\b([^|;&#]*)")
 
 
@@ -55,7 +55,7 @@ CODE = list(code())
 
 
 def makefile_targets() -> set[str]:
-    return set(re.findall(r"^([a-z]+):.*## ", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+    return set(re.findall(r"^([a-z-]+):.*## ", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
 
 
 def loader_commands() -> dict[str, set[str]]:

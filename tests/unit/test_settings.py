@@ -170,3 +170,13 @@ def test_a_secret_does_not_show_where_another_variable_is_wrong(monkeypatch: pyt
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings.read().s3_bucket = "elsewhere"  # type: ignore[misc]
+
+
+def test_a_setting_that_the_protocol_of_the_group_leaves_to_the_broker_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KAFKA_GROUP_PROTOCOL", "Consumer")
+    assert Settings.read().kafka_group_protocol == "consumer"
+    monkeypatch.setenv("KAFKA_SESSION_TIMEOUT_MS", "6000")
+    with pytest.raises(SettingsError, match="KAFKA_SESSION_TIMEOUT_MS: has no effect with KAFKA_GROUP_PROTOCOL"):
+        Settings.read()

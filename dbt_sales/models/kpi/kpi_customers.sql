@@ -2,7 +2,7 @@
     materialized='incremental',
     unique_key=['customer_id'],
     keep='currency is not null',
-    grants={'select': ['dashboard_customers']},
+    grants={'select': ['dashboard_customers', 'analyst']},
     indexes=[
         {'columns': ['customer_id', 'currency'], 'unique': true},
     ],

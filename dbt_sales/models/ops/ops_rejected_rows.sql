@@ -1,4 +1,4 @@
-{{ config(grants={'select': ['dashboard_rejects']}) }}
+{{ config(grants={'select': ['dashboard_rejects', 'analyst']}) }}
 
 with rejected_rows as (
     select * from {{ ref('stg_raw_sales__rejected_rows') }}

@@ -1,6 +1,6 @@
 {{ config(
     materialized='incremental',
-    grants={'select': ['dashboard_customers']},
+    grants={'select': ['dashboard_customers', 'analyst']},
     indexes=[
         {'columns': ['customer_id', 'currency'], 'unique': true},
     ],

@@ -1,6 +1,6 @@
 {{ config(
     materialized='view',
-    grants={'select': ['dashboard_customers']},
+    grants={'select': ['dashboard_customers', 'analyst']},
     post_hook="grant select ({{ model.columns | reject('in', ['customer_id', 'customer_name']) | join(', ') }})"
         ~ " on {{ this }} to dashboard_viewer",
 ) }}
