@@ -8,10 +8,11 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from dashboard import links, live, queries
+from dashboard import links, live, panels, queries
 from dashboard.filters import View
-from dashboard.measures import MISSING, Measure
+from dashboard.measures import Kind, Measure, Writer
 from dashboard.queries import Unavailable
+from dashboard.settings import settings
 
 MOST_FILES = 20
 OF_EVERY_CURRENCY = "It is of every currency; the files below are those of the chosen one."
@@ -125,22 +126,20 @@ def _tests(view: View, source: Source) -> None:
         st.caption(
             f"{len(results)} tests of this mart or of all marts, {failed or 'none'} of them failed when last run."
         )
-        st.dataframe(
+        panels.table(
             results,
-            hide_index=True,
-            placeholder=MISSING,
-            key="explain-tests",
-            height=min(38 * len(results) + 40, 240),
-            column_order=("test_name", "status", "failures", "tested_at", "message"),
-            column_config={
+            {
                 "test_name": st.column_config.TextColumn("Test", width="large"),
                 "status": "Result",
-                "failures": "Failures",
+                "failures": ("Failures", Kind.COUNT),
                 "tested_at": st.column_config.DatetimeColumn(
                     "Tested", format="D MMM, HH:mm", timezone=st.context.timezone
                 ),
                 "message": "Message",
             },
+            _writer(source),
+            key="explain-tests",
+            height=min(38 * len(results) + 40, 240),
             alt="dbt tests",
         )
 
@@ -157,16 +156,12 @@ def _files(view: View, source: Source) -> None:
     if files.empty:
         st.caption("No file holds a line of that day for this choice.")
         return
-    st.dataframe(
+    panels.table(
         files,
-        hide_index=True,
-        placeholder=MISSING,
-        key="explain-files",
-        column_order=("key", "lines", "net_amount", "event_at", "modelled_at"),
-        column_config={
+        {
             "key": st.column_config.TextColumn("File", width="large"),
-            "lines": st.column_config.NumberColumn("Lines", format="localized"),
-            "net_amount": st.column_config.NumberColumn("Net sales", format="%,.2f"),
+            "lines": ("Lines", Kind.COUNT),
+            "net_amount": ("Net sales", Kind.MONEY),
             "event_at": st.column_config.DatetimeColumn(
                 "Arrived", format="D MMM, HH:mm:ss", timezone=st.context.timezone
             ),
@@ -174,8 +169,14 @@ def _files(view: View, source: Source) -> None:
                 "In the marts", format="D MMM, HH:mm:ss", timezone=st.context.timezone
             ),
         },
+        _writer(source),
+        key="explain-files",
         alt="Files of the last day",
     )
+
+
+def _writer(source: Source) -> Writer:
+    return Writer(settings().number_style, source.scope.currency)
 
 
 def _ask(name: str) -> None:

@@ -25,6 +25,17 @@ class Kind(Enum):
     COUNT = "count"
     RATIO = "ratio"
     SHARE = "share"
+    SECONDS = "seconds"
+    DEVIATION = "deviation"  # how many standard deviations something is off by
+
+
+LOOKS = {  # decimals and unit of what is no amount
+    Kind.COUNT: (0, ""),
+    Kind.RATIO: (2, ""),
+    Kind.SHARE: (1, "%"),
+    Kind.SECONDS: (1, " s"),
+    Kind.DEVIATION: (1, " σ"),
+}
 
 
 @dataclass(frozen=True)
@@ -140,20 +151,14 @@ class Writer:
         return int(get_currency_precision(self.currency))
 
     def write(self, value: Decimal | None, kind: Kind) -> str:
-        """The figure as text: `$1,234`, `€56.78`, `1,234`, `2.34`, `41.5%`; a dash where it is not known."""
+        """The figure as text: `$1,234`, `€56.78`, `1,234`, `2.34`, `41.5%`, `1.2 s`; a dash where it is not known."""
         if value is None:
             return MISSING
-        match kind:
-            case Kind.MONEY:
-                return self.money(value, cents=abs(value) < 1000)
-            case Kind.AVERAGE_MONEY:
-                return self.money(value, cents=True)
-            case Kind.COUNT:
-                return self.number(value, 0)
-            case Kind.RATIO:
-                return self.number(value, 2)
-            case Kind.SHARE:
-                return f"{self.number(value * 100, 1)}%"
+        if kind in (Kind.MONEY, Kind.AVERAGE_MONEY):
+            return self.money(value, cents=kind is Kind.AVERAGE_MONEY or abs(value) < 1000)
+        decimals, unit = LOOKS[kind]
+        figure = value * 100 if kind is Kind.SHARE else value
+        return f"{self.number(figure, decimals, signed=kind is Kind.DEVIATION)}{unit}"
 
     def exact(self, value: Decimal | None, kind: Kind) -> str:
         """As `write`, an amount to the cent."""

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import partial
@@ -16,6 +17,7 @@ from dashboard.measures import MISSING, Kind, Measure, Writer, direction, verdic
 from dashboard.settings import settings
 
 if TYPE_CHECKING:
+    from pandas.io.formats.style import Styler
     from streamlit.elements.lib.column_types import ColumnConfig
 
 Column: TypeAlias = "tuple[str, Kind] | ColumnConfig | str"  # of a table: figures by their label and kind, or others
@@ -164,17 +166,22 @@ def table(
     *,
     key: str,
     mart: str = "",
+    currency: str = "",
     **looks: Any,
 ) -> None:
     """These columns of a frame, in this order; a column of figures is named by its label and its kind.
 
-    `mart`: whose columns they are, and whose descriptions explain them.
+    `mart`: whose columns they are, and whose descriptions explain them. `currency`: the column that says in which
+    currency the amounts of a row are, where they are not all in the writer's; an amount of no known one has no unit.
     """
     figures = {name: told for name, told in columns.items() if isinstance(told, tuple)}
     meaning = queries.descriptions(queries.freshness().mart_version) if mart else {}
     written: dict[Any, Any] = {name: partial(_written, writer, kind) for name, (_, kind) in figures.items()}
+    styled = frame.style.format(written, na_rep=MISSING)
+    if currency:
+        _in_own_currency(styled, frame[currency].fillna(""), figures, writer)
     st.dataframe(
-        frame.style.format(written, na_rep=MISSING),
+        styled,
         hide_index=True,
         placeholder=MISSING,
         key=key,
@@ -187,6 +194,18 @@ def table(
         },
         **looks,
     )
+
+
+def _in_own_currency(
+    styled: "Styler", currencies: "pd.Series[str]", figures: Mapping[str, tuple[str, Kind]], writer: Writer
+) -> None:
+    """Write the amounts of each row in the currency of that row."""
+    amounts = [name for name, (_, kind) in figures.items() if kind in (Kind.MONEY, Kind.AVERAGE_MONEY)]
+    for each in currencies.unique():
+        written: dict[Any, Any] = {
+            name: partial(_written, replace(writer, currency=each), figures[name][1]) for name in amounts
+        }
+        styled.format(written, subset=(currencies.index[currencies == each], amounts), na_rep=MISSING)
 
 
 def _written(writer: Writer, kind: Kind, value: Any) -> str:

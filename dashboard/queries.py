@@ -948,8 +948,17 @@ def file_counts(state: Freshness) -> dict[str, int]:
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def quality(state: Freshness, since: datetime) -> dict[str, Any]:
-    """files_since (arrived since `since`), rejected_rows and revenue_at_risk of the files that count, rows_read."""
+    """files_since (arrived since `since`), rejected_rows of the files that count, rows_read."""
     return _rows("quality", since=since)[0]
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def revenue_at_risk(state: Freshness) -> list[dict[str, Any]]:
+    """Rejected rows of the files that count, by currency, that of most rows first: readable_rows, revenue_at_risk.
+
+    Rows of no known currency (None) are counted only.
+    """
+    return _rows("revenue_at_risk")
 
 
 @st.cache_data(max_entries=8, show_spinner=False)

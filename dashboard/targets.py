@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
@@ -14,8 +14,11 @@ from sqlalchemy.exc import IntegrityError
 
 from dashboard import access, export, filters, live, queries
 from dashboard.filters import View, escape, months_before
-from dashboard.measures import MISSING, Writer
+from dashboard.measures import MISSING, Kind, Writer
 from dashboard.queries import Unavailable
+
+if TYPE_CHECKING:
+    from pandas.io.formats.style import Styler
 
 PLACES = {"sales_region": "region", "store_id": "store"}  # type of a place to the dimension
 MONTHS_AHEAD = 12
@@ -146,8 +149,9 @@ def _draw(view: View, writer: Writer) -> None:
     elif access.may("editor"):
         _edit(view, form, writer)
     else:
-        columns = _columns(view, form)
-        st.dataframe(_table(view, form), hide_index=True, placeholder=MISSING, key="planned", column_config=columns)
+        table = _written(_table(view, form), ("target", "before"), writer)
+        columns = _columns(view, form, writer)
+        st.dataframe(table, hide_index=True, placeholder=MISSING, key="planned", column_config=columns)
         access.explain("editor")
     _changes(view, writer)
     stamp = export.Stamp.apart(
@@ -169,12 +173,12 @@ def _begin(month: date, kind: str, shown: dict[str, Decimal | None], filled: dic
 
 def _edit(view: View, form: Form, writer: Writer) -> None:
     edited = st.data_editor(
-        _table(view, form),
+        _written(_table(view, form), ("before",), writer),
         hide_index=True,
         num_rows="fixed",
         disabled=["place", "before", "changed"],
         key=f"planned-{form.number}",
-        column_config=_columns(view, form),
+        column_config=_columns(view, form, writer),
     )
     wanted = {place: _amount(value) for place, value in zip(edited["place"], edited["target"], strict=True)}
     together = sum((target for target in wanted.values() if target and target.is_finite()), Decimal(0))
@@ -232,12 +236,26 @@ def _table(view: View, form: Form) -> pd.DataFrame:
     ).astype({"target": float, "before": float})
 
 
-def _columns(view: View, form: Form) -> dict[str, Any]:
-    currency, before = view.scope.currency, months_before(form.month, 1)
+def _written(table: pd.DataFrame, columns: tuple[str, ...], writer: Writer) -> "Styler":
+    """These amounts as the dashboard writes them, which a column that can be typed in does not take."""
+
+    def written(value: Any) -> str:
+        return writer.exact(_amount(value), Kind.MONEY)
+
+    return table.style.format(dict.fromkeys(columns, written), na_rep=MISSING)
+
+
+def _columns(view: View, form: Form, writer: Writer) -> dict[str, Any]:
+    # A column that can be typed in has its own signs: commas between groups or none, and a point before decimals.
+    grouped = "," if writer.style == "1,234.56" else ""
     return {
         "place": st.column_config.TextColumn(filters.LABELS[PLACES[form.kind]], pinned=True),
-        "target": st.column_config.NumberColumn(f"Target, {currency}", step=0.01, format="localized"),
-        "before": st.column_config.NumberColumn(f"{before:%B %Y}, {currency}", step=0.01, format="localized"),
+        "target": st.column_config.NumberColumn(
+            f"Target, {view.scope.currency}",
+            step=float(Decimal(1).scaleb(-writer.decimals)),
+            format=f"%{grouped}.{writer.decimals}f",
+        ),
+        "before": st.column_config.NumberColumn(f"{months_before(form.month, 1):%B %Y}"),
         "changed": st.column_config.TextColumn("Last changed"),
     }
 

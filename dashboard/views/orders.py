@@ -72,19 +72,19 @@ def page() -> None:
         many += f", newest first: only {writer.number(queries.MOST_SORTED, 0)} can be sorted otherwise"
     lines = replace(lines, order_by=column, descending=descending)
     with download:
-        _downloads(view, lines, reader, count)
+        _downloads(view, lines, reader, count, writer)
 
     leafed = count if column == "sale_date" and not lines.search else min(count, queries.COUNTED)
     pages = ceil(leafed / ROWS)
     if leafed < count and not lines.search:
         many += f", of which the first {writer.number(leafed, 0)} can be leafed through"
-    number = _page(lines, pages, many)
+    number = _page(lines, pages, many, writer)
     frame = queries.order_lines(reader, view.version, lines, ROWS, (number - 1) * ROWS)
     # A dialog that was closed is another table, in which no row is selected.
     _table(frame, writer, key=f"lines-{number}-{by}-{st.session_state.get('orders-closed', 0)}")
 
 
-def _page(lines: Lines, pages: int, many: str) -> int:
+def _page(lines: Lines, pages: int, many: str, writer: Writer) -> int:
     """The page to show, the first one where other lines are asked for than before."""
     before = st.session_state.get("lines-shown", lines)
     if before != lines:
@@ -96,7 +96,7 @@ def _page(lines: Lines, pages: int, many: str) -> int:
         # As decimals: of whole numbers, Streamlit does not survive an infinite one in the link.
         number = links.enter(
             st.number_input,
-            f"Page of {pages:,}",
+            f"Page of {writer.number(pages, 0)}",
             1.0,
             float(pages),
             step=1.0,
@@ -194,15 +194,16 @@ def _order(lines: pd.DataFrame, writer: Writer) -> None:
     panels.table(lines, _columns(lines, aside), writer, key="order-lines", alt="Lines of the order")
 
 
-def _downloads(view: View, lines: Lines, reader: str, count: int) -> None:
+def _downloads(view: View, lines: Lines, reader: str, count: int, writer: Writer) -> None:
     with st.popover("Download", icon=":material/download:", width="content", key="download"):
-        if cut := [f"{kind} {most:,}" for kind, most in export.MOST_ROWS.items() if count > most]:
+        held = {kind: writer.number(most, 0) for kind, most in export.MOST_ROWS.items()}
+        if cut := [f"{kind} {held[kind]}" for kind, most in export.MOST_ROWS.items() if count > most]:
             st.warning(
                 f"Not all lines fit into a file. It holds the first of them, in the order chosen: {' and '.join(cut)}. "
                 "Take a shorter period to have all.",
                 icon=":material/content_cut:",
             )
-        most = " or ".join(f"{most:,} ({kind})" for kind, most in export.MOST_ROWS.items())
+        most = " or ".join(f"{most} ({kind})" for kind, most in held.items())
         st.caption(
             "The lines of this choice, each with the version of the figures, the filters and the link to this view; "
             f"at most {most}."

@@ -10,7 +10,7 @@ import streamlit as st
 
 from dashboard import charts, explain, filters, headline, notes, panels, printing, queries
 from dashboard.filters import LABELS, TREND_DAYS, Span, View
-from dashboard.measures import CARDS, MEASURES, MISSING, Kind, Writer
+from dashboard.measures import CARDS, MEASURES, Kind, Writer
 from dashboard.settings import settings
 
 LEADERS = 8
@@ -48,7 +48,7 @@ def page() -> None:
             _products(view, names, writer)
         with right_half.container(border=True, height="stretch"):
             _movers(view, names, writer)
-    _recent_files(view)
+    _recent_files(view, writer)
 
 
 def _latest_day(view: View, writer: Writer) -> None:
@@ -227,28 +227,27 @@ def _movers(view: View, names: dict[str, str], writer: Writer) -> None:
     panels.draw(spec, "Products whose net sales changed most", key="movers")
 
 
-def _recent_files(view: View) -> None:
+def _recent_files(view: View, writer: Writer) -> None:
     frame = queries.files(queries.freshness(), (), RECENT_FILES)
     with st.container(border=True):
         st.subheader("Last files", anchor=False)
         if view.filtered:
             st.caption("Of every sheet: the filters do not apply here.")
-        st.dataframe(
+        panels.table(
             frame,
-            hide_index=True,
-            placeholder=MISSING,
-            key="recent",
-            column_order=("key", "status", "event_at", "rows_loaded", "rows_rejected", "arrival_to_mart_seconds"),
-            column_config={
+            {
                 "key": st.column_config.TextColumn("File", width="medium"),
                 "status": "Status",
                 "event_at": st.column_config.DatetimeColumn(
                     "Arrived", format="D MMM, HH:mm:ss", timezone=st.context.timezone
                 ),
-                "rows_loaded": st.column_config.NumberColumn("Rows", format="localized"),
-                "rows_rejected": st.column_config.NumberColumn("Rejected", format="localized"),
-                "arrival_to_mart_seconds": st.column_config.NumberColumn("To dashboard", format="%.1f s"),
+                "rows_loaded": ("Rows", Kind.COUNT),
+                "rows_rejected": ("Rejected", Kind.COUNT),
+                "arrival_to_mart_seconds": ("To dashboard", Kind.SECONDS),
             },
+            writer,
+            key="recent",
+            mart="ops_load_history",
         )
 
 

@@ -20,6 +20,7 @@ final as (
         rejected_rows.errors,
         summary.reasons,
         rejected_rows.revenue_at_risk,
+        rejected_rows.currency,
         rejected_rows.rejected_at
     from rejected_rows
     inner join files on rejected_rows.file_id = files.file_id
