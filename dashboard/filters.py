@@ -196,9 +196,9 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
         else:
             links.check("currency", set(links.asked("currency")) <= {name})
         book = books[name]
-        limit, complete = Span(book.first, book.last), book.complete
+        limit, complete = Span(book.first, book.latest), book.complete
         period = links.choose(st.selectbox, "Period", PERIODS, index=PERIODS.index(PERIOD), key="period", width=130)
-        span = period_span(period, limit.end, complete, Span(complete, complete).widened(TREND_DAYS))
+        span = period_span(period, book.last, complete, Span(complete, complete).widened(TREND_DAYS))
         if period == "Custom":
             span = _pick("Dates", "dates", span, limit)
         basis = links.choose(st.selectbox, "Compare with", BASES, key="compare", width=160)
@@ -236,6 +236,8 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
             f"({Span(today, today)}): a sheet has a wrong date, or comes from where it is later. *Today* is that day.",
             icon=":material/event_upcoming:",
         )
+    if book.lines_ahead:
+        st.info(_ahead(book), icon=":material/event_upcoming:")
     if not queries.orders_known(version, view.scope, span.start, span.end):
         most = Writer(settings().number_style, book.currency).number(queries.MOST_COUNTED, 0)
         st.caption(
@@ -251,7 +253,8 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
 class Book:
     """Sales in one currency or, converted into it, in all: their first, last and last complete date.
 
-    `lines` of the last date, and how many that weekday usually has.
+    `lines` of the last date, and how many that weekday usually has. `lines_ahead`, up to the date `latest`, are of days
+    that have not begun.
     """
 
     currency: str
@@ -261,6 +264,19 @@ class Book:
     complete: date
     lines: int
     usual_lines: int
+    latest: date
+    lines_ahead: int
+
+
+def _ahead(book: Book) -> str:
+    """What there is of days that have not begun, and where it is shown."""
+    lines = Writer(settings().number_style, book.currency).number(book.lines_ahead, 0)
+    many = f"{lines} sales lines are of days that have" if book.lines_ahead > 1 else "1 sales line is of a day that has"
+    latest = Span(book.latest, book.latest)
+    return (
+        f"{many} not begun, up to {latest}: a sheet has a wrong date, or came early. Until then only dates of your own "
+        "(*Custom*) show what is ahead."
+    )
 
 
 def _books(version: int, currencies: pd.DataFrame) -> dict[str, Book]:
@@ -268,7 +284,7 @@ def _books(version: int, currencies: pd.DataFrame) -> dict[str, Book]:
     books = {
         row["currency"]: Book(
             row["currency"], False, row["first_date"], row["last_date"], row["complete_until"], row["lines"],
-            row["usual_lines"],
+            row["usual_lines"], row["latest_date"], row["lines_ahead"],
         )
         for row in currencies.to_dict("records")
     }  # fmt: skip
@@ -280,6 +296,7 @@ def _books(version: int, currencies: pd.DataFrame) -> dict[str, Book]:
             reporting[0], True, min(book.first for book in books.values()), last,
             min(book.complete for book in newest), sum(book.lines for book in newest),
             sum(book.usual_lines or 0 for book in newest),
+            max(book.latest for book in books.values()), sum(book.lines_ahead for book in books.values()),
         )  # fmt: skip
     return books
 

@@ -324,5 +324,5 @@ def last_day(view: View, month: date) -> date:
 
 
 def running_month(view: View) -> date | None:
-    """The month of the latest sale, unless that is of its last day: the month is over then."""
-    return view.last.replace(day=1) if (view.last + DAY).month == view.last.month else None
+    """The month of the last complete day, unless that is its last: the month is over then."""
+    return view.complete.replace(day=1) if (view.complete + DAY).month == view.complete.month else None

@@ -214,6 +214,7 @@ def currencies(version: int) -> pd.DataFrame:
     """first_date, last_date, net_sales of each currency, that which sold most first; how far its newest day is.
 
     complete_until: its last complete day; lines: of the newest day so far; usual_lines: what that weekday usually has.
+    The newest day has begun: lines_ahead, up to latest_date, are of days that have not.
     """
     return _frame("currencies")
 

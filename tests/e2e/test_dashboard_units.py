@@ -58,7 +58,7 @@ def shop(stack: Stack, template: str, tmp_path_factory: pytest.TempPathFactory) 
     (feeds / "kiosk.yml").write_text(yaml.safe_dump(FEED))
     with new_world(stack, template, tmp_path_factory.mktemp("shop")) as world:
         with Pipeline(world.settings.model_copy(update={"feeds_dir": Path(feeds)})) as pipeline:
-            for back in range(DAYS):
+            for back in reversed(range(DAYS)):
                 each = sheet(7, LAST_DAY - timedelta(back), rows=1200 if back == 1 else 40, bad_ratio=0.1)
                 assert pipeline.load_file(world.drop(each.key, each.content)).status == "loaded"
             assert pipeline.load_file(world.drop("kiosk/1.csv", KIOSK.encode())).status == "loaded"
@@ -173,7 +173,10 @@ def test_targets_have_the_number_style_where_nobody_types(app: AppTest, shop: Wo
     opened(app, "places", **{"target-month": "March 2026"}).button(key="targets-button").click().run()
     editor = table(app, "target")
     shown = convert_arrow_bytes_to_pandas_df(editor.proto.arrow_data.styler.display_values)
-    assert list(shown["before"]) == [money(row["before"]) for row in targets]
+    assert dict(zip(editor.value["place"], shown["before"], strict=True)) == {
+        **dict.fromkeys(editor.value["place"], "–"),
+        **{row["place"]: money(row["before"]) for row in targets},
+    }
     # The cells to type in have no groups in this style, so that no sign can be taken for another.
     assert json.loads(editor.proto.columns)["target"]["type_config"]["format"] == "%.2f"
     together = f"Together {Writer(STYLE, 'USD').money(sum(row['now'] for row in targets))}."
