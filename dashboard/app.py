@@ -42,7 +42,7 @@ FILTERED = (  # drawn under the filter row
     ("views/customers.py", "Customers", ":material/group:"),
     ("views/orders.py", "Orders", ":material/receipt_long:"),
 )
-CONVERTED = ("Overview", "Explore")  # the pages that can be of all currencies, converted into one
+CONVERTED = ("Overview", "Explore", "Regions & reps")  # the pages that can be of all currencies, converted into one
 UNFILTERED = (
     ("views/pipeline.py", "Pipeline & quality", ":material/conversion_path:"),
     ("views/alerts.py", "Alerts & views", ":material/notifications:"),

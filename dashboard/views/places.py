@@ -27,8 +27,20 @@ def page() -> None:
     """Draw the page for the view that the filters describe."""
     view = filters.chosen()
     writer = Writer(settings().number_style, view.scope.currency)
-    delivery = explain.measures(view, [MEASURES[name] for name in DELIVERY])
-    explain.panel(view, delivery | {"pending": partial(_explain_pending, view)})
+    if view.scope.converted:
+        st.caption("Targets, hours, delivery and pending payments are shown of one currency at a time.")
+        with st.container(border=True):
+            _weekdays(view, writer)
+    else:
+        _targets_and_times(view, writer)
+    _leaders(view, writer)
+    if not view.scope.converted:
+        _delivery_and_payments(view, writer)
+    with st.container(border=True):
+        _ratings(view, writer)
+
+
+def _targets_and_times(view: View, writer: Writer) -> None:
     targets.panel(view, writer)
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
@@ -36,6 +48,9 @@ def page() -> None:
     with right.container(border=True, height="stretch"):
         _weekdays(view, writer)
     _hours(view, writer)
+
+
+def _leaders(view: View, writer: Writer) -> None:
     labels = {MEASURES[name].label: MEASURES[name] for name in RANKED_BY}
     ranked = labels[panels.heading("Who leads", "Rank by", tuple(labels), "rank")]
     st.caption("Click a bar to keep only that one everywhere; click it again to show all.")
@@ -43,13 +58,16 @@ def page() -> None:
         for dimension in (name for name in PLACES if name in view.dimensions):
             with st.container(border=True, height="stretch"):
                 panels.leaderboard(view, dimension, ranked, writer, LEADERS)
+
+
+def _delivery_and_payments(view: View, writer: Writer) -> None:
+    delivery = explain.measures(view, [MEASURES[name] for name in DELIVERY])
+    explain.panel(view, delivery | {"pending": partial(_explain_pending, view)})
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
         _delivery(view, writer)
     with right.container(border=True, height="stretch"):
         _pending(view, writer)
-    with st.container(border=True):
-        _ratings(view, writer)
 
 
 def _targets(view: View, writer: Writer) -> None:
