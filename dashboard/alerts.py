@@ -27,7 +27,7 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Basis:
-    """What a rule looks at: the figure of a day, a week or a month, or its change against an earlier one."""
+    """The basis of a rule: the figure of a day, a week or a month, or its change against an earlier one."""
 
     period: str  # day, week (from Monday on) or month
     label: str
@@ -43,7 +43,7 @@ class Basis:
         return Span(day.replace(day=1), day) if (day + DAY).day == 1 else None
 
     def reference(self, span: Span) -> Span | None:
-        """What that period is compared with."""
+        """The period that it is compared with."""
         if not self.before:
             return None
         return span.back(self.back * DAY) if self.back else self.ending(span.start - DAY)
@@ -112,7 +112,7 @@ class Rule:
 
     @property
     def judged(self) -> dict[str, Any]:
-        """What is judged, as JSON: kept with what it raises, as the rule may be changed later."""
+        """The rule as JSON: kept with what it raises, as the rule may be changed later."""
         return {
             "measure": self.measure, "currency": self.currency, "kept": self.kept, "basis": self.basis,
             "direction": self.direction, "threshold": str(self.threshold),
@@ -133,8 +133,8 @@ def judge(rule: Rule, daily: pd.DataFrame, start: date, since: date, newest: dat
 
     `daily` has a row of sums for each day with sales, from COMPARED_DAYS before `start` on; `since` and `newest` are
     the first and the last day with any. Between them a day without a row sold nothing; what reaches beyond them is not
-    known. A figure that is not known, or not defined (a ratio of nothing, a change from nothing), never fires. Of a
-    rule for finished days a week or a month has to be followed by a later day, too.
+    known. A figure that is not known, or not defined (a ratio of nothing, a change from nothing), never fires. For a
+    rule of finished days, a later day has to follow a week or a month, too.
     """
     basis = BASES[rule.basis]
     days = {day: place for place, day in enumerate(daily["sale_date"])}
@@ -179,7 +179,7 @@ def breaches(rule: Rule, start: date, since: date, newest: date) -> list[Breach]
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def backtest(version: int, rule: Rule, since: date, newest: date) -> list[Breach]:  # noqa: ARG001  # a part of the key
-    """What the rule would have fired on in the last ninety days."""
+    """The breaches on which the rule would have fired in the last ninety days."""
     return breaches(rule, newest - timedelta(days=BACKTEST_DAYS - 1), since, newest)
 
 
@@ -240,7 +240,7 @@ def _told(rule: Rule) -> list[tuple[str, str]]:
 
 
 def message(event_id: int) -> notify.Message:
-    """What is told of an alert that was raised; raises notify.Undeliverable."""
+    """The message of an alert that was raised; raises notify.Undeliverable."""
     rows = queries.read("alert_event", event_id=event_id)
     if not rows:
         raise notify.Undeliverable("the alert is deleted")
@@ -310,7 +310,7 @@ def see(newest: int) -> None:
 
 
 def events() -> list[tuple[dict[str, Any], Rule, Breach]]:
-    """What was raised lately, newest first: event_id, fired_at, is_open and deliveries; by which rule; and the day."""
+    """The alerts raised lately, newest first: event_id, fired_at, is_open and deliveries; their rule; and the day."""
     raised = [
         (row, _raised_by(row), Breach(row["sale_date"], row["value"], row["reference"]))
         for row in queries.read("alert_events", limit=RECENT)
@@ -329,7 +329,7 @@ def _count(heard: int) -> int:  # noqa: ARG001  # a part of the key
 
 
 def describe(rule: Rule, breach: Breach) -> str:
-    """What a rule that is known has found: `Orders on 31 Mar 2026: 12, 18.2% less than the day before (15).`"""
+    """The finding of a rule in words: `Orders on 31 Mar 2026: 12, 18.2% less than the day before (15).`"""
     writer = Writer(settings().number_style, rule.currency)
     kind = rule.of.kind
     figure = f"{rule.of.label} {_period(rule, breach.sale_date)}: {writer.write(breach.value, kind)}"

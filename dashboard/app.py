@@ -114,7 +114,7 @@ def _draw(page: "StreamlitPage", state: Freshness, place: links.Place, *, filter
 
 
 def _tools(page: "StreamlitPage") -> None:
-    """What the bar offers: to print the page that is laid out for paper, to keep this view, and to sign out."""
+    """The buttons of the bar: print the page that is laid out for paper, keep this view, sign out."""
     if page.title == "Overview":
         printing.button()
     if page.url_path in saved.PAGES and access.may("editor"):

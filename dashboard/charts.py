@@ -232,7 +232,7 @@ def bullets(frame: pd.DataFrame, writer: Writer) -> Spec:
             "color": DOWN,
             "encode": {"x": "By now", "y": "Name"},
         },
-        # What is written stands behind the longer of the bars.
+        # The text stands behind the longer of the bars.
         {
             "type": "scatter",
             "name": "Text",
@@ -770,7 +770,7 @@ def _cuts(days: list[date], grain: str, first_weekday: int) -> list[int]:
 
 
 def _pinned(notes: Sequence[tuple[date, str]], days: list[date], cuts: list[int], grain: str) -> dict[int, str]:
-    """What is noted of each stretch, by its place; of a week or a month with the day that it is of."""
+    """The notes on each stretch, by its place; those of a week or a month begin with their day."""
     pinned: dict[int, list[str]] = {}
     for day, text in sorted(notes):
         if days and days[0] <= day <= days[-1]:

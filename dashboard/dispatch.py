@@ -1,4 +1,4 @@
-"""What is told to people who have no page open: alerts and reports are made, and handed over until they have arrived.
+"""Tells people who have no page open: alerts and reports are made, and handed over until they have arrived.
 
 One loop in each process of the dashboard. Constraints and locks of the database see to it that several of them tell
 everything once.
@@ -81,7 +81,7 @@ def deliver() -> float | None:
 
 
 def _hand_over(row: Mapping[str, Any]) -> tuple[str | None, bool]:
-    """What went wrong, if anything, and whether to try again is of no use."""
+    """The fault, if there was one, and whether it is useless to try again."""
     try:
         message = alerts.message(row["event_id"]) if row["issue_id"] is None else reports.message(row["issue_id"])
     except notify.Undeliverable as error:

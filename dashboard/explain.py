@@ -20,7 +20,7 @@ OF_EVERY_CURRENCY = "It is of every currency; the files below are those of the c
 
 @dataclass(frozen=True)
 class Source:
-    """Of one figure: what it means, how it follows from what the statement returns, and the mart that is asked.
+    """The source of one figure: its meaning, how it follows from the rows of the statement, and the mart that is asked.
 
     The files that are named hold lines of `scope` on `day`, the last one that the figure is of.
     """
@@ -54,12 +54,12 @@ def panel(view: View, sources: Mapping[str, Callable[[], Source]]) -> None:
 
 
 def measures(view: View, shown: Iterable[Measure], *by: str) -> dict[str, Callable[[], Source]]:
-    """What `panel` takes, of measures over the period and under the filters; `by`: of each member of a dimension."""
+    """The sources of measures over the period and under the filters; `by`: for each member of a dimension."""
     return {measure.name: partial(of_measure, view, measure, *by) for measure in shown}
 
 
 def of_measure(view: View, measure: Measure, *by: str) -> Source:
-    """Of a measure over the period and under the filters."""
+    """The source of a measure over the period and under the filters."""
     told = queries.descriptions(view.version)
     mart = queries.mart_of(view.scope, by)
     figure = " ÷ ".join(f"`{name}`" for name in measure.sums)
@@ -79,7 +79,7 @@ def of_measure(view: View, measure: Measure, *by: str) -> Source:
 def of_statement(
     view: View, title: str, column: str, reading: str, statement: str, *, day: date | None = None, **parameters: object
 ) -> Source:
-    """Of a statement of `sql/` over all sales; `column`: `mart.column`, which dbt describes; `day`: see Source."""
+    """The source of a figure that a statement of `sql/` gives; `column`: `mart.column`, which dbt describes."""
     return Source(
         title,
         queries.descriptions(view.version).get(column, ""),
@@ -147,7 +147,7 @@ def _tests(view: View, source: Source) -> None:
 def _files(view: View, source: Source) -> None:
     day = source.day
     files = queries.files_of(view.version, source.scope, day, MOST_FILES)
-    # Of one day, as ten million lines are not read to name the files of a year.
+    # One day only: ten million lines are not read to name the files of a year.
     st.caption(
         f"The files that hold lines of {day.day} {day:%b %Y}, the last day that the figure is of"
         f"{f', the {MOST_FILES} with most of them' if len(files) == MOST_FILES else ''}. "

@@ -1,4 +1,4 @@
-"""What the viewer chose: period, comparison, granularity, currency and filters, the same on every page, in the URL."""
+"""The viewer's choice: period, comparison, granularity, currency and filters, the same on every page, in the URL."""
 
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -153,7 +153,7 @@ def period_span(period: str, last: date, complete: date, custom: Span) -> Span:
 
 
 def comparison(period: str, span: Span, basis: str) -> Span | None:
-    """What a period is fairly compared with; None where nothing is, or the viewer says with what.
+    """The dates that a period is fairly compared with; None where there are none, or where the viewer names them.
 
     Last year means 364 days earlier, weekday for weekday, and of whole months the same months. The previous period is
     the same weekday of the week before for a single preset day, the same elapsed days of the month, quarter or year
@@ -269,7 +269,7 @@ class Book:
 
 
 def _ahead(book: Book) -> str:
-    """What there is of days that have not begun, and where it is shown."""
+    """A sentence about sales of days that have not begun, and where they are shown."""
     lines = Writer(settings().number_style, book.currency).number(book.lines_ahead, 0)
     many = f"{lines} sales lines are of days that have" if book.lines_ahead > 1 else "1 sales line is of a day that has"
     latest = Span(book.latest, book.latest)
@@ -461,7 +461,7 @@ def viewers_today() -> date:
 
 
 def _so_far(view: View, lines: int, usual: int) -> str:
-    """What the day in progress has by now, and what that means for the figures."""
+    """A sentence about the day in progress so far, and what it means for the figures."""
     day = f"{view.last:%a} {view.last.day} {view.last:%b}"
     whatever = ", whatever the filters" if view.filtered else ""
     writer = Writer(settings().number_style, view.scope.currency)
@@ -473,7 +473,7 @@ def _so_far(view: View, lines: int, usual: int) -> str:
 
 
 def chosen() -> View:
-    """What the shell has drawn, for the page under it."""
+    """The view that the shell has drawn, for the page under it."""
     view: View = st.session_state["view"]
     return view
 

@@ -211,7 +211,7 @@ def _page(view: View, asked: Grid) -> tuple[int, pd.DataFrame]:
 
 
 def _columns(asked: Grid) -> list[dict[str, Any]]:
-    """What the table is told of each column, in order."""
+    """The description of each column for the table, in order."""
     keys = [
         {
             "name": name,
@@ -236,7 +236,7 @@ def _columns(asked: Grid) -> list[dict[str, Any]]:
 
 
 def _row(asked: Grid, row: Mapping[Any, Any], writer: Writer, products: Mapping[str, str]) -> list[tuple[str, str]]:
-    """The cells of a row: what they say, and whether that is good or bad."""
+    """The cells of a row: their text, and whether it is good or bad."""
     keys = [(_key(name, row[queries.key(name)], products), "") for name in asked.by]
     return keys + [
         cell
@@ -290,7 +290,7 @@ def _key(name: str, value: Any, products: Mapping[str, str]) -> str:
 
 
 def _members(asked: Grid, row: Mapping[Any, Any]) -> dict[str, str]:
-    """What a click on the row keeps."""
+    """The members that a click on the row keeps."""
     return {name: row[queries.key(name)] for name in asked.by if name in LABELS}
 
 

@@ -26,7 +26,7 @@ _ESCAPED = re.compile(r"\\(.)")
 
 @dataclass(frozen=True)
 class Links:
-    """What is chosen where the sentences stand, and what comes before the names of pages in an address.
+    """The choice where the sentences stand, and the address before the names of pages.
 
     On a page itself that is nothing; None where nobody knows where the pages are.
     """
@@ -40,7 +40,7 @@ class Links:
         return cls([(name, value) for name in st.query_params for value in st.query_params.get_all(name)])
 
     def address(self, page: str, **chosen: str) -> str:
-        """That of a page with what is chosen here, and more; empty where nobody knows it."""
+        """The address of a page with the choice made here, and more; empty where nobody knows it."""
         query = urlencode([*((name, value) for name, value in self.kept if name not in chosen), *chosen.items()])
         return "" if self.base is None else f"{self.base}{page}{f'?{query}' if query else ''}"
 
@@ -82,7 +82,7 @@ def sentences(view: View, writer: Writer, links: Links | None = None) -> list[st
 
 
 def effects(now: pd.DataFrame, before: pd.DataFrame) -> dict[str, Decimal]:
-    """What volume, price and mix did to net sales, by the definition of kpi_price_volume_mix; they sum to the change.
+    """The effects of volume, price and mix on net sales, as kpi_price_volume_mix defines them; they sum to the change.
 
     Both frames have product_id, net_sales, units_sold and returned_units, a row for each product.
     """

@@ -87,7 +87,7 @@ def observe() -> State:
 
 
 def kept(problem: Problem) -> Freshness | None:
-    """Of when the figures are that an outage leaves on the screen; None where there are none to be shown."""
+    """The moment of the figures that an outage leaves on the screen; None where there are none to show."""
     return None if problem is Problem.DENIED else queries.last_look()
 
 

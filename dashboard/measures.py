@@ -52,7 +52,7 @@ class Measure:
 
     @property
     def sums(self) -> tuple[str, ...]:
-        """What it is made of, of `queries.MEASURES`."""
+        """The columns of `queries.MEASURES` that make it up."""
         return (self.numerator, self.denominator) if self.denominator else (self.numerator,)
 
     def over(self, daily: pd.DataFrame) -> Decimal | None:
@@ -141,13 +141,13 @@ class Writer:
 
     @property
     def symbol(self) -> str:
-        """What stands before an amount: `$`, or a code and a space."""
+        """The sign before an amount: `$`, or a code and a space."""
         symbol: str = get_currency_symbol(self.currency, "en_US")
         return f"{symbol} " if symbol.isalpha() else symbol
 
     @property
     def decimals(self) -> int:
-        """Of the currency's smallest coin: two for dollars, none for yen."""
+        """As many as the currency's smallest coin has: two for dollars, none for yen."""
         return int(get_currency_precision(self.currency))
 
     def write(self, value: Decimal | None, kind: Kind) -> str:
@@ -168,7 +168,7 @@ class Writer:
         """The figure as text, shortened: `$969K`, `$1.09M`, `$2.00B`; for a place beside the figure."""
         if value is None or kind not in (Kind.MONEY, Kind.COUNT) or abs(value) < BRIEF_FROM:
             return self.write(value, kind)
-        # What rounds to a thousand thousands is a million.
+        # A figure that rounds to a thousand thousands is a million.
         size, letter, decimals = next(
             unit for unit in UNITS if unit[0] == 1000 or round(abs(value) / unit[0] * 1000) >= 1000
         )
@@ -221,12 +221,12 @@ class Writer:
 
 
 def direction(change: str | None) -> int:
-    """Of a change as it is written: 1 up, -1 down, 0 where there is none."""
+    """The way a written change goes: 1 up, -1 down, 0 where there is none."""
     return {"+": 1, MINUS: -1}.get((change or " ")[0], 0)
 
 
 def verdict(change: str | None, *, falls: bool) -> int:
-    """Of a change as it is written: 1 better, -1 worse, 0 neither; `falls`: less of it is better."""
+    """Whether a written change is good: 1 better, -1 worse, 0 neither; `falls`: less of it is better."""
     return -direction(change) if falls else direction(change)
 
 

@@ -33,7 +33,7 @@ class Note:
 
     @property
     def text(self) -> str:
-        """What it says, and of where, in plain text."""
+        """The note and its region in plain text."""
         return f"{self.sales_region}: {self.note}" if self.sales_region else self.note
 
 
@@ -77,7 +77,7 @@ def delete(annotation_id: int) -> None:
 
 
 def below(view: View, span: Span) -> None:
-    """What is noted of the days of a trend, in words; for editors, where to note something more."""
+    """The notes on the days of a trend in words, and for editors a way to add one."""
     found = within(view, span)
     for note in found[:SHOWN]:
         st.caption(f":material/sticky_note_2: {line(note)}")

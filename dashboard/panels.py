@@ -1,4 +1,4 @@
-"""What several pages draw: a figure beside its comparison, and a leaderboard whose bars filter."""
+"""Panels of several pages: a figure beside its comparison, a leaderboard whose bars filter, a table of figures."""
 
 import zlib
 from collections.abc import Mapping, Sequence
@@ -88,7 +88,7 @@ def judged(change: str | None, *, falls: bool = False) -> dict[str, Any]:
 
 
 def as_of(view: View, mart: str) -> str:
-    """As of when a mart of the whole history is, as a sentence behind others; nothing where it was never built."""
+    """A sentence that says as of when a mart of the whole history is; empty where it was never built."""
     moment, is_behind = queries.history_marts(view.version).get(mart, (None, False))
     if moment is None:
         return ""
@@ -107,7 +107,7 @@ def _with_comparison(description: str, view: View) -> str:
 
 
 def alone(view: View) -> str:
-    """What is said of a figure that has no comparison."""
+    """The words beside a figure that has no comparison."""
     return "so far" if view.is_running else ALONE
 
 

@@ -102,9 +102,7 @@ class Freshness:
     published_at: datetime
     last_event_at: datetime | None
     last_loaded_at: datetime | None
-    last_modelled_at: datetime | None
     files_waiting: int
-    dates_waiting: int
     last_run_status: str | None
     last_run_error: str | None
     latency_p50_seconds: Decimal | None
@@ -115,7 +113,7 @@ class Freshness:
 
 @dataclass(frozen=True)
 class Scope:
-    """Which sales count: of one currency, and of some dimensions the members kept, or all but those left out.
+    """The sales that count: those of one currency and, by dimension, of the members kept or all but those left out.
 
     A dimension that neither names keeps all.
     """
@@ -135,7 +133,7 @@ class Scope:
         return member in dict(self.kept).get(name, (member,)) and member not in dict(self.left_out).get(name, ())
 
 
-# What sales can be filtered and grouped by, and the column that holds it.
+# The dimensions by which sales can be filtered and grouped, and their columns.
 DIMENSIONS = {
     "category": "product_category",
     "product": "product_id",
@@ -182,7 +180,7 @@ def look() -> Freshness:
 
 
 def last_look() -> Freshness | None:
-    """What `look` last found in this process, which an outage does not take away; answers are cached under it."""
+    """The last finding of `look` in this process, which survives an outage; answers are cached under it."""
     return next(iter(_looked()), None)
 
 
@@ -261,7 +259,7 @@ def sales(
 
 
 def asked_for(by: tuple[str, ...], shown: tuple[str, ...]) -> tuple[str, ...]:
-    """Which of MEASURES `sales` has to sum where these are shown.
+    """The MEASURES that `sales` has to sum where these are shown.
 
     All of them, in one statement for whoever asks next; but of thousands of products they take twice as long as two.
     """
@@ -347,7 +345,7 @@ def _sales(
     conditions = _in_scope(scope)
     mart = mart_of(scope, by)
 
-    # Of orders that the lines tell, the mart has none to add; where nothing tells them, they are not known.
+    # The mart adds no orders where the lines are counted; where neither tells them, they are not known.
     elsewhere = {"orders": cast(literal(0) if counting is Counting.LINES else null(), Numeric).label("orders")}
     if counting is Counting.MART:
         elsewhere = {each: cast(null(), Numeric).label(each) for each in NOT_CONVERTED} if scope.converted else {}
@@ -360,7 +358,7 @@ def _sales(
     parts = [part(mart, dates)]
     first, last = _whole_months(start, end)
     if mart == "kpi_daily_product_sales" and {*by} | scope.narrowed == {"product"} and first < last:
-        # Of whole months the sums are at hand, which makes a year of many products a tenth of the rows.
+        # The sums of whole months are at hand: a year of many products is then a tenth of the rows.
         edges = or_(column("sale_date").between(start, first - DAY), column("sale_date").between(last, end))
         months = and_(column("month") >= first, column("month") < last)
         parts = [part(mart, edges), part("kpi_monthly_product_sales", months)]
@@ -432,7 +430,7 @@ BEFORE, CHANGE = "_before", "_change"
 
 @dataclass(frozen=True)
 class Grid:
-    """What a grid asks: rows by one or two of DIMENSIONS and GRAINS, of some dates and, maybe, of others `before`.
+    """The question of a grid: rows by one or two of DIMENSIONS and GRAINS, for some dates and maybe others `before`.
 
     `order_by` is one of `by`, or the name of a measure, with `_before` or `_change` behind it where it is of those.
     """
@@ -447,12 +445,12 @@ class Grid:
 
     @property
     def sums(self) -> tuple[str, ...]:
-        """What the measures are made of."""
+        """The columns that make up the measures."""
         return tuple(dict.fromkeys(name for measure in self.measures for name in measure.sums))
 
     @property
     def columns(self) -> list[str]:
-        """What it shows and can be sorted by."""
+        """The columns that it shows and can be sorted by."""
         forms = ("", BEFORE, CHANGE) if self.before else ("",)
         return [*self.by, *(f"{measure.name}{form}" for measure in self.measures for form in forms)]
 
@@ -495,7 +493,7 @@ def _grid(asked: Grid) -> Select[Any]:
     return (
         select(*(each.label(name) for name, each in (told | figures).items()), func.count().over().label("rows"))
         .select_from(rows)
-        # What is not known comes last, whichever way; and every page is the same each time it is asked for.
+        # Unknown figures come last, whichever way; and every page is the same each time it is asked for.
         .order_by((first.desc() if asked.descending else first.asc()).nulls_last(), *keys.values())
     )
 
@@ -554,7 +552,7 @@ def placed(scope: Scope) -> Scope:
 
 @dataclass(frozen=True)
 class Lines:
-    """Which order lines: those of the dates in scope that `search` finds, in which order; `customers`: with who bought.
+    """A choice of order lines: those of the dates in scope that `search` finds, sorted; `customers`: with the buyers.
 
     `search` is an order, a product or a customer by its whole identifier, with the name of its feed or without, or any
     part of a product's name. Where `products` are named, it is these that it means: they are found along an index.
@@ -572,7 +570,7 @@ class Lines:
 
 @dataclass(frozen=True)
 class Order:
-    """What tells an order apart: the number of a sheet, which may come again on another day or in another feed."""
+    """The identity of an order: its number in a sheet may come again on another day or in another feed."""
 
     sale_date: date
     feed: str
@@ -800,7 +798,7 @@ def bridge_months(version: int, currency: str) -> dict[str, list[date]]:
 def bridge(version: int, currency: str, month: date, comparison: str, limit: int) -> pd.DataFrame:
     """The `limit` products whose net sales changed most, with their effects and, in total_*, those of all products.
 
-    Of each row the days compared, too: is_month_complete, last_day, base_last_day.
+    Each row also says which days are compared: is_month_complete, last_day, base_last_day.
     """
     return _frame("bridge", currency=currency, month=month, comparison=comparison, limit=limit)
 
@@ -918,7 +916,7 @@ def annotations(entries: str) -> list[dict[str, Any]]:
 def rep_ratings(version: int, first: date, last: date, at_least: int) -> pd.DataFrame:
     """Ratings of representatives over the months that begin from `first` to `last`, best mean first.
 
-    Of those with `at_least` so many rated lines.
+    Representatives with fewer than `at_least` rated lines are left out.
     """
     return _frame("rep_ratings", first=first, last=last, at_least=at_least)
 
@@ -964,7 +962,7 @@ def revenue_at_risk(state: Freshness) -> list[dict[str, Any]]:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def sheet_changes(state: Freshness, limit: int) -> list[dict[str, Any]]:
-    """What sheets have otherwise than those of their feed before them, the newest first."""
+    """The differences of sheets from those of their feed before them, the newest first."""
     return _rows("sheet_changes", limit=limit)
 
 
@@ -992,7 +990,7 @@ def test_results(state: Freshness) -> pd.DataFrame:
 
 
 def read(name: str, /, *, person: str | None = None, **parameters: object) -> list[dict[str, Any]]:
-    """What a statement of `sql/` answers now, past the cache; raises Unavailable.
+    """The answer of a statement of `sql/` now, past the cache; raises Unavailable.
 
     `person`: who asks, `Rights.person`, where the answer holds what is theirs alone.
     """

@@ -165,7 +165,7 @@ def _measures(page: str, query: str) -> tuple[Measure, ...]:
 
 
 def _view(report: Report) -> View:
-    """What its view shows now, of complete days; raises notify.Undeliverable where there is no such view."""
+    """The view of the report as it is now, of complete days; raises notify.Undeliverable where there is none."""
     if report.query is None or report.page not in saved.PAGES:
         raise notify.Undeliverable("its saved view is deleted")
     version = queries.read("freshness")[0]["mart_version"]
@@ -187,7 +187,7 @@ def _day_before_is_complete(report: Report, due: datetime) -> bool:
 
 
 def _note(report: Report, view: View, due: datetime) -> str:
-    """That the day before is missing, where it is."""
+    """A sentence where the day before is missing."""
     day = report.day_before(due)
     if view.complete >= day:
         return ""

@@ -1,10 +1,9 @@
 """Saved views: a page with what is chosen on it, under a name, for everybody or for one person.
 
-Whose a view is, is `Rights.person`; of another's PostgreSQL shows nothing and deletes nothing.
+`Rights.person` says whose a view is; PostgreSQL neither shows nor deletes the views of others.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 from urllib.parse import parse_qsl, urlencode
 
 from dashboard import queries
@@ -44,7 +43,6 @@ class SavedView:
     page: str
     query: str
     created_by: str | None
-    created_at: datetime
     is_private: bool
     is_first: bool  # the person who asks begins with it
 
@@ -55,7 +53,7 @@ class SavedView:
 
     @property
     def parameters(self) -> list[tuple[str, str]]:
-        """What is chosen, without anything that no widget reads."""
+        """The choice, without anything that no widget reads."""
         return known(parse_qsl(self.query))
 
 
@@ -118,5 +116,5 @@ def clean(name: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """What somebody has written, with single spaces for whatever is not printed."""
+    """The text that somebody has written, with single spaces for whatever is not printed."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())

@@ -36,7 +36,7 @@ class NotSettable(Exception):
 
 @dataclass(frozen=True)
 class Form:
-    """What an editor has before them. What they leave as it is `shown` is not written, whoever changes it meanwhile."""
+    """The form before an editor. Targets that they leave as `shown` are not written, whoever changes them meanwhile."""
 
     number: int  # of the forms of this session: another one is another editor, in which nothing has been typed yet
     month: date
@@ -52,7 +52,7 @@ def button(month: date, kind: str) -> None:
 
 
 def last_change(view: View, writer: Writer) -> None:
-    """Who changed a target last, in a line; nothing where nobody has."""
+    """The last change of a target in a line; nothing where there is none."""
     changes = queries.target_changes(queries.freshness().entries, view.scope.currency, 1)
     if not changes.empty:
         st.caption(f"Last change: {_told(changes.iloc[0], writer)}")
@@ -65,7 +65,7 @@ def panel(view: View, writer: Writer) -> None:
 
 
 def places(view: View, kind: str) -> list[str]:
-    """Who may have a target: whoever sells in the currency, and whoever has one in any month."""
+    """The places that may have a target: those that sell in the currency, and those that have one in any month."""
     planned = queries.planned(view.version, queries.freshness().entries, view.scope.currency)
     selling = queries.members(view.version, view.scope.currency).get(PLACES[kind], ())
     return sorted({*selling, *planned["place"][planned["place_type"] == kind]} - {""})
@@ -292,5 +292,5 @@ def _planned(view: View, month: date, kind: str) -> pd.DataFrame:
 
 
 def _amount(value: float | None) -> Decimal | None:
-    """What stands in a cell, as it is written there."""
+    """The amount in a cell, with the digits that are written there."""
     return None if value is None or pd.isna(value) else Decimal(repr(float(value)))

@@ -208,7 +208,7 @@ def _form(state: Freshness, changed: Rule | None) -> None:
     written = ""
     if email:
         written = st.text_input(
-            "Mail it to", key="alert-recipients", placeholder="Whom the settings name",
+            "Mail it to", key="alert-recipients", placeholder="The receivers that the settings name",
             help="Addresses with commas between them. Empty: the addresses that the server's settings name for alerts.",
         )  # fmt: skip
         st.caption(escape(reports.allowed()))
@@ -360,7 +360,7 @@ def _notes() -> None:
                 )
 
 
-# What the buttons do asks once more whether it may: a page that is open may be older than the right.
+# Each button asks once more whether it may: a page that is open may be older than the right.
 
 
 def _save(rule: Rule, recipients: str) -> None:

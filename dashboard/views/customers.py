@@ -72,7 +72,7 @@ def _cards(view: View, months: pd.DataFrame, meaning: dict[str, str], writer: Wr
     cards = (
         ("New customers", Kind.COUNT, f"Customers whose first completed order lies in the period. {kind_of}",
          "the sum of `customers` of `new`"),
-        ("Returning orders", Kind.COUNT, f"{orders} Of customers that had ordered before. {kind_of}",
+        ("Returning orders", Kind.COUNT, f"{orders} Only those of customers that had ordered before. {kind_of}",
          "the sum of `orders` of `returning`"),
         ("Returning share", Kind.SHARE, "Orders of returning customers ÷ orders of all known customers.",
          "the sum of `orders` of `returning` ÷ that of `new` and `returning`"),
@@ -105,7 +105,7 @@ def _cards(view: View, months: pd.DataFrame, meaning: dict[str, str], writer: Wr
                 (latest["repeat_rate"], before),
                 Kind.SHARE,
                 writer,
-                help=f"{repeat} Of the latest month that is over, whatever the period; compared with the month before.",
+                help=f"{repeat} The latest month that is over, whatever the period, against the one before.",
             )
             explain.button("repeat-rate", "Repeat rate")
 
@@ -119,7 +119,7 @@ def _explain_card(view: View, label: str, definition: str, how: str) -> explain.
     return explain.Source(
         label,
         definition,
-        f"Of the rows that this statement returns, by their `customer_type`, the figure is {how}.",
+        f"The figure is {how}, of the rows that this statement returns, by their `customer_type`.",
         queries.statement_sql(
             "daily_customers", currency=currency, first_date=view.span.start, last_date=view.span.end
         ),

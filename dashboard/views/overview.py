@@ -127,7 +127,7 @@ def _run_rate(view: View, writer: Writer) -> None:
         benchmark=benchmark,
         alone=panels.ALONE if run_rate is not None else "no complete day yet",
         help=queries.descriptions(view.version).get("kpi_monthly_run_rate.run_rate", "")
-        + f"{band} Of complete days, to {elapsed}; always of all sales in this currency.",
+        + f"{band} It counts complete days, to {elapsed}, and always all sales in this currency.",
         course=[*months["net_sales"][:-1], run_rate or Decimal(0)],
         bars=True,
     )
@@ -138,7 +138,7 @@ def _run_rate(view: View, writer: Writer) -> None:
 def _benchmark(
     month: pd.Series, compared: tuple[Decimal | None, Decimal | None], benchmark: str, writer: Writer
 ) -> str:
-    """What the run rate is compared with: `Target $1.10M`, and whose that is where others sell too."""
+    """The benchmark of the run rate: `Target $1.10M`, and whose target it is where others sell too."""
     come_to, against = (writer.brief(value, Kind.MONEY) for value in compared)
     text = f"{benchmark.capitalize()} {against}"
     if month["target_net_sales"] is None or month["planned_places"] == month["places"]:
@@ -162,7 +162,7 @@ def _explain_run_rate(view: View) -> explain.Source:
 def _trend(view: View, writer: Writer) -> None:
     shape = panels.heading("Sales trend", "Draw the trend", ("Each", "Cumulative"), "trend-shape")
     cumulative = shape == "Cumulative"
-    # What adds up over the period is drawn from its start; single days also show what led up to it.
+    # A sum over the period is drawn from its start; single days also show the days before it.
     span, past_span = panels.led_up_to(view, 1 if cumulative else TREND_DAYS)
     st.caption(
         f"Net sales {'since the first day' if cumulative else f'per {view.grain.lower()}'}"
@@ -232,7 +232,7 @@ def _recent_files(view: View, writer: Writer) -> None:
     with st.container(border=True):
         st.subheader("Last files", anchor=False)
         if view.filtered:
-            st.caption("Of every sheet: the filters do not apply here.")
+            st.caption("The filters do not apply here: these are the last of all sheets.")
         panels.table(
             frame,
             {

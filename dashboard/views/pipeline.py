@@ -1,4 +1,4 @@
-"""Pipeline & quality: what became of every file, what was rejected, which days are odd, what dbt ran and tested."""
+"""Pipeline & quality: every file and its fate, rejected rows, unusual days, the runs and tests of dbt."""
 
 import shlex
 from datetime import datetime
@@ -177,7 +177,7 @@ def _files(state: Freshness, zone: str) -> None:
 
 
 def _changes(state: Freshness, zone: str) -> None:
-    """What sheets of a feed have otherwise than the ones before, in words, and what shows more of it."""
+    """The differences of sheets from the ones before in words, each with the command that shows more of it."""
     changes = queries.sheet_changes(state, CHANGES_SHOWN)
     explanation = queries.descriptions(state.mart_version).get("ops_sheet_changes.kind")
     st.subheader("Sheets unlike the ones before", anchor=False, help=explanation)
@@ -296,7 +296,7 @@ def _anomalies(state: Freshness) -> None:
             "net_sales": ("Net sales", Kind.MONEY),
             "lines_z_score": ("Lines are off by", Kind.DEVIATION),
             "net_sales_z_score": ("Sales are off by", Kind.DEVIATION),
-            "events": st.column_config.TextColumn("Of the calendar", help=meaning.get("kpi_volume_anomalies.events")),
+            "events": st.column_config.TextColumn("In the calendar", help=meaning.get("kpi_volume_anomalies.events")),
         },
         _numbers(),
         key="anomalies",

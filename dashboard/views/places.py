@@ -151,7 +151,7 @@ def _weekdays(view: View, writer: Writer) -> None:
     if by == "Week":
         weeks = view.sales(span)
         starts = [filters.week_of(day, settings().first_weekday) for day in weeks["sale_date"]]
-        # Of a long period the last weeks are drawn.
+        # A long period is drawn by its last weeks.
         columns = sorted(set(starts))[-WEEKS:]
         labels = {start: f"{start.day} {start:%b}" for start in columns}
         cells = pd.DataFrame({
@@ -199,9 +199,8 @@ def _hours(view: View, writer: Writer) -> None:
     with st.container(border=True):
         st.subheader("Hours and weekdays", anchor=False)
         whatever = ", whatever the category and product" if scope != view.scope else ""
-        told = (
-            "" if timed == lines else f" Of the {writer.write(timed / lines, Kind.SHARE)} of lines with a time of day."
-        )
+        share = writer.write(timed / lines, Kind.SHARE)
+        told = "" if timed == lines else f" {share} of the lines have a time of day, and only these count."
         st.caption(
             filters.escape(f"Net sales of an average weekday of {span}, by the hour of the sale{whatever}.{told}")
         )

@@ -305,7 +305,7 @@ def _named(products: pd.Series, names: dict[str, str]) -> pd.Series:
 
 
 def _reach(view: View) -> str:
-    """What a mart without places says, where the viewer might take it for filtered."""
+    """A hint beside figures of a mart without places, where the viewer might take them for filtered."""
     return f"All sales in {view.scope.currency}: the filters do not apply here." if view.filtered else ""
 
 

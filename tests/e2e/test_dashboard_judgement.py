@@ -109,7 +109,7 @@ def test_run_rate_counts_complete_days(app: AppTest, warehouse: Warehouse) -> No
     )
     card = _card(app.run(), "March run rate")
     assert card.value == expected
-    assert "Of complete days, to 30 Mar 2026;" in card.help
+    assert "It counts complete days, to 30 Mar 2026," in card.help
 
 
 @pytest.mark.usefixtures("day_in_progress")
@@ -267,9 +267,9 @@ def test_who_was_rated_a_few_times_is_not_ranked(app: AppTest, warehouse: Wareho
 
 def test_what_no_filter_narrows_says_so_on_the_overview(app: AppTest) -> None:
     app.run()
-    assert "the filters do not apply here" not in _said(app)
+    assert "filters do not apply here" not in _said(app)
     app.multiselect(key="region").set_value(app.multiselect(key="region").options[:1]).run()
-    assert "Of every sheet: the filters do not apply here." in _said(app)
+    assert "The filters do not apply here: these are the last of all sheets." in _said(app)
     assert _card(app, "Run rate, all sales")
 
 
