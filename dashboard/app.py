@@ -7,7 +7,8 @@ from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 
 from dashboard import access, filters, links, live, printing, queries, saved
-from dashboard.queries import Freshness, Problem, Unavailable
+from dashboard.database import Problem, Unavailable
+from dashboard.freshness import Freshness
 from dashboard.settings import settings
 from dashboard.style import STYLE
 

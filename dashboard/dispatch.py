@@ -13,8 +13,8 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
-from dashboard import alerts, notify, queries, reports
-from dashboard.queries import Unavailable
+from dashboard import alerts, database, notify, reports
+from dashboard.database import Unavailable
 from dashboard.settings import settings
 
 MOST_ATTEMPTS = 8
@@ -64,19 +64,19 @@ def _attempt(step: Callable[[], float | None]) -> tuple[bool, float | None]:
 
 def deliver() -> float | None:
     """Hand over every delivery that is due, and return the seconds until the next one is; raises Unavailable."""
-    while claimed := queries.write("claim_delivery", lease_seconds=LEASE_SECONDS):
+    while claimed := database.write("claim_delivery", lease_seconds=LEASE_SECONDS):
         [row] = claimed
         error, hopeless = _hand_over(row)
         again = None
         if error is not None and not hopeless and row["attempts"] < MOST_ATTEMPTS:
             again = min(FIRST_PAUSE_SECONDS * 2 ** (row["attempts"] - 1), LONGEST_PAUSE_SECONDS)
-        queries.write("end_delivery", delivery_id=row["delivery_id"], error=error, again_seconds=again)
+        database.write("end_delivery", delivery_id=row["delivery_id"], error=error, again_seconds=again)
         of = {name: row[name] for name in ("delivery_id", "event_id", "issue_id", "channel")}
         if error is None:
             log.info("delivered", **of, attempt=row["attempts"])
         else:
             log.warning("not_delivered", **of, attempt=row["attempts"], error=error, again_seconds=again)
-    [due] = queries.read("next_delivery")
+    [due] = database.read("next_delivery")
     return None if due["seconds"] is None else max(float(due["seconds"]), SHORTEST_PAUSE_SECONDS)
 
 

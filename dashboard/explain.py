@@ -8,10 +8,10 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from dashboard import links, live, panels, queries
+from dashboard import daily_sales, database, freshness, links, live, order_lines, panels, queries
+from dashboard.database import Unavailable
 from dashboard.filters import View
 from dashboard.measures import Kind, Measure, Writer
-from dashboard.queries import Unavailable
 from dashboard.settings import settings
 
 MOST_FILES = 20
@@ -30,7 +30,7 @@ class Source:
     reading: str
     statement: str
     mart: str
-    scope: queries.Scope
+    scope: daily_sales.Scope
     day: date
 
 
@@ -61,7 +61,7 @@ def measures(view: View, shown: Iterable[Measure], *by: str) -> dict[str, Callab
 def of_measure(view: View, measure: Measure, *by: str) -> Source:
     """The source of a measure over the period and under the filters."""
     told = queries.descriptions(view.version)
-    mart = queries.mart_of(view.scope, by)
+    mart = daily_sales.mart_of(view.scope, by)
     figure = " ÷ ".join(f"`{name}`" for name in measure.sums)
     reading = f"A bar is {figure} of a row" if by else f"The figure is {figure} of the row"
     parts = [f"- `{name}`: {text}" for name in measure.sums if (text := told.get(f"{mart}.{name}"))]
@@ -69,7 +69,7 @@ def of_measure(view: View, measure: Measure, *by: str) -> Source:
         measure.label,
         told.get(measure.described_by, ""),
         "\n".join([f"{reading} that this statement returns.", "", *parts]),
-        queries.sales_sql(view.scope, view.span.start, view.span.end, by, queries.asked_for(by, measure.sums)),
+        daily_sales.sales_sql(view.scope, view.span.start, view.span.end, by, daily_sales.asked_for(by, measure.sums)),
         mart,
         view.scope,
         view.span.end,
@@ -84,9 +84,9 @@ def of_statement(
         title,
         queries.descriptions(view.version).get(column, ""),
         reading,
-        queries.statement_sql(statement, **parameters),
+        database.statement_sql(statement, **parameters),
         column.split(".", maxsplit=1)[0],
-        queries.Scope(view.scope.currency),
+        daily_sales.Scope(view.scope.currency),
         day or view.last,
     )
 
@@ -118,7 +118,7 @@ def _draw(view: View, source: Source) -> None:
 
 def _tests(view: View, source: Source) -> None:
     marts = {name.split(".")[0] for name in queries.descriptions(view.version)}
-    results = tests_of(source.mart, queries.test_results(queries.freshness()), marts)
+    results = tests_of(source.mart, queries.test_results(freshness.shown()), marts)
     if results.empty:
         st.caption("No test of this mart has been run yet.")
     else:
@@ -146,7 +146,7 @@ def _tests(view: View, source: Source) -> None:
 
 def _files(view: View, source: Source) -> None:
     day = source.day
-    files = queries.files_of(view.version, source.scope, day, MOST_FILES)
+    files = order_lines.files_of(view.version, source.scope, day, MOST_FILES)
     # One day only: ten million lines are not read to name the files of a year.
     st.caption(
         f"The files that hold lines of {day.day} {day:%b %Y}, the last day that the figure is of"

@@ -14,9 +14,9 @@ import pandas as pd
 import streamlit as st
 import xlsxwriter
 
-from dashboard import links, queries
+from dashboard import links, order_lines
 from dashboard.filters import LABELS, Span, View
-from dashboard.queries import CUSTOMER_COLUMNS, LINE_COLUMNS, Lines
+from dashboard.order_lines import CUSTOMER_COLUMNS, LINE_COLUMNS, Lines
 from loader.spreadsheet import guarded
 
 # Lines that a file of order lines holds, by its format: as many as are made within a minute, and fit into memory. A
@@ -192,7 +192,7 @@ def _columns(lines: Lines) -> tuple[str, ...]:
 
 
 def _rows(reader: str, lines: Lines, most: int) -> Iterator[tuple[object, ...]]:
-    for batch in queries.stream_lines(reader, lines, most):
+    for batch in order_lines.stream_lines(reader, lines, most):
         yield from batch
 
 

@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import streamlit as st
 
-from dashboard import links, queries
+from dashboard import daily_sales, links, queries
+from dashboard.daily_sales import Scope
 from dashboard.measures import Writer
-from dashboard.queries import Scope
 from dashboard.settings import settings
 
 PERIODS = (
@@ -124,14 +124,14 @@ class View:
     def filtered(self) -> bool:
         return bool(self.scope.narrowed)
 
-    def sales(self, span: Span, *by: str, shown: tuple[str, ...] = queries.MEASURES) -> pd.DataFrame:
-        """`queries.sales` of these dates under the filters, with what is `shown`; by date where no other is named."""
-        sums = queries.asked_for(by, shown)
-        return queries.sales(self.version, self.scope, span.start, span.end, by or ("date",), sums=sums)
+    def sales(self, span: Span, *by: str, shown: tuple[str, ...] = daily_sales.MEASURES) -> pd.DataFrame:
+        """`daily_sales.sales` of these dates under the filters, with the sums `shown`; by date where `by` is empty."""
+        sums = daily_sales.asked_for(by, shown)
+        return daily_sales.sales(self.version, self.scope, span.start, span.end, by or ("date",), sums=sums)
 
     def total(self, span: Span) -> pd.DataFrame:
-        """`queries.sales` of these dates in one row, or none."""
-        return queries.sales(self.version, self.scope, span.start, span.end, ())
+        """`daily_sales.sales` of these dates in one row, or none."""
+        return daily_sales.sales(self.version, self.scope, span.start, span.end, ())
 
 
 def period_span(period: str, last: date, complete: date, custom: Span) -> Span:
@@ -238,8 +238,8 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
         )
     if book.lines_ahead:
         st.info(_ahead(book), icon=":material/event_upcoming:")
-    if not queries.orders_known(version, view.scope, span.start, span.end):
-        most = Writer(settings().number_style, book.currency).number(queries.MOST_COUNTED, 0)
+    if not daily_sales.orders_known(version, view.scope, span.start, span.end):
+        most = Writer(settings().number_style, book.currency).number(daily_sales.MOST_COUNTED, 0)
         st.caption(
             f"How many orders hold any of several products or categories is counted in up to {most} "
             "lines, and this choice has more: orders, and what is divided by them, are shown as –. Take a shorter "
@@ -318,7 +318,8 @@ def _choices(version: int, book: Book, currencies: Iterable[str]) -> dict[str, t
         return queries.members(version, book.currency) | {"product": tuple(queries.product_names(version))}
     of_all = [queries.members(version, currency) for currency in currencies]
     return {
-        name: tuple(sorted({member for members in of_all for member in members[name]})) for name in queries.CONVERTED_BY
+        name: tuple(sorted({member for members in of_all for member in members[name]}))
+        for name in daily_sales.CONVERTED_BY
     }
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pandas as pd
 import streamlit as st
 
-from dashboard import panels, queries
+from dashboard import daily_sales, panels, queries
 from dashboard.filters import LABELS, Span, View, escape
 from dashboard.measures import MEASURES, Kind, Writer
 
@@ -150,7 +150,9 @@ def _what_drove_it(view: View, change: Decimal, writer: Writer, links: Links) ->
 
 def _effects(view: View, change: Decimal, writer: Writer, links: Links) -> str:
     assert view.comparable
-    parts = effects(*(view.sales(span, "product", shown=queries.OF_PRODUCTS) for span in (view.span, view.comparable)))
+    parts = effects(
+        *(view.sales(span, "product", shown=daily_sales.OF_PRODUCTS) for span in (view.span, view.comparable))
+    )
     first, second, third = sorted(parts, key=lambda name: parts[name], reverse=change > 0)
     figures = {name: links.figure(_signed(part, writer), "products") for name, part in parts.items()}
     return f"{first.capitalize()} made {figures[first]} of it, {second} {figures[second]}, {third} {figures[third]}."
@@ -193,8 +195,8 @@ def _changes(view: View, dimension: str) -> dict[str, Decimal]:
     assert view.comparable
     changes: dict[str, Decimal] = {}
     for span, sign in ((view.span, 1), (view.comparable, -1)):
-        frame = view.sales(span, dimension, shown=queries.OF_PRODUCTS)
-        for member, value in zip(frame[queries.DIMENSIONS[dimension]], frame["net_sales"], strict=True):
+        frame = view.sales(span, dimension, shown=daily_sales.OF_PRODUCTS)
+        for member, value in zip(frame[daily_sales.DIMENSIONS[dimension]], frame["net_sales"], strict=True):
             changes[member] = changes.get(member, Decimal(0)) + sign * (value or Decimal(0))
     return changes
 

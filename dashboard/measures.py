@@ -40,7 +40,7 @@ LOOKS = {  # decimals and unit of what is no amount
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure of `queries.sales`: a sum, or a sum divided by a sum."""
+    """A figure of `daily_sales.sales`: a sum, or a sum divided by a sum."""
 
     name: str  # in links and exports
     label: str
@@ -52,7 +52,7 @@ class Measure:
 
     @property
     def sums(self) -> tuple[str, ...]:
-        """The columns of `queries.MEASURES` that make it up."""
+        """The columns of `daily_sales.MEASURES` that make it up."""
         return (self.numerator, self.denominator) if self.denominator else (self.numerator,)
 
     def over(self, daily: pd.DataFrame) -> Decimal | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, filters, links, live, notes, queries
+from dashboard import charts, daily_sales, filters, freshness, links, live, notes, queries
 from dashboard.filters import LABELS, TREND_DAYS, Span, View
 from dashboard.measures import MISSING, Kind, Measure, Writer, direction, verdict
 from dashboard.settings import settings
@@ -175,7 +175,7 @@ def table(
     currency the amounts of a row are, where they are not all in the writer's; an amount of no known one has no unit.
     """
     figures = {name: told for name, told in columns.items() if isinstance(told, tuple)}
-    meaning = queries.descriptions(queries.freshness().mart_version) if mart else {}
+    meaning = queries.descriptions(freshness.shown().mart_version) if mart else {}
     written: dict[Any, Any] = {name: partial(_written, writer, kind) for name, (_, kind) in figures.items()}
     styled = frame.style.format(written, na_rep=MISSING)
     if currency:
@@ -275,7 +275,7 @@ def by_day(view: View, measures: Sequence[Measure]) -> pd.DataFrame:
 
 def _by_member(view: View, span: filters.Span, dimension: str, measure: Measure) -> "pd.Series[Any]":
     frame = view.sales(span, dimension, shown=measure.sums)
-    figures = dict(zip(frame[queries.DIMENSIONS[dimension]], measure.each(frame), strict=True))
+    figures = dict(zip(frame[daily_sales.DIMENSIONS[dimension]], measure.each(frame), strict=True))
     return pd.Series({name: value for name, value in figures.items() if value is not None}, dtype=object)
 
 

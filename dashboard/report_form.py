@@ -9,8 +9,8 @@ import streamlit as st
 from sqlalchemy.exc import IntegrityError
 
 from dashboard import access, live, reports, saved
+from dashboard.database import Unavailable
 from dashboard.filters import escape
-from dashboard.queries import Unavailable
 from dashboard.reports import SCHEDULES, WEEKDAYS, NotKept, Report
 from dashboard.settings import settings
 

@@ -6,7 +6,7 @@
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode
 
-from dashboard import queries
+from dashboard import database
 
 # By the path in the URL, the script that draws it. A view of any other page is not saved, and not opened.
 PAGES = {
@@ -84,7 +84,7 @@ def save(
     if (private or first) and person is None:
         raise NotSavable(NOBODY)
     owner = person if private else None
-    [row] = queries.write(
+    [row] = database.write(
         "save_view", person=person, name=name, page=page, query=query, created_by=created_by, owner=owner
     )
     if first:
@@ -93,18 +93,18 @@ def save(
 
 def delete(view_id: int, person: str | None = None) -> None:
     """Forget the view; nothing where it is of somebody else."""
-    queries.write("delete_view", person=person, view_id=view_id)
+    database.write("delete_view", person=person, view_id=view_id)
 
 
 def begin_with(view_id: int | None, person: str | None) -> None:
     """Have the person begin with the view, one of all or of their own; None: with the Overview, as everybody does."""
     if person is not None:
-        queries.write("begin_with", person=person, whose=person, view_id=view_id)
+        database.write("begin_with", person=person, whose=person, view_id=view_id)
 
 
 def views(person: str | None = None) -> list[SavedView]:
     """Every view of a page that is still here, by name: everybody's, and this person's own."""
-    return [SavedView(**row) for row in queries.read("saved_views", person=person) if row["page"] in PAGES]
+    return [SavedView(**row) for row in database.read("saved_views", person=person) if row["page"] in PAGES]
 
 
 def clean(name: str) -> str:

@@ -12,10 +12,10 @@ import pandas as pd
 import streamlit as st
 from sqlalchemy.exc import IntegrityError
 
-from dashboard import access, export, filters, live, queries
+from dashboard import access, database, export, filters, freshness, live, queries
+from dashboard.database import Unavailable
 from dashboard.filters import View, escape, months_before
 from dashboard.measures import MISSING, Kind, Writer
-from dashboard.queries import Unavailable
 
 if TYPE_CHECKING:
     from pandas.io.formats.style import Styler
@@ -53,7 +53,7 @@ def button(month: date, kind: str) -> None:
 
 def last_change(view: View, writer: Writer) -> None:
     """The last change of a target in a line; nothing where there is none."""
-    changes = queries.target_changes(queries.freshness().entries, view.scope.currency, 1)
+    changes = queries.target_changes(freshness.shown().entries, view.scope.currency, 1)
     if not changes.empty:
         st.caption(f"Last change: {_told(changes.iloc[0], writer)}")
 
@@ -66,7 +66,7 @@ def panel(view: View, writer: Writer) -> None:
 
 def places(view: View, kind: str) -> list[str]:
     """The places that may have a target: those that sell in the currency, and those that have one in any month."""
-    planned = queries.planned(view.version, queries.freshness().entries, view.scope.currency)
+    planned = queries.planned(view.version, freshness.shown().entries, view.scope.currency)
     selling = queries.members(view.version, view.scope.currency).get(PLACES[kind], ())
     return sorted({*selling, *planned["place"][planned["place_type"] == kind]} - {""})
 
@@ -100,7 +100,7 @@ def save(view: View, month: date, kind: str, wanted: Mapping[str, Decimal | None
         check(place, target)
     rows = [{"place": place, "target": None if target is None else str(target)} for place, target in wanted.items()]
     try:
-        queries.write(
+        database.write(
             "set_targets",
             month=month,
             place_type=kind,
@@ -261,7 +261,7 @@ def _columns(view: View, form: Form, writer: Writer) -> dict[str, Any]:
 
 
 def _changes(view: View, writer: Writer) -> None:
-    changes = queries.target_changes(queries.freshness().entries, view.scope.currency, CHANGES_SHOWN)
+    changes = queries.target_changes(freshness.shown().entries, view.scope.currency, CHANGES_SHOWN)
     if changes.empty:
         return
     st.markdown("**Last changes**")
@@ -287,7 +287,7 @@ def _by(name: str | None, moment: datetime | None) -> str:
 
 
 def _planned(view: View, month: date, kind: str) -> pd.DataFrame:
-    planned = queries.planned(view.version, queries.freshness().entries, view.scope.currency)
+    planned = queries.planned(view.version, freshness.shown().entries, view.scope.currency)
     return planned[(planned["month"] == month) & (planned["place_type"] == kind)]
 
 

@@ -8,7 +8,7 @@ from math import ceil
 import pandas as pd
 import streamlit as st
 
-from dashboard import access, charts, explain, export, filters, links, panels, queries
+from dashboard import access, charts, daily_sales, database, explain, export, filters, links, panels, queries
 from dashboard.filters import TREND_DAYS, Span, View
 from dashboard.measures import Kind, Writer
 from dashboard.settings import settings
@@ -120,11 +120,11 @@ def _explain_card(view: View, label: str, definition: str, how: str) -> explain.
         label,
         definition,
         f"The figure is {how}, of the rows that this statement returns, by their `customer_type`.",
-        queries.statement_sql(
+        database.statement_sql(
             "daily_customers", currency=currency, first_date=view.span.start, last_date=view.span.end
         ),
         "kpi_daily_customers",
-        queries.Scope(currency),
+        daily_sales.Scope(currency),
         view.span.end,
     )
 

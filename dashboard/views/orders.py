@@ -11,10 +11,10 @@ from math import ceil
 import pandas as pd
 import streamlit as st
 
-from dashboard import access, export, filters, links, live, panels, queries
+from dashboard import access, export, filters, links, live, order_lines, panels
 from dashboard.filters import View
 from dashboard.measures import Kind, Writer
-from dashboard.queries import Lines, Order
+from dashboard.order_lines import Lines, Order
 from dashboard.settings import settings
 
 ROWS = 50
@@ -55,9 +55,9 @@ def page() -> None:
     # PostgreSQL has no text with a zero byte, so nothing can be found by one.
     search = search.replace("\x00", "").strip()
     lines = Lines(view.scope, view.span.start, view.span.end, search, customers=customers)
-    if search and not queries.is_number(reader, view.version, search, customers):
-        lines = replace(lines, products=queries.products_called(view.version, search))
-    count = queries.count_lines(reader, view.version, lines)
+    if search and not order_lines.is_number(reader, view.version, search, customers):
+        lines = replace(lines, products=order_lines.products_called(view.version, search))
+    count = order_lines.count_lines(reader, view.version, lines)
     if not count:
         st.info(f"Nothing in {view.span} is found by this. Take a longer period, or search for something else.",
                 icon=":material/search_off:")  # fmt: skip
@@ -65,21 +65,21 @@ def page() -> None:
     column, descending = ORDERS[by]
     writer = Writer(settings().number_style, view.scope.currency)
     many = f"{writer.number(count, 0)} lines"
-    if lines.search and count > queries.COUNTED:
-        many = f"More than {writer.number(queries.COUNTED, 0)} lines"
-    elif column != "sale_date" and count > queries.MOST_SORTED and not lines.search:
+    if lines.search and count > order_lines.COUNTED:
+        many = f"More than {writer.number(order_lines.COUNTED, 0)} lines"
+    elif column != "sale_date" and count > order_lines.MOST_SORTED and not lines.search:
         column, descending = ORDERS["Newest"]
-        many += f", newest first: only {writer.number(queries.MOST_SORTED, 0)} can be sorted otherwise"
+        many += f", newest first: only {writer.number(order_lines.MOST_SORTED, 0)} can be sorted otherwise"
     lines = replace(lines, order_by=column, descending=descending)
     with download:
         _downloads(view, lines, reader, count, writer)
 
-    leafed = count if column == "sale_date" and not lines.search else min(count, queries.COUNTED)
+    leafed = count if column == "sale_date" and not lines.search else min(count, order_lines.COUNTED)
     pages = ceil(leafed / ROWS)
     if leafed < count and not lines.search:
         many += f", of which the first {writer.number(leafed, 0)} can be leafed through"
     number = _page(lines, pages, many, writer)
-    frame = queries.order_lines(reader, view.version, lines, ROWS, (number - 1) * ROWS)
+    frame = order_lines.order_lines(reader, view.version, lines, ROWS, (number - 1) * ROWS)
     # A dialog that was closed is another table, in which no row is selected.
     _table(frame, writer, key=f"lines-{number}-{by}-{st.session_state.get('orders-closed', 0)}")
 
@@ -164,7 +164,7 @@ def _open(asked: str, view: View, reader: str, customers: bool) -> None:
     except ValueError:
         lines = pd.DataFrame()
     else:
-        lines = queries.order(reader, view.version, wanted, customers)
+        lines = order_lines.order(reader, view.version, wanted, customers)
     if lines.empty:
         links.check(links.ORDER, fits=False)
         return

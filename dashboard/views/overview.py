@@ -8,7 +8,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, explain, filters, headline, notes, panels, printing, queries
+from dashboard import charts, daily_sales, explain, filters, freshness, headline, notes, panels, printing, queries
 from dashboard.filters import LABELS, TREND_DAYS, Span, View
 from dashboard.measures import CARDS, MEASURES, Kind, Writer
 from dashboard.settings import settings
@@ -81,9 +81,9 @@ def _by_this_time(latest: View, writer: Writer) -> str:
     """
     day, past = latest.span, latest.past
     assert past
-    if latest.scope.converted or not latest.knows(past.start) or queries.placed(latest.scope) != latest.scope:
+    if latest.scope.converted or not latest.knows(past.start) or daily_sales.placed(latest.scope) != latest.scope:
         return ""
-    hours = {span: queries.hours(latest.version, latest.scope, span.start, span.end) for span in (day, past)}
+    hours = {span: daily_sales.hours(latest.version, latest.scope, span.start, span.end) for span in (day, past)}
     if any(frame.empty or sum(frame["lines"]) != sum(latest.total(span)["lines"]) for span, frame in hours.items()):
         return ""
     until = max(hours[day]["sale_hour"])
@@ -184,14 +184,14 @@ def _shares(view: View, by: str, writer: Writer) -> None:
         index=frame.index,
     )
     frame, texts = frame.head(LEADERS), texts.head(LEADERS)
-    spec = charts.leaderboard(frame[queries.DIMENSIONS[by]], frame["net_sales"], texts, room=2.1)
+    spec = charts.leaderboard(frame[daily_sales.DIMENSIONS[by]], frame["net_sales"], texts, room=2.1)
     panels.draw(spec, f"Net sales by {label}", key="shares")
 
 
 def _products(view: View, names: dict[str, str], writer: Writer) -> None:
     by = panels.heading("Top-selling products", "Rank products by", ("Value", "Units"), "top")
     column = "units_sold" if by == "Units" else "net_sales"
-    products = view.sales(view.span, "product", shown=queries.OF_PRODUCTS)
+    products = view.sales(view.span, "product", shown=daily_sales.OF_PRODUCTS)
     sold = products[products[column] > 0].sort_values(column, ascending=False, kind="stable").head(LEADERS)
     st.caption("Units sold" if by == "Units" else "Net sales")
     if sold.empty:
@@ -212,7 +212,7 @@ def _movers(view: View, names: dict[str, str], writer: Writer) -> None:
         st.caption(panels.why_alone(view))
         return
     now, before = (
-        view.sales(span, "product", shown=queries.OF_PRODUCTS).set_index("product_id")["net_sales"]
+        view.sales(span, "product", shown=daily_sales.OF_PRODUCTS).set_index("product_id")["net_sales"]
         for span in (view.span, view.comparable)
     )
     both = pd.DataFrame({"net_sales": now, "net_sales_before": before}).map(
@@ -228,7 +228,7 @@ def _movers(view: View, names: dict[str, str], writer: Writer) -> None:
 
 
 def _recent_files(view: View, writer: Writer) -> None:
-    frame = queries.files(queries.freshness(), (), RECENT_FILES)
+    frame = queries.files(freshness.shown(), (), RECENT_FILES)
     with st.container(border=True):
         st.subheader("Last files", anchor=False)
         if view.filtered:

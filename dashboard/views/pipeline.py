@@ -11,9 +11,9 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from dashboard import access, export, filters, links, live, panels, queries
+from dashboard import access, export, filters, freshness, links, live, panels, queries
+from dashboard.freshness import Freshness
 from dashboard.measures import MISSING, Kind, Writer
-from dashboard.queries import Freshness
 from dashboard.settings import settings
 
 FILES_PER_PAGE = 25
@@ -40,7 +40,7 @@ _FIELDS = {
 
 def page() -> None:
     """Draw the page; it follows the ledger, not only the marts."""
-    state = queries.freshness()
+    state = freshness.shown()
     zone = st.context.timezone or "UTC"
     st.title("Pipeline & quality", anchor=False)
     _cards(state, zone)

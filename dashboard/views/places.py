@@ -8,7 +8,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, explain, export, filters, links, notes, panels, queries, targets
+from dashboard import charts, daily_sales, explain, export, filters, links, notes, panels, queries, targets
 from dashboard.filters import View
 from dashboard.measures import MEASURES, Kind, Writer
 from dashboard.settings import settings
@@ -189,11 +189,11 @@ def _explain_weekdays(view: View, by: str) -> explain.Source:
 def _hours(view: View, writer: Writer) -> None:
     """When customers buy: an average weekday by the hour, where sheets tell the time of day."""
     span = filters.Span(max(view.span.start, view.since), view.span.end)
-    hours = queries.hours(view.version, view.scope, span.start, span.end)
+    hours = daily_sales.hours(view.version, view.scope, span.start, span.end)
     if hours.empty:
         return
-    scope = queries.placed(view.scope)
-    lines = sum(queries.sales(view.version, scope, span.start, span.end, ())["lines"])
+    scope = daily_sales.placed(view.scope)
+    lines = sum(daily_sales.sales(view.version, scope, span.start, span.end, ())["lines"])
     timed = sum(hours["lines"])
     cells = _by_hour(hours, span)
     with st.container(border=True):
