@@ -1,7 +1,7 @@
 {{ config(grants={'select': ['dashboard_rejects']}) }}
 
 with rejected_rows as (
-    select * from {{ ref('stg_raw_sales__rejected_rows') }}
+    {{ rejected_rows_in_their_currency() }}
 ),
 
 files as (

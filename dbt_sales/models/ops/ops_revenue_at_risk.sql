@@ -1,5 +1,5 @@
 with rejected_rows as (
-    select * from {{ ref('stg_raw_sales__rejected_rows') }}
+    {{ rejected_rows_in_their_currency() }}
 ),
 
 files as (

@@ -4,7 +4,7 @@
 -- begun in the time zone of no feed has a wrong date, or came early: it is not the newest, and ends no day before it.
 with begun as (
     select max(({{ var('clock') }} at time zone timezone)::date) as until
-    from {{ ref('stg_raw_sales__files') }}
+    from {{ ref('dim_time_zones') }}
 ),
 
 days as (

@@ -57,23 +57,37 @@ compared as (
     where base_month >= first_sale_date
 ),
 
--- Each month once as itself and once with what it is compared with: of whole months the sums are at hand, of parts the
--- days. `lateral` has the index asked for what one month needs: else a question about one month would read them all.
+-- Each month once as itself and once with what it is compared with.
+halves as (
+    select
+        *,
+        month as first_day,
+        last_day as until,
+        least(month_end, last_sale_date) as whole_until,
+        false as is_base
+    from compared
+    union all
+    select
+        *,
+        base_month as first_day,
+        base_last_day as until,
+        base_month_end as whole_until,
+        true as is_base
+    from compared
+),
+
+-- Of whole months the sums are at hand, of parts the days. `lateral` has the index asked for what one month needs: else a
+-- question about one month would read them all.
 sides as (
     select
-        compared.*,
+        halves.*,
         sold.product_id,
-        case when side.is_base then 0 else sold.net_sales end as net_sales,
-        case when side.is_base then 0 else sold.units end as units,
-        case when side.is_base then sold.net_sales else 0 end as base_net_sales,
-        case when side.is_base then sold.units else 0 end as base_units,
-        case when side.is_base then 0 else 1 end as sold
-    from compared
-    cross join lateral (
-        values
-        (compared.month, compared.last_day, least(compared.month_end, compared.last_sale_date), false),
-        (compared.base_month, compared.base_last_day, compared.base_month_end, true)
-    ) as side (first_day, last_day, whole_until, is_base)
+        case when halves.is_base then 0 else sold.net_sales end as net_sales,
+        case when halves.is_base then 0 else sold.units end as units,
+        case when halves.is_base then sold.net_sales else 0 end as base_net_sales,
+        case when halves.is_base then sold.units else 0 end as base_units,
+        case when halves.is_base then 0 else 1 end as sold
+    from halves
     cross join lateral (
         select
             whole.product_id,
@@ -81,9 +95,9 @@ sides as (
             whole.units_sold - whole.returned_units as units
         from sales as whole
         where
-            side.last_day = side.whole_until
-            and whole.month = side.first_day
-            and whole.currency = compared.currency
+            halves.until = halves.whole_until
+            and whole.month = halves.first_day
+            and whole.currency = halves.currency
         union all
         select
             days.product_id,
@@ -91,9 +105,9 @@ sides as (
             sum(days.units_sold - days.returned_units) as units
         from (select * from {{ ref('kpi_daily_product_sales') }}) as days
         where
-            side.last_day < side.whole_until
-            and days.sale_date between side.first_day and side.last_day
-            and days.currency = compared.currency
+            halves.until < halves.whole_until
+            and days.sale_date between halves.first_day and halves.until
+            and days.currency = halves.currency
         group by days.product_id
     ) as sold
 ),
