@@ -76,8 +76,8 @@ halves as (
     from compared
 ),
 
--- Of whole months the sums are at hand, of parts the days. `lateral` has the index asked for what one month needs: else a
--- question about one month would read them all.
+-- Of whole months the sums are at hand, of parts the days. `lateral` has the index asked for what one month needs: else
+-- a question about one month would read them all.
 sides as (
     select
         halves.*,
