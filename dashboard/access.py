@@ -1,4 +1,4 @@
-"""Who is looking, and as which role of the database they read. What a role may read is granted in PostgreSQL.
+"""The viewer, and the role of the database that they read as. PostgreSQL grants what a role may read.
 
 People sign in by OpenID Connect where Streamlit's `[auth]` is configured; each of them may see totals, save views and
 keep alerts and reports, and what else the roles in their identity token say. Elsewhere everybody is anonymous.
@@ -36,7 +36,7 @@ RESTRICTED = {
 
 
 class Door(Enum):
-    """What somebody sees who is not let in."""
+    """The page for somebody who is not let in."""
 
     SIGN_IN = "Sign in to see the sales figures."
     SIGN_IN_AGAIN = "You signed in a while ago. Sign in again to go on."
@@ -45,7 +45,7 @@ class Door(Enum):
 
 @dataclass(frozen=True)
 class Rights:
-    """What the viewer of this session may see and do; `name` is None for somebody who has not signed in.
+    """The rights of the viewer of this session; `name` is None for somebody who has not signed in.
 
     `person` is what tells people apart, the subject of their token: others may bear the same name, and names change.
     """
@@ -73,12 +73,12 @@ class Rights:
 
 
 def rights() -> Rights | Door:
-    """Of the session that asks."""
+    """The rights of the session that asks."""
     return judge(st.user.to_dict(), settings(), sign_in=sign_in_configured(), now=datetime.now(UTC))
 
 
 def judge(user: Mapping[str, Any], configured: Settings, *, sign_in: bool | None, now: datetime) -> Rights | Door:
-    """What the claims of an identity token, or their absence, allow.
+    """The rights that the claims of an identity token, or their absence, give.
 
     `user` is Streamlit's: the claims, and `is_logged_in`; `sign_in` is what `sign_in_configured` says. A sign-in counts
     for so many hours after it was made, so that a role that was taken away does not last as long as Streamlit's cookie,
@@ -111,7 +111,7 @@ def may(part: str) -> bool:
 
 
 def person() -> str | None:
-    """What tells the viewer from all others; None for somebody who has not signed in."""
+    """The key that tells the viewer from all others; None for somebody who has not signed in."""
     return who.person if isinstance(who := rights(), Rights) else None
 
 
@@ -144,7 +144,7 @@ def let_in() -> bool:
 
 
 def account() -> None:
-    """Who is signed in, and the way out; nothing where nobody signs in."""
+    """The name of the viewer, and the way out; nothing where nobody signs in."""
     who = rights()
     if isinstance(who, Rights) and who.name is not None:
         with st.popover("", icon=":material/account_circle:", type="tertiary", help="Account", key="account"):

@@ -16,10 +16,11 @@ import streamlit as st
 import structlog
 from sqlalchemy.exc import IntegrityError
 
-from dashboard import notify, push, queries
+from dashboard import daily_sales, database, notify, push
+from dashboard.daily_sales import Scope
+from dashboard.database import Problem, Unavailable
 from dashboard.filters import Span
 from dashboard.measures import MEASURES, MINUS, Kind, Measure, Writer
-from dashboard.queries import Problem, Scope, Unavailable
 from dashboard.settings import settings
 
 DAY = timedelta(days=1)
@@ -27,7 +28,7 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Basis:
-    """What a rule looks at: the figure of a day, a week or a month, or its change against an earlier one."""
+    """The basis of a rule: the figure of a day, a week or a month, or its change against an earlier one."""
 
     period: str  # day, week (from Monday on) or month
     label: str
@@ -43,7 +44,7 @@ class Basis:
         return Span(day.replace(day=1), day) if (day + DAY).day == 1 else None
 
     def reference(self, span: Span) -> Span | None:
-        """What that period is compared with."""
+        """The period that it is compared with."""
         if not self.before:
             return None
         return span.back(self.back * DAY) if self.back else self.ending(span.start - DAY)
@@ -104,7 +105,7 @@ class Rule:
     @property
     def known(self) -> bool:
         """Whether it can be judged: its measure and what it is limited to still exist."""
-        return self.measure in MEASURES and self.basis in BASES and set(self.kept) <= set(queries.DIMENSIONS)
+        return self.measure in MEASURES and self.basis in BASES and set(self.kept) <= set(daily_sales.DIMENSIONS)
 
     @property
     def channels(self) -> list[str]:
@@ -112,7 +113,7 @@ class Rule:
 
     @property
     def judged(self) -> dict[str, Any]:
-        """What is judged, as JSON: kept with what it raises, as the rule may be changed later."""
+        """The rule as JSON: kept with what it raises, as the rule may be changed later."""
         return {
             "measure": self.measure, "currency": self.currency, "kept": self.kept, "basis": self.basis,
             "direction": self.direction, "threshold": str(self.threshold),
@@ -133,8 +134,8 @@ def judge(rule: Rule, daily: pd.DataFrame, start: date, since: date, newest: dat
 
     `daily` has a row of sums for each day with sales, from COMPARED_DAYS before `start` on; `since` and `newest` are
     the first and the last day with any. Between them a day without a row sold nothing; what reaches beyond them is not
-    known. A figure that is not known, or not defined (a ratio of nothing, a change from nothing), never fires. Of a
-    rule for finished days a week or a month has to be followed by a later day, too.
+    known. A figure that is not known, or not defined (a ratio of nothing, a change from nothing), never fires. For a
+    rule of finished days, a later day has to follow a week or a month, too.
     """
     basis = BASES[rule.basis]
     days = {day: place for place, day in enumerate(daily["sale_date"])}
@@ -173,13 +174,13 @@ def _fires(rule: Rule, value: Decimal, reference: Decimal | None) -> bool:
 def breaches(rule: Rule, start: date, since: date, newest: date) -> list[Breach]:
     """The periods that end from `start` on of which the rule fires by the marts as they are now."""
     start = max(start, since)
-    daily = queries.read_sales(rule.scope, start - COMPARED_DAYS * DAY, newest, ("date",))
+    daily = daily_sales.read_sales(rule.scope, start - COMPARED_DAYS * DAY, newest, ("date",))
     return judge(rule, daily, start, since, newest)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def backtest(version: int, rule: Rule, since: date, newest: date) -> list[Breach]:  # noqa: ARG001  # a part of the key
-    """What the rule would have fired on in the last ninety days."""
+    """The breaches on which the rule would have fired in the last ninety days."""
     return breaches(rule, newest - timedelta(days=BACKTEST_DAYS - 1), since, newest)
 
 
@@ -191,8 +192,8 @@ def evaluate() -> int:
     on = [rule for rule in rules() if rule.enabled and rule.known]
     if not on:
         return 0
-    [state] = queries.read("freshness")
-    known = {row["currency"]: (row["first_date"], row["last_date"]) for row in queries.read("currencies")}
+    [state] = database.read("freshness")
+    known = {row["currency"]: (row["first_date"], row["last_date"]) for row in database.read("currencies")}
     fired = 0
     failed: Unavailable | None = None
     for rule in on:
@@ -216,7 +217,7 @@ def _fire(rule: Rule, since: date, newest: date, mart_version: int) -> int:
     fired = 0
     told = _told(rule)
     for breach in breaches(rule, max(rule.from_date, newest - timedelta(days=LOOK_BACK_DAYS)), since, newest):
-        recorded = queries.write(
+        recorded = database.write(
             "fire_alert",
             rule_id=rule.rule_id,
             sale_date=breach.sale_date,
@@ -240,8 +241,8 @@ def _told(rule: Rule) -> list[tuple[str, str]]:
 
 
 def message(event_id: int) -> notify.Message:
-    """What is told of an alert that was raised; raises notify.Undeliverable."""
-    rows = queries.read("alert_event", event_id=event_id)
+    """The message of an alert that was raised; raises notify.Undeliverable."""
+    rows = database.read("alert_event", event_id=event_id)
     if not rows:
         raise notify.Undeliverable("the alert is deleted")
     [row] = rows
@@ -274,7 +275,7 @@ def message(event_id: int) -> notify.Message:
 
 def rules() -> list[Rule]:
     """Every rule by its name, as they are now."""
-    return [_rule(row) for row in queries.read("alert_rules")]
+    return [_rule(row) for row in database.read("alert_rules")]
 
 
 def save(rule: Rule) -> None:
@@ -289,31 +290,31 @@ def save(rule: Rule) -> None:
         "recipients": list(rule.recipients),
     }  # fmt: skip
     if rule.rule_id is None:
-        queries.write("save_alert", **kept, created_by=rule.created_by)
+        database.write("save_alert", **kept, created_by=rule.created_by)
     else:
-        queries.write("change_alert", **kept, rule_id=rule.rule_id)
+        database.write("change_alert", **kept, rule_id=rule.rule_id)
 
 
 def enable(rule_id: int, enabled: bool) -> None:
     """Switch a rule on or off."""
-    queries.write("enable_alert", rule_id=rule_id, enabled=enabled)
+    database.write("enable_alert", rule_id=rule_id, enabled=enabled)
 
 
 def delete(rule_id: int) -> None:
     """Forget a rule and what it has raised."""
-    queries.write("delete_alert", rule_id=rule_id)
+    database.write("delete_alert", rule_id=rule_id)
 
 
 def see(newest: int) -> None:
     """Everything raised up to this event has been seen, and the bell stops counting it."""
-    queries.write("see_alerts", newest=newest)
+    database.write("see_alerts", newest=newest)
 
 
 def events() -> list[tuple[dict[str, Any], Rule, Breach]]:
-    """What was raised lately, newest first: event_id, fired_at, is_open and deliveries; by which rule; and the day."""
+    """The alerts raised lately, newest first: event_id, fired_at, is_open and deliveries; their rule; and the day."""
     raised = [
         (row, _raised_by(row), Breach(row["sale_date"], row["value"], row["reference"]))
-        for row in queries.read("alert_events", limit=RECENT)
+        for row in database.read("alert_events", limit=RECENT)
     ]
     return [each for each in raised if each[1].known]
 
@@ -325,11 +326,11 @@ def count() -> int:
 
 @st.cache_data(ttl=COUNT_SECONDS, max_entries=2, show_spinner=False)
 def _count(heard: int) -> int:  # noqa: ARG001  # a part of the key
-    return int(queries.read("open_alerts")[0]["open_alerts"])
+    return int(database.read("open_alerts")[0]["open_alerts"])
 
 
 def describe(rule: Rule, breach: Breach) -> str:
-    """What a rule that is known has found: `Orders on 31 Mar 2026: 12, 18.2% less than the day before (15).`"""
+    """The finding of a rule in words: `Orders on 31 Mar 2026: 12, 18.2% less than the day before (15).`"""
     writer = Writer(settings().number_style, rule.currency)
     kind = rule.of.kind
     figure = f"{rule.of.label} {_period(rule, breach.sale_date)}: {writer.write(breach.value, kind)}"

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 
 from dashboard import access, filters, links, live, printing, queries, saved
-from dashboard.queries import Freshness, Problem, Unavailable
+from dashboard.database import Problem, Unavailable
+from dashboard.freshness import Freshness
 from dashboard.settings import settings
 from dashboard.style import STYLE
 
@@ -42,7 +43,7 @@ FILTERED = (  # drawn under the filter row
     ("views/customers.py", "Customers", ":material/group:"),
     ("views/orders.py", "Orders", ":material/receipt_long:"),
 )
-CONVERTED = ("Overview", "Explore")  # the pages that can be of all currencies, converted into one
+CONVERTED = ("Overview", "Explore", "Regions & reps")  # the pages that can be of all currencies, converted into one
 UNFILTERED = (
     ("views/pipeline.py", "Pipeline & quality", ":material/conversion_path:"),
     ("views/alerts.py", "Alerts & views", ":material/notifications:"),
@@ -114,7 +115,7 @@ def _draw(page: "StreamlitPage", state: Freshness, place: links.Place, *, filter
 
 
 def _tools(page: "StreamlitPage") -> None:
-    """What the bar offers: to print the page that is laid out for paper, to keep this view, and to sign out."""
+    """The buttons of the bar: print the page that is laid out for paper, keep this view, sign out."""
     if page.title == "Overview":
         printing.button()
     if page.url_path in saved.PAGES and access.may("editor"):

@@ -35,6 +35,9 @@ FEW = 6  # columns, each of which has room for its name
 STEPS = (Decimal(1), Decimal(2), Decimal("2.5"), Decimal(5), Decimal(10))  # of an axis, and the tens of them
 SPLITS = 4  # that many steps an axis has, about
 LETTER_PIXELS = 7
+CELL_LETTER_PIXELS, CELL_MARGIN = 6.5, 6  # of the figure in a cell
+ROW_NAME_PIXELS = 40
+LEGEND_PIXELS = 32  # below a picture
 COMPARISON, IN_PROGRESS = "Comparison", "In progress"
 WRITTEN = ", written"  # a column that has the figures of another as text
 MOST_TOLD = 400  # rows
@@ -229,7 +232,7 @@ def bullets(frame: pd.DataFrame, writer: Writer) -> Spec:
             "color": DOWN,
             "encode": {"x": "By now", "y": "Name"},
         },
-        # What is written stands behind the longer of the bars.
+        # The text stands behind the longer of the bars.
         {
             "type": "scatter",
             "name": "Text",
@@ -243,41 +246,56 @@ def bullets(frame: pd.DataFrame, writer: Writer) -> Spec:
     return spec
 
 
-def heat(cells: pd.DataFrame, writer: Writer, columns: list[str], rows: list[str], *, room: int = 60) -> Spec:
+def heat(cells: pd.DataFrame, writer: Writer, columns: list[str], rows: list[str]) -> Spec:
     """A cell for each row and column, the darker the more; `cells` has column, row and value.
 
-    A cell states its figure where there are at most `room` of them.
+    A cell states its figure where every cell of the picture has room for its own, which the browser knows; where not, a
+    legend says what the palest and the darkest stand for.
     """
     values = cells["value"].astype(float)
     low, high = values.min(), values.max()
     source = pd.DataFrame({
         "Column": cells["column"], "Row": cells["row"], "Value": values,
-        "Text": [writer.brief(value, Kind.MONEY) for value in cells["value"]],
+        "Text": [writer.cell(value, Kind.MONEY) for value in cells["value"]],
         "Whole": [writer.write(value, Kind.MONEY) for value in cells["value"]],
     })  # fmt: skip
     axis = {"type": "category", "axisTick": {"show": False}, "axisLine": {"show": False}, "splitLine": {"show": False}}
+    enough = len(columns) * (CELL_LETTER_PIXELS * source["Text"].str.len().max() + CELL_MARGIN) + ROW_NAME_PIXELS
     return {
         "dataset": {"source": source},
-        "grid": {"left": 4, "right": 4, "top": 4, "bottom": 4, "containLabel": True},
+        "grid": {"left": 4, "right": 4, "top": 4, "containLabel": True},
         "tooltip": {"trigger": "item", "formatter": "{@Row}, {@Column}<br/><b>{@Whole}</b>"},
         "xAxis": {**axis, "data": columns, "axisLabel": {"interval": 0, "width": 60, "overflow": "break"}
                   if len(columns) <= FEW else {}},
         "yAxis": {**axis, "data": rows, "inverse": True},
         "visualMap": {
-            "show": False, "type": "continuous", "dimension": 2, "min": low, "max": high if high > low else low + 1,
+            "type": "continuous", "dimension": 2, "min": low, "max": high if high > low else low + 1,
             "inRange": {"color": ["rgba(79, 107, 237, 0.06)", "rgba(79, 107, 237, 0.6)"]},
+            "outOfRange": {"color": ["transparent"]},  # stands behind the legend
+            "orient": "horizontal", "left": "center", "bottom": 0, "itemWidth": 10, "itemHeight": 120,
+            "text": [writer.cell(cells["value"].max(), Kind.MONEY), writer.cell(cells["value"].min(), Kind.MONEY)],
         },
         "series": [
             {
                 "type": "heatmap",
                 "encode": {"x": "Column", "y": "Row", "value": "Value"},
                 "itemStyle": {"borderRadius": 3, "borderWidth": 2, "borderColor": "transparent"},
-                # A label placed by numbers keeps the colour of the theme's text.
-                "label": {"show": len(source) <= room, "formatter": "{@Text}", "position": ["50%", "50%"],
-                          "align": "center", "verticalAlign": "middle"},
+                "label": {"formatter": "{@Text}", "fontSize": 11},
             }
         ],
+        "media": [
+            {"query": {"minWidth": int(enough)}, "option": _figures_or_legend(figures=True)},
+            {"option": _figures_or_legend(figures=False)},
+        ],
     }  # fmt: skip
+
+
+def _figures_or_legend(*, figures: bool) -> Spec:
+    return {
+        "grid": {"bottom": 4 if figures else LEGEND_PIXELS},
+        "visualMap": {"show": not figures},
+        "series": [{"label": {"show": figures}}],
+    }
 
 
 def pareto(products: pd.DataFrame, money: Writer) -> Spec:
@@ -616,6 +634,8 @@ def inked(spec: Spec, *, dark: bool) -> Spec:
         return each | {"axisLabel": ink | each.get("axisLabel", {})}
 
     spec = dict(spec)
+    if "visualMap" in spec:
+        spec["visualMap"] = spec["visualMap"] | {"textStyle": ink}
     for name in ("xAxis", "yAxis"):
         axes = spec[name]
         spec[name] = [axis(each) for each in axes] if isinstance(axes, list) else axis(axes)
@@ -624,6 +644,11 @@ def inked(spec: Spec, *, dark: bool) -> Spec:
         if "markLine" in each
         else each
         for each in spec["series"]
+    ]
+    # On the strongest colour of a cell, too, and without the halo that makes small digits hard to read.
+    inside = {"color": INK_ON_DARK if dark else INK, "textBorderWidth": 0}
+    spec["series"] = [
+        each | {"label": each["label"] | inside} if each["type"] == "heatmap" else each for each in spec["series"]
     ]
     return spec
 
@@ -745,7 +770,7 @@ def _cuts(days: list[date], grain: str, first_weekday: int) -> list[int]:
 
 
 def _pinned(notes: Sequence[tuple[date, str]], days: list[date], cuts: list[int], grain: str) -> dict[int, str]:
-    """What is noted of each stretch, by its place; of a week or a month with the day that it is of."""
+    """The notes on each stretch, by its place; those of a week or a month begin with their day."""
     pinned: dict[int, list[str]] = {}
     for day, text in sorted(notes):
         if days and days[0] <= day <= days[-1]:

@@ -1,4 +1,4 @@
-"""What is told to people who have no page open: alerts and reports are made, and handed over until they have arrived.
+"""Tells people who have no page open: alerts and reports are made, and handed over until they have arrived.
 
 One loop in each process of the dashboard. Constraints and locks of the database see to it that several of them tell
 everything once.
@@ -13,8 +13,8 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
-from dashboard import alerts, notify, queries, reports
-from dashboard.queries import Unavailable
+from dashboard import alerts, database, notify, reports
+from dashboard.database import Unavailable
 from dashboard.settings import settings
 
 MOST_ATTEMPTS = 8
@@ -64,24 +64,24 @@ def _attempt(step: Callable[[], float | None]) -> tuple[bool, float | None]:
 
 def deliver() -> float | None:
     """Hand over every delivery that is due, and return the seconds until the next one is; raises Unavailable."""
-    while claimed := queries.write("claim_delivery", lease_seconds=LEASE_SECONDS):
+    while claimed := database.write("claim_delivery", lease_seconds=LEASE_SECONDS):
         [row] = claimed
         error, hopeless = _hand_over(row)
         again = None
         if error is not None and not hopeless and row["attempts"] < MOST_ATTEMPTS:
             again = min(FIRST_PAUSE_SECONDS * 2 ** (row["attempts"] - 1), LONGEST_PAUSE_SECONDS)
-        queries.write("end_delivery", delivery_id=row["delivery_id"], error=error, again_seconds=again)
+        database.write("end_delivery", delivery_id=row["delivery_id"], error=error, again_seconds=again)
         of = {name: row[name] for name in ("delivery_id", "event_id", "issue_id", "channel")}
         if error is None:
             log.info("delivered", **of, attempt=row["attempts"])
         else:
             log.warning("not_delivered", **of, attempt=row["attempts"], error=error, again_seconds=again)
-    [due] = queries.read("next_delivery")
+    [due] = database.read("next_delivery")
     return None if due["seconds"] is None else max(float(due["seconds"]), SHORTEST_PAUSE_SECONDS)
 
 
 def _hand_over(row: Mapping[str, Any]) -> tuple[str | None, bool]:
-    """What went wrong, if anything, and whether to try again is of no use."""
+    """The fault, if there was one, and whether it is useless to try again."""
     try:
         message = alerts.message(row["event_id"]) if row["issue_id"] is None else reports.message(row["issue_id"])
     except notify.Undeliverable as error:

@@ -8,10 +8,11 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from dashboard import links, live, queries
+from dashboard import daily_sales, database, freshness, links, live, order_lines, panels, queries
+from dashboard.database import Unavailable
 from dashboard.filters import View
-from dashboard.measures import MISSING, Measure
-from dashboard.queries import Unavailable
+from dashboard.measures import Kind, Measure, Writer
+from dashboard.settings import settings
 
 MOST_FILES = 20
 OF_EVERY_CURRENCY = "It is of every currency; the files below are those of the chosen one."
@@ -19,7 +20,7 @@ OF_EVERY_CURRENCY = "It is of every currency; the files below are those of the c
 
 @dataclass(frozen=True)
 class Source:
-    """Of one figure: what it means, how it follows from what the statement returns, and the mart that is asked.
+    """The source of one figure: its meaning, how it follows from the rows of the statement, and the mart that is asked.
 
     The files that are named hold lines of `scope` on `day`, the last one that the figure is of.
     """
@@ -29,7 +30,7 @@ class Source:
     reading: str
     statement: str
     mart: str
-    scope: queries.Scope
+    scope: daily_sales.Scope
     day: date
 
 
@@ -53,14 +54,14 @@ def panel(view: View, sources: Mapping[str, Callable[[], Source]]) -> None:
 
 
 def measures(view: View, shown: Iterable[Measure], *by: str) -> dict[str, Callable[[], Source]]:
-    """What `panel` takes, of measures over the period and under the filters; `by`: of each member of a dimension."""
+    """The sources of measures over the period and under the filters; `by`: for each member of a dimension."""
     return {measure.name: partial(of_measure, view, measure, *by) for measure in shown}
 
 
 def of_measure(view: View, measure: Measure, *by: str) -> Source:
-    """Of a measure over the period and under the filters."""
+    """The source of a measure over the period and under the filters."""
     told = queries.descriptions(view.version)
-    mart = queries.mart_of(view.scope, by)
+    mart = daily_sales.mart_of(view.scope, by)
     figure = " ÷ ".join(f"`{name}`" for name in measure.sums)
     reading = f"A bar is {figure} of a row" if by else f"The figure is {figure} of the row"
     parts = [f"- `{name}`: {text}" for name in measure.sums if (text := told.get(f"{mart}.{name}"))]
@@ -68,7 +69,7 @@ def of_measure(view: View, measure: Measure, *by: str) -> Source:
         measure.label,
         told.get(measure.described_by, ""),
         "\n".join([f"{reading} that this statement returns.", "", *parts]),
-        queries.sales_sql(view.scope, view.span.start, view.span.end, by, queries.asked_for(by, measure.sums)),
+        daily_sales.sales_sql(view.scope, view.span.start, view.span.end, by, daily_sales.asked_for(by, measure.sums)),
         mart,
         view.scope,
         view.span.end,
@@ -78,14 +79,14 @@ def of_measure(view: View, measure: Measure, *by: str) -> Source:
 def of_statement(
     view: View, title: str, column: str, reading: str, statement: str, *, day: date | None = None, **parameters: object
 ) -> Source:
-    """Of a statement of `sql/` over all sales; `column`: `mart.column`, which dbt describes; `day`: see Source."""
+    """The source of a figure that a statement of `sql/` gives; `column`: `mart.column`, which dbt describes."""
     return Source(
         title,
         queries.descriptions(view.version).get(column, ""),
         reading,
-        queries.statement_sql(statement, **parameters),
+        database.statement_sql(statement, **parameters),
         column.split(".", maxsplit=1)[0],
-        queries.Scope(view.scope.currency),
+        daily_sales.Scope(view.scope.currency),
         day or view.last,
     )
 
@@ -117,7 +118,7 @@ def _draw(view: View, source: Source) -> None:
 
 def _tests(view: View, source: Source) -> None:
     marts = {name.split(".")[0] for name in queries.descriptions(view.version)}
-    results = tests_of(source.mart, queries.test_results(queries.freshness()), marts)
+    results = tests_of(source.mart, queries.test_results(freshness.shown()), marts)
     if results.empty:
         st.caption("No test of this mart has been run yet.")
     else:
@@ -125,30 +126,28 @@ def _tests(view: View, source: Source) -> None:
         st.caption(
             f"{len(results)} tests of this mart or of all marts, {failed or 'none'} of them failed when last run."
         )
-        st.dataframe(
+        panels.table(
             results,
-            hide_index=True,
-            placeholder=MISSING,
-            key="explain-tests",
-            height=min(38 * len(results) + 40, 240),
-            column_order=("test_name", "status", "failures", "tested_at", "message"),
-            column_config={
+            {
                 "test_name": st.column_config.TextColumn("Test", width="large"),
                 "status": "Result",
-                "failures": "Failures",
+                "failures": ("Failures", Kind.COUNT),
                 "tested_at": st.column_config.DatetimeColumn(
                     "Tested", format="D MMM, HH:mm", timezone=st.context.timezone
                 ),
                 "message": "Message",
             },
+            _writer(source),
+            key="explain-tests",
+            height=min(38 * len(results) + 40, 240),
             alt="dbt tests",
         )
 
 
 def _files(view: View, source: Source) -> None:
     day = source.day
-    files = queries.files_of(view.version, source.scope, day, MOST_FILES)
-    # Of one day, as ten million lines are not read to name the files of a year.
+    files = order_lines.files_of(view.version, source.scope, day, MOST_FILES)
+    # One day only: ten million lines are not read to name the files of a year.
     st.caption(
         f"The files that hold lines of {day.day} {day:%b %Y}, the last day that the figure is of"
         f"{f', the {MOST_FILES} with most of them' if len(files) == MOST_FILES else ''}. "
@@ -157,16 +156,12 @@ def _files(view: View, source: Source) -> None:
     if files.empty:
         st.caption("No file holds a line of that day for this choice.")
         return
-    st.dataframe(
+    panels.table(
         files,
-        hide_index=True,
-        placeholder=MISSING,
-        key="explain-files",
-        column_order=("key", "lines", "net_amount", "event_at", "modelled_at"),
-        column_config={
+        {
             "key": st.column_config.TextColumn("File", width="large"),
-            "lines": st.column_config.NumberColumn("Lines", format="localized"),
-            "net_amount": st.column_config.NumberColumn("Net sales", format="%,.2f"),
+            "lines": ("Lines", Kind.COUNT),
+            "net_amount": ("Net sales", Kind.MONEY),
             "event_at": st.column_config.DatetimeColumn(
                 "Arrived", format="D MMM, HH:mm:ss", timezone=st.context.timezone
             ),
@@ -174,8 +169,14 @@ def _files(view: View, source: Source) -> None:
                 "In the marts", format="D MMM, HH:mm:ss", timezone=st.context.timezone
             ),
         },
+        _writer(source),
+        key="explain-files",
         alt="Files of the last day",
     )
+
+
+def _writer(source: Source) -> Writer:
+    return Writer(settings().number_style, source.scope.currency)
 
 
 def _ask(name: str) -> None:

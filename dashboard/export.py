@@ -14,9 +14,9 @@ import pandas as pd
 import streamlit as st
 import xlsxwriter
 
-from dashboard import links, queries
+from dashboard import links, order_lines
 from dashboard.filters import LABELS, Span, View
-from dashboard.queries import CUSTOMER_COLUMNS, LINE_COLUMNS, Lines
+from dashboard.order_lines import CUSTOMER_COLUMNS, LINE_COLUMNS, Lines
 from loader.spreadsheet import guarded
 
 # Lines that a file of order lines holds, by its format: as many as are made within a minute, and fit into memory. A
@@ -29,37 +29,37 @@ UNFILTERED = ("Filters", "not applied")  # of a table that the filters do not na
 
 @dataclass(frozen=True)
 class Stamp:
-    """Of which version and choice a file is, as pairs of what and its value; `name` goes into the file's name."""
+    """The version and choice that a file is of, as pairs of a name and a value; `name` goes into the file's name."""
 
     name: str
     facts: tuple[tuple[str, str], ...]
 
     @classmethod
     def of(cls, view: View, *more: tuple[str, str]) -> "Stamp":
-        """Of what the viewer looks at now; `more` says what else it is of, as far as that is something."""
+        """The stamp of the view on the screen; `more` adds facts, and those without a value are left out."""
         return cls.at(link(view.span), view, *more)
 
     @classmethod
     def at(cls, address: str, view: View, *more: tuple[str, str]) -> "Stamp":
-        """As `of`, of a view that is found at this address."""
+        """As `of`, for a view that is found at this address."""
         dates = (("From", str(view.span.start)), ("To", str(view.span.end)))
         of = (*dates, ("Currency", view.scope.currency), *narrowed(view, *LABELS), *(fact for fact in more if fact[1]))
         return cls.apart(view.version, f"{view.span.start}-to-{view.span.end}", address, *of)
 
     @classmethod
     def apart(cls, version: int, name: str, address: str, *of: tuple[str, str]) -> "Stamp":
-        """Of a table that has dates, or filters, of its own: `of` says which."""
+        """The stamp of a table with dates or filters of its own, which `of` names."""
         return cls(f"{name}-v{version}", (("Version", str(version)), *of, ("Link", address)))
 
     @property
     def filters(self) -> str:
-        """What the rows are of, in one cell, but for the dates of the link: `Region: North, South; Search: kettle`."""
+        """The choice in one cell, without the dates of the link: `Region: North, South; Search: kettle`."""
         common = {"Version", "From", "To", "Link"}
         return "; ".join(f"{name}: {value}" for name, value in self.facts if name not in common)
 
 
 def narrowed(view: View, *names: str) -> list[tuple[str, str]]:
-    """What the filters keep and leave out of these dimensions, for a stamp."""
+    """The members of these dimensions that the filters keep and leave out, for a stamp."""
     return [
         (f"{LABELS[name]}{behind}", ", ".join(members))
         for behind, chosen in (("", view.scope.kept), (" left out", view.scope.left_out))
@@ -71,7 +71,7 @@ def narrowed(view: View, *names: str) -> list[tuple[str, str]]:
 def link(span: Span | None, **chosen: str) -> str:
     """The address that opens this page again, with its dates as they are now: `28D` means others tomorrow.
 
-    `chosen` is what widgets say that leave it out of the URL while nobody has touched them.
+    `chosen` has the values of widgets that are not in the URL while nobody has touched them.
     """
     fixed = [(name.replace("_", "-"), value) for name, value in chosen.items()]
     if span:
@@ -192,7 +192,7 @@ def _columns(lines: Lines) -> tuple[str, ...]:
 
 
 def _rows(reader: str, lines: Lines, most: int) -> Iterator[tuple[object, ...]]:
-    for batch in queries.stream_lines(reader, lines, most):
+    for batch in order_lines.stream_lines(reader, lines, most):
         yield from batch
 
 

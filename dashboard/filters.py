@@ -1,4 +1,4 @@
-"""What the viewer chose: period, comparison, granularity, currency and filters, the same on every page, in the URL."""
+"""The viewer's choice: period, comparison, granularity, currency and filters, the same on every page, in the URL."""
 
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import streamlit as st
 
-from dashboard import links, queries
+from dashboard import daily_sales, links, queries
+from dashboard.daily_sales import Scope
 from dashboard.measures import Writer
-from dashboard.queries import Scope
 from dashboard.settings import settings
 
 PERIODS = (
@@ -124,14 +124,14 @@ class View:
     def filtered(self) -> bool:
         return bool(self.scope.narrowed)
 
-    def sales(self, span: Span, *by: str, shown: tuple[str, ...] = queries.MEASURES) -> pd.DataFrame:
-        """`queries.sales` of these dates under the filters, with what is `shown`; by date where no other is named."""
-        sums = queries.asked_for(by, shown)
-        return queries.sales(self.version, self.scope, span.start, span.end, by or ("date",), sums=sums)
+    def sales(self, span: Span, *by: str, shown: tuple[str, ...] = daily_sales.MEASURES) -> pd.DataFrame:
+        """`daily_sales.sales` of these dates under the filters, with the sums `shown`; by date where `by` is empty."""
+        sums = daily_sales.asked_for(by, shown)
+        return daily_sales.sales(self.version, self.scope, span.start, span.end, by or ("date",), sums=sums)
 
     def total(self, span: Span) -> pd.DataFrame:
-        """`queries.sales` of these dates in one row, or none."""
-        return queries.sales(self.version, self.scope, span.start, span.end, ())
+        """`daily_sales.sales` of these dates in one row, or none."""
+        return daily_sales.sales(self.version, self.scope, span.start, span.end, ())
 
 
 def period_span(period: str, last: date, complete: date, custom: Span) -> Span:
@@ -153,7 +153,7 @@ def period_span(period: str, last: date, complete: date, custom: Span) -> Span:
 
 
 def comparison(period: str, span: Span, basis: str) -> Span | None:
-    """What a period is fairly compared with; None where nothing is, or the viewer says with what.
+    """The dates that a period is fairly compared with; None where there are none, or where the viewer names them.
 
     Last year means 364 days earlier, weekday for weekday, and of whole months the same months. The previous period is
     the same weekday of the week before for a single preset day, the same elapsed days of the month, quarter or year
@@ -196,9 +196,9 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
         else:
             links.check("currency", set(links.asked("currency")) <= {name})
         book = books[name]
-        limit, complete = Span(book.first, book.last), book.complete
+        limit, complete = Span(book.first, book.latest), book.complete
         period = links.choose(st.selectbox, "Period", PERIODS, index=PERIODS.index(PERIOD), key="period", width=130)
-        span = period_span(period, limit.end, complete, Span(complete, complete).widened(TREND_DAYS))
+        span = period_span(period, book.last, complete, Span(complete, complete).widened(TREND_DAYS))
         if period == "Custom":
             span = _pick("Dates", "dates", span, limit)
         basis = links.choose(st.selectbox, "Compare with", BASES, key="compare", width=160)
@@ -236,8 +236,10 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
             f"({Span(today, today)}): a sheet has a wrong date, or comes from where it is later. *Today* is that day.",
             icon=":material/event_upcoming:",
         )
-    if not queries.orders_known(version, view.scope, span.start, span.end):
-        most = Writer(settings().number_style, book.currency).number(queries.MOST_COUNTED, 0)
+    if book.lines_ahead:
+        st.info(_ahead(book), icon=":material/event_upcoming:")
+    if not daily_sales.orders_known(version, view.scope, span.start, span.end):
+        most = Writer(settings().number_style, book.currency).number(daily_sales.MOST_COUNTED, 0)
         st.caption(
             f"How many orders hold any of several products or categories is counted in up to {most} "
             "lines, and this choice has more: orders, and what is divided by them, are shown as –. Take a shorter "
@@ -251,7 +253,8 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
 class Book:
     """Sales in one currency or, converted into it, in all: their first, last and last complete date.
 
-    `lines` of the last date, and how many that weekday usually has.
+    `lines` of the last date, and how many that weekday usually has. `lines_ahead`, up to the date `latest`, are of days
+    that have not begun.
     """
 
     currency: str
@@ -261,6 +264,19 @@ class Book:
     complete: date
     lines: int
     usual_lines: int
+    latest: date
+    lines_ahead: int
+
+
+def _ahead(book: Book) -> str:
+    """A sentence about sales of days that have not begun, and where they are shown."""
+    lines = Writer(settings().number_style, book.currency).number(book.lines_ahead, 0)
+    many = f"{lines} sales lines are of days that have" if book.lines_ahead > 1 else "1 sales line is of a day that has"
+    latest = Span(book.latest, book.latest)
+    return (
+        f"{many} not begun, up to {latest}: a sheet has a wrong date, or came early. Until then only dates of your own "
+        "(*Custom*) show what is ahead."
+    )
 
 
 def _books(version: int, currencies: pd.DataFrame) -> dict[str, Book]:
@@ -268,7 +284,7 @@ def _books(version: int, currencies: pd.DataFrame) -> dict[str, Book]:
     books = {
         row["currency"]: Book(
             row["currency"], False, row["first_date"], row["last_date"], row["complete_until"], row["lines"],
-            row["usual_lines"],
+            row["usual_lines"], row["latest_date"], row["lines_ahead"],
         )
         for row in currencies.to_dict("records")
     }  # fmt: skip
@@ -280,6 +296,7 @@ def _books(version: int, currencies: pd.DataFrame) -> dict[str, Book]:
             reporting[0], True, min(book.first for book in books.values()), last,
             min(book.complete for book in newest), sum(book.lines for book in newest),
             sum(book.usual_lines or 0 for book in newest),
+            max(book.latest for book in books.values()), sum(book.lines_ahead for book in books.values()),
         )  # fmt: skip
     return books
 
@@ -301,7 +318,8 @@ def _choices(version: int, book: Book, currencies: Iterable[str]) -> dict[str, t
         return queries.members(version, book.currency) | {"product": tuple(queries.product_names(version))}
     of_all = [queries.members(version, currency) for currency in currencies]
     return {
-        name: tuple(sorted({member for members in of_all for member in members[name]})) for name in queries.CONVERTED_BY
+        name: tuple(sorted({member for members in of_all for member in members[name]}))
+        for name in daily_sales.CONVERTED_BY
     }
 
 
@@ -444,7 +462,7 @@ def viewers_today() -> date:
 
 
 def _so_far(view: View, lines: int, usual: int) -> str:
-    """What the day in progress has by now, and what that means for the figures."""
+    """A sentence about the day in progress so far, and what it means for the figures."""
     day = f"{view.last:%a} {view.last.day} {view.last:%b}"
     whatever = ", whatever the filters" if view.filtered else ""
     writer = Writer(settings().number_style, view.scope.currency)
@@ -456,7 +474,7 @@ def _so_far(view: View, lines: int, usual: int) -> str:
 
 
 def chosen() -> View:
-    """What the shell has drawn, for the page under it."""
+    """The view that the shell has drawn, for the page under it."""
     view: View = st.session_state["view"]
     return view
 

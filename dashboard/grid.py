@@ -10,10 +10,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import export, filters, links, panels, queries
+from dashboard import daily_sales, export, filters, links, panels, queries, sales_grid
+from dashboard.daily_sales import GRAINS
 from dashboard.filters import LABELS, View
 from dashboard.measures import MEASURES, MISSING, Measure, Writer, verdict
-from dashboard.queries import BEFORE, CHANGE, GRAINS, Grid
+from dashboard.sales_grid import BEFORE, CHANGE, Grid
 
 ROWS = 50
 MOST_IN_FILE = export.MOST_ROWS["XLSX"]
@@ -159,7 +160,7 @@ def draw(view: View, writer: Writer) -> None:
 
 def table(view: View, asked: Grid) -> pd.DataFrame:
     """For a file: every row, with the figures, what they are compared with, and the sums that rates divide."""
-    rows = queries.grid(view.version, asked, None).drop(columns="rows")
+    rows = sales_grid.grid(view.version, asked, None).drop(columns="rows")
     figures: dict[str, Any] = {}
     for form in ("", BEFORE) if asked.before else ("",):
         for measure in asked.measures:
@@ -203,15 +204,15 @@ def _page(view: View, asked: Grid) -> tuple[int, pd.DataFrame]:
         _forget(PAGE)
     if texts := links.asked(PAGE):
         number = int(texts[0]) if len(texts) == 1 and re.fullmatch("[1-9][0-9]{0,5}", texts[0]) else 0
-        rows = queries.grid(view.version, asked, ROWS, (number - 1) * ROWS) if number else pd.DataFrame()
+        rows = sales_grid.grid(view.version, asked, ROWS, (number - 1) * ROWS) if number else pd.DataFrame()
         links.check(PAGE, fits=not rows.empty)
         if not rows.empty:
             return number, rows
-    return 1, queries.grid(view.version, asked, ROWS)
+    return 1, sales_grid.grid(view.version, asked, ROWS)
 
 
 def _columns(asked: Grid) -> list[dict[str, Any]]:
-    """What the table is told of each column, in order."""
+    """The description of each column for the table, in order."""
     keys = [
         {
             "name": name,
@@ -236,8 +237,8 @@ def _columns(asked: Grid) -> list[dict[str, Any]]:
 
 
 def _row(asked: Grid, row: Mapping[Any, Any], writer: Writer, products: Mapping[str, str]) -> list[tuple[str, str]]:
-    """The cells of a row: what they say, and whether that is good or bad."""
-    keys = [(_key(name, row[queries.key(name)], products), "") for name in asked.by]
+    """The cells of a row: their text, and whether it is good or bad."""
+    keys = [(_key(name, row[daily_sales.key(name)], products), "") for name in asked.by]
     return keys + [
         cell
         for measure in asked.measures
@@ -290,8 +291,8 @@ def _key(name: str, value: Any, products: Mapping[str, str]) -> str:
 
 
 def _members(asked: Grid, row: Mapping[Any, Any]) -> dict[str, str]:
-    """What a click on the row keeps."""
-    return {name: row[queries.key(name)] for name in asked.by if name in LABELS}
+    """The members that a click on the row keeps."""
+    return {name: row[daily_sales.key(name)] for name in asked.by if name in LABELS}
 
 
 def _words(by: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pandas as pd
 import streamlit as st
 
-from dashboard import panels, queries
+from dashboard import daily_sales, panels, queries
 from dashboard.filters import LABELS, Span, View, escape
 from dashboard.measures import MEASURES, Kind, Writer
 
@@ -26,7 +26,7 @@ _ESCAPED = re.compile(r"\\(.)")
 
 @dataclass(frozen=True)
 class Links:
-    """What is chosen where the sentences stand, and what comes before the names of pages in an address.
+    """The choice where the sentences stand, and the address before the names of pages.
 
     On a page itself that is nothing; None where nobody knows where the pages are.
     """
@@ -40,7 +40,7 @@ class Links:
         return cls([(name, value) for name in st.query_params for value in st.query_params.get_all(name)])
 
     def address(self, page: str, **chosen: str) -> str:
-        """That of a page with what is chosen here, and more; empty where nobody knows it."""
+        """The address of a page with the choice made here, and more; empty where nobody knows it."""
         query = urlencode([*((name, value) for name, value in self.kept if name not in chosen), *chosen.items()])
         return "" if self.base is None else f"{self.base}{page}{f'?{query}' if query else ''}"
 
@@ -82,7 +82,7 @@ def sentences(view: View, writer: Writer, links: Links | None = None) -> list[st
 
 
 def effects(now: pd.DataFrame, before: pd.DataFrame) -> dict[str, Decimal]:
-    """What volume, price and mix did to net sales, by the definition of kpi_price_volume_mix; they sum to the change.
+    """The effects of volume, price and mix on net sales, as kpi_price_volume_mix defines them; they sum to the change.
 
     Both frames have product_id, net_sales, units_sold and returned_units, a row for each product.
     """
@@ -150,7 +150,9 @@ def _what_drove_it(view: View, change: Decimal, writer: Writer, links: Links) ->
 
 def _effects(view: View, change: Decimal, writer: Writer, links: Links) -> str:
     assert view.comparable
-    parts = effects(*(view.sales(span, "product", shown=queries.OF_PRODUCTS) for span in (view.span, view.comparable)))
+    parts = effects(
+        *(view.sales(span, "product", shown=daily_sales.OF_PRODUCTS) for span in (view.span, view.comparable))
+    )
     first, second, third = sorted(parts, key=lambda name: parts[name], reverse=change > 0)
     figures = {name: links.figure(_signed(part, writer), "products") for name, part in parts.items()}
     return f"{first.capitalize()} made {figures[first]} of it, {second} {figures[second]}, {third} {figures[third]}."
@@ -193,8 +195,8 @@ def _changes(view: View, dimension: str) -> dict[str, Decimal]:
     assert view.comparable
     changes: dict[str, Decimal] = {}
     for span, sign in ((view.span, 1), (view.comparable, -1)):
-        frame = view.sales(span, dimension, shown=queries.OF_PRODUCTS)
-        for member, value in zip(frame[queries.DIMENSIONS[dimension]], frame["net_sales"], strict=True):
+        frame = view.sales(span, dimension, shown=daily_sales.OF_PRODUCTS)
+        for member, value in zip(frame[daily_sales.DIMENSIONS[dimension]], frame["net_sales"], strict=True):
             changes[member] = changes.get(member, Decimal(0)) + sign * (value or Decimal(0))
     return changes
 

@@ -28,7 +28,7 @@ COLORS: dict[object, str] = {True: f";color:{charts.UP}", False: f";color:{chart
 
 @dataclass(frozen=True)
 class Letter:
-    """What a report says: `text` and `html` without greeting or heading of a mail, and the files that go with it."""
+    """The content of a report: `text` and `html` without the greeting of a mail, and the files that go with it."""
 
     text: str
     html: str
@@ -55,7 +55,7 @@ def write(
         trend=_trend(view, first, writer),
         from_zero=first.denominator is None,
         axis=partial(_tick, writer, first.kind),
-        leaders_title=f"Who made most of it: {first.label.lower()}",
+        leaders_title=f"The largest parts of {first.label.lower()}",
         headings=("", "", first.label, "Share", "Change"),
         leaders=list(_leaders(view, first, writer)),
         foot=f"Version {view.version} of the figures{f' · {address}' if address else ''}",

@@ -65,7 +65,7 @@ def enter(widget: Callable[..., Any], label: str, *arguments: Any, key: str, fit
 
 
 def asked(name: str) -> list[str]:
-    """What the link says of a parameter that the page knows; an empty value says nothing."""
+    """The values in the link of a parameter that the page knows; an empty value counts as none."""
     st.session_state[_READ].add(name)
     return [value for value in st.query_params.get_all(name) if value]
 
@@ -84,7 +84,7 @@ def end(page: str, place: Place, *, whole: bool) -> None:
     """
     link = {name: tuple(st.query_params.get_all(name)) for name in st.query_params}
     left_on, left = st.session_state.get(_LEFT, (None, {}))
-    # What was chosen on the page before this one is in the address for a moment longer.
+    # The choices of the page before this one are in the address for a moment longer.
     unread = PARAMETERS.intersection(link) - st.session_state[_READ] - set(left)
     missing = st.session_state[_MISSING] | (unread if whole else set())
     if missing or (left_on, left) != (page, link):

@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 from streamlit import config
 
-from dashboard import access, alerts, filters, push, queries
-from dashboard.queries import Freshness, Problem, Trouble, Unavailable
+from dashboard import access, alerts, filters, freshness, push
+from dashboard.database import Problem, Unavailable
+from dashboard.freshness import Freshness, Trouble
 
 BELL_SHOWS = 5
 POLL_SECONDS = 30  # where a proxy keeps the events back; longer than the stream is ever silent
@@ -86,14 +87,14 @@ State = Freshness | Problem
 def observe() -> State:
     """The pipeline's state, or why it cannot be read."""
     try:
-        return queries.look()
+        return freshness.look()
     except Unavailable as error:
         return error.problem
 
 
 def kept(problem: Problem) -> Freshness | None:
-    """Of when the figures are that an outage leaves on the screen; None where there are none to be shown."""
-    return None if problem is Problem.DENIED else queries.last_look()
+    """The moment of the figures that an outage leaves on the screen; None where there are none to show."""
+    return None if problem is Problem.DENIED else freshness.last_look()
 
 
 def watch(shown: State, tools: Callable[[], None]) -> None:

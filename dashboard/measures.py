@@ -25,11 +25,22 @@ class Kind(Enum):
     COUNT = "count"
     RATIO = "ratio"
     SHARE = "share"
+    SECONDS = "seconds"
+    DEVIATION = "deviation"  # how many standard deviations something is off by
+
+
+LOOKS = {  # decimals and unit of what is no amount
+    Kind.COUNT: (0, ""),
+    Kind.RATIO: (2, ""),
+    Kind.SHARE: (1, "%"),
+    Kind.SECONDS: (1, " s"),
+    Kind.DEVIATION: (1, " σ"),
+}
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure of `queries.sales`: a sum, or a sum divided by a sum."""
+    """A figure of `daily_sales.sales`: a sum, or a sum divided by a sum."""
 
     name: str  # in links and exports
     label: str
@@ -41,7 +52,7 @@ class Measure:
 
     @property
     def sums(self) -> tuple[str, ...]:
-        """What it is made of, of `queries.MEASURES`."""
+        """The columns of `daily_sales.MEASURES` that make it up."""
         return (self.numerator, self.denominator) if self.denominator else (self.numerator,)
 
     def over(self, daily: pd.DataFrame) -> Decimal | None:
@@ -130,30 +141,24 @@ class Writer:
 
     @property
     def symbol(self) -> str:
-        """What stands before an amount: `$`, or a code and a space."""
+        """The sign before an amount: `$`, or a code and a space."""
         symbol: str = get_currency_symbol(self.currency, "en_US")
         return f"{symbol} " if symbol.isalpha() else symbol
 
     @property
     def decimals(self) -> int:
-        """Of the currency's smallest coin: two for dollars, none for yen."""
+        """As many as the currency's smallest coin has: two for dollars, none for yen."""
         return int(get_currency_precision(self.currency))
 
     def write(self, value: Decimal | None, kind: Kind) -> str:
-        """The figure as text: `$1,234`, `€56.78`, `1,234`, `2.34`, `41.5%`; a dash where it is not known."""
+        """The figure as text: `$1,234`, `€56.78`, `1,234`, `2.34`, `41.5%`, `1.2 s`; a dash where it is not known."""
         if value is None:
             return MISSING
-        match kind:
-            case Kind.MONEY:
-                return self.money(value, cents=abs(value) < 1000)
-            case Kind.AVERAGE_MONEY:
-                return self.money(value, cents=True)
-            case Kind.COUNT:
-                return self.number(value, 0)
-            case Kind.RATIO:
-                return self.number(value, 2)
-            case Kind.SHARE:
-                return f"{self.number(value * 100, 1)}%"
+        if kind in (Kind.MONEY, Kind.AVERAGE_MONEY):
+            return self.money(value, cents=kind is Kind.AVERAGE_MONEY or abs(value) < 1000)
+        decimals, unit = LOOKS[kind]
+        figure = value * 100 if kind is Kind.SHARE else value
+        return f"{self.number(figure, decimals, signed=kind is Kind.DEVIATION)}{unit}"
 
     def exact(self, value: Decimal | None, kind: Kind) -> str:
         """As `write`, an amount to the cent."""
@@ -163,7 +168,7 @@ class Writer:
         """The figure as text, shortened: `$969K`, `$1.09M`, `$2.00B`; for a place beside the figure."""
         if value is None or kind not in (Kind.MONEY, Kind.COUNT) or abs(value) < BRIEF_FROM:
             return self.write(value, kind)
-        # What rounds to a thousand thousands is a million.
+        # A figure that rounds to a thousand thousands is a million.
         size, letter, decimals = next(
             unit for unit in UNITS if unit[0] == 1000 or round(abs(value) / unit[0] * 1000) >= 1000
         )
@@ -216,12 +221,12 @@ class Writer:
 
 
 def direction(change: str | None) -> int:
-    """Of a change as it is written: 1 up, -1 down, 0 where there is none."""
+    """The way a written change goes: 1 up, -1 down, 0 where there is none."""
     return {"+": 1, MINUS: -1}.get((change or " ")[0], 0)
 
 
 def verdict(change: str | None, *, falls: bool) -> int:
-    """Of a change as it is written: 1 better, -1 worse, 0 neither; `falls`: less of it is better."""
+    """Whether a written change is good: 1 better, -1 worse, 0 neither; `falls`: less of it is better."""
     return -direction(change) if falls else direction(change)
 
 

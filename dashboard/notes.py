@@ -7,9 +7,9 @@ from datetime import date, datetime
 import streamlit as st
 from sqlalchemy.exc import IntegrityError
 
-from dashboard import access, queries, saved
+from dashboard import access, database, freshness, queries, saved
+from dashboard.database import Unavailable
 from dashboard.filters import Span, View, escape
-from dashboard.queries import Unavailable
 
 LONGEST = 200
 SHOWN = 5
@@ -33,13 +33,13 @@ class Note:
 
     @property
     def text(self) -> str:
-        """What it says, and of where, in plain text."""
+        """The note and its region in plain text."""
         return f"{self.sales_region}: {self.note}" if self.sales_region else self.note
 
 
 def every() -> list[Note]:
     """Every note, the newest day first; raises Unavailable."""
-    return [Note(**row) for row in queries.annotations(queries.freshness().entries)]
+    return [Note(**row) for row in queries.annotations(freshness.shown().entries)]
 
 
 def within(view: View, span: Span) -> list[Note]:
@@ -64,7 +64,7 @@ def add(view: View, day: date, region: str | None, text: str) -> None:
     if not 1 <= len(note) <= LONGEST:
         raise NotNotable(f"A note has 1 to {LONGEST} characters.")
     try:
-        queries.write("annotate", day=day, sales_region=region, note=note, created_by=who.name)
+        database.write("annotate", day=day, sales_region=region, note=note, created_by=who.name)
     except IntegrityError as error:
         raise NotNotable("The database refuses such a note.") from error
 
@@ -73,11 +73,11 @@ def delete(annotation_id: int) -> None:
     """Show it no more; whoever calls has asked whether the viewer may."""
     who = access.rights()
     name = who.name if isinstance(who, access.Rights) else None
-    queries.write("delete_annotation", annotation_id=annotation_id, deleted_by=name)
+    database.write("delete_annotation", annotation_id=annotation_id, deleted_by=name)
 
 
 def below(view: View, span: Span) -> None:
-    """What is noted of the days of a trend, in words; for editors, where to note something more."""
+    """The notes on the days of a trend in words, and for editors a way to add one."""
     found = within(view, span)
     for note in found[:SHOWN]:
         st.caption(f":material/sticky_note_2: {line(note)}")

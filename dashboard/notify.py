@@ -33,7 +33,7 @@ class Attachment:
 
 @dataclass(frozen=True)
 class Message:
-    """What is told. `message_id` stays the same when it is sent again; `fields` are the JSON of a webhook."""
+    """A message. `message_id` stays the same when it is sent again; `fields` are the JSON of a webhook."""
 
     message_id: str
     subject: str

@@ -1,7 +1,8 @@
-"""What several pages draw: a figure beside its comparison, and a leaderboard whose bars filter."""
+"""Panels of several pages: a figure beside its comparison, a leaderboard whose bars filter, a table of figures."""
 
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import partial
@@ -10,12 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, filters, links, live, notes, queries
+from dashboard import charts, daily_sales, filters, freshness, links, live, notes, queries
 from dashboard.filters import LABELS, TREND_DAYS, Span, View
 from dashboard.measures import MISSING, Kind, Measure, Writer, direction, verdict
 from dashboard.settings import settings
 
 if TYPE_CHECKING:
+    from pandas.io.formats.style import Styler
     from streamlit.elements.lib.column_types import ColumnConfig
 
 Column: TypeAlias = "tuple[str, Kind] | ColumnConfig | str"  # of a table: figures by their label and kind, or others
@@ -86,7 +88,7 @@ def judged(change: str | None, *, falls: bool = False) -> dict[str, Any]:
 
 
 def as_of(view: View, mart: str) -> str:
-    """As of when a mart of the whole history is, as a sentence behind others; nothing where it was never built."""
+    """A sentence that says as of when a mart of the whole history is; empty where it was never built."""
     moment, is_behind = queries.history_marts(view.version).get(mart, (None, False))
     if moment is None:
         return ""
@@ -105,7 +107,7 @@ def _with_comparison(description: str, view: View) -> str:
 
 
 def alone(view: View) -> str:
-    """What is said of a figure that has no comparison."""
+    """The words beside a figure that has no comparison."""
     return "so far" if view.is_running else ALONE
 
 
@@ -164,17 +166,22 @@ def table(
     *,
     key: str,
     mart: str = "",
+    currency: str = "",
     **looks: Any,
 ) -> None:
     """These columns of a frame, in this order; a column of figures is named by its label and its kind.
 
-    `mart`: whose columns they are, and whose descriptions explain them.
+    `mart`: whose columns they are, and whose descriptions explain them. `currency`: the column that says in which
+    currency the amounts of a row are, where they are not all in the writer's; an amount of no known one has no unit.
     """
     figures = {name: told for name, told in columns.items() if isinstance(told, tuple)}
-    meaning = queries.descriptions(queries.freshness().mart_version) if mart else {}
+    meaning = queries.descriptions(freshness.shown().mart_version) if mart else {}
     written: dict[Any, Any] = {name: partial(_written, writer, kind) for name, (_, kind) in figures.items()}
+    styled = frame.style.format(written, na_rep=MISSING)
+    if currency:
+        _in_own_currency(styled, frame[currency].fillna(""), figures, writer)
     st.dataframe(
-        frame.style.format(written, na_rep=MISSING),
+        styled,
         hide_index=True,
         placeholder=MISSING,
         key=key,
@@ -187,6 +194,18 @@ def table(
         },
         **looks,
     )
+
+
+def _in_own_currency(
+    styled: "Styler", currencies: "pd.Series[str]", figures: Mapping[str, tuple[str, Kind]], writer: Writer
+) -> None:
+    """Write the amounts of each row in the currency of that row."""
+    amounts = [name for name, (_, kind) in figures.items() if kind in (Kind.MONEY, Kind.AVERAGE_MONEY)]
+    for each in currencies.unique():
+        written: dict[Any, Any] = {
+            name: partial(_written, replace(writer, currency=each), figures[name][1]) for name in amounts
+        }
+        styled.format(written, subset=(currencies.index[currencies == each], amounts), na_rep=MISSING)
 
 
 def _written(writer: Writer, kind: Kind, value: Any) -> str:
@@ -256,7 +275,7 @@ def by_day(view: View, measures: Sequence[Measure]) -> pd.DataFrame:
 
 def _by_member(view: View, span: filters.Span, dimension: str, measure: Measure) -> "pd.Series[Any]":
     frame = view.sales(span, dimension, shown=measure.sums)
-    figures = dict(zip(frame[queries.DIMENSIONS[dimension]], measure.each(frame), strict=True))
+    figures = dict(zip(frame[daily_sales.DIMENSIONS[dimension]], measure.each(frame), strict=True))
     return pd.Series({name: value for name, value in figures.items() if value is not None}, dtype=object)
 
 
@@ -305,5 +324,5 @@ def last_day(view: View, month: date) -> date:
 
 
 def running_month(view: View) -> date | None:
-    """The month of the latest sale, unless that is of its last day: the month is over then."""
-    return view.last.replace(day=1) if (view.last + DAY).month == view.last.month else None
+    """The month of the last complete day, unless that is its last: the month is over then."""
+    return view.complete.replace(day=1) if (view.complete + DAY).month == view.complete.month else None

@@ -37,7 +37,7 @@ Leader = tuple[str, str, str, str, str]  # by what, who, how much, share, change
 
 @dataclass(frozen=True)
 class Sheet:
-    """What stands on the paper, written out.
+    """The content of the paper, written out.
 
     `trend` has a name for each point in its first column, and a line in each other one; `foot` and `note` may be empty.
     """

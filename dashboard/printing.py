@@ -30,7 +30,7 @@ def button() -> None:
 
 
 def heading(view: View) -> None:
-    """What the filters say, on paper only, where they are not drawn themselves."""
+    """The filters in words, on paper only, where the widgets are not drawn."""
     stamp = export.Stamp.of(view)
     with st.container(key="printed"):
         st.caption(escape(f"{stamp.filters} · version {view.version} · {dict(stamp.facts)['Link']}"))

@@ -128,7 +128,7 @@ async def _listen(on_work: Callable[[], None]) -> None:
 
 
 async def _health(connection: psycopg.AsyncConnection[Any]) -> Any:
-    """What is wrong, as far as it can be read: of what has died or is late, nobody notifies."""
+    """The problems, as far as they can be read: nobody notifies of a death, or of something that is late."""
     try:
         async with connection.transaction():
             await connection.execute(psycopg.sql.SQL("set local role {}").format(psycopg.sql.Identifier(VIEWER)))

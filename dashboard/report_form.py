@@ -9,8 +9,8 @@ import streamlit as st
 from sqlalchemy.exc import IntegrityError
 
 from dashboard import access, live, reports, saved
+from dashboard.database import Unavailable
 from dashboard.filters import escape
-from dashboard.queries import Unavailable
 from dashboard.reports import SCHEDULES, WEEKDAYS, NotKept, Report
 from dashboard.settings import settings
 
@@ -78,7 +78,7 @@ def _row(report: Report, deliveries: list[dict[str, Any]]) -> None:
 
 
 def _outcome(deliveries: list[dict[str, Any]]) -> str:
-    """What became of the last issue, as Markdown."""
+    """The fate of the last issue, as Markdown."""
     if not deliveries:
         return "Not sent yet."
     arrived = [each for each in deliveries if each["delivered_at"]]
@@ -121,7 +121,7 @@ def _form(changed: Report | None) -> None:
         if schedule == "monthly":
             month_day = int(
                 st.number_input(
-                    "On day", 1, 31, 1, key="report-day", width=110, help="Of a shorter month it is the last one."
+                    "On day", 1, 31, 1, key="report-day", width=110, help="A shorter month has it on its last day."
                 )
             )
         hour = st.selectbox(
@@ -179,7 +179,7 @@ def _empty() -> None:
         del st.session_state[key]
 
 
-# What the buttons do asks once more whether it may: a page that is open may be older than the right.
+# Each button asks once more whether it may: a page that is open may be older than the right.
 
 
 def _save(report: Report) -> None:

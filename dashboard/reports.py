@@ -14,11 +14,11 @@ from zoneinfo import ZoneInfo, available_timezones
 import structlog
 from sqlalchemy.exc import IntegrityError
 
-from dashboard import filters, letter, notify, queries, saved
+from dashboard import database, filters, letter, notify, queries, saved
+from dashboard.database import Problem, Unavailable
 from dashboard.filters import Span, View
 from dashboard.headline import Links
 from dashboard.measures import CARDS, MEASURES, Measure, Writer
-from dashboard.queries import Problem, Unavailable
 from dashboard.settings import settings
 
 SCHEDULES = ("daily", "weekly", "monthly")
@@ -114,14 +114,14 @@ def _issue(report: Report, now: datetime) -> datetime:
     if due >= report.since and not (report.last_due_at and report.last_due_at >= due):
         if now < due + PATIENCE and not _day_before_is_complete(report, due):
             return min(due + PATIENCE, report.next_due(now))
-        if queries.write("issue_report", report_id=report.report_id, due_at=due):
+        if database.write("issue_report", report_id=report.report_id, due_at=due):
             log.info("report_issued", report_id=report.report_id, due_at=due.isoformat())
     return report.next_due(now)
 
 
 def send_now(report_id: int) -> None:
     """Issue a report outside of its schedule."""
-    queries.write("issue_report", report_id=report_id, due_at=None)
+    database.write("issue_report", report_id=report_id, due_at=None)
 
 
 def message(issue_id: int) -> notify.Message:
@@ -129,7 +129,7 @@ def message(issue_id: int) -> notify.Message:
 
     Raises notify.Undeliverable, where there is no such view any more, and Unavailable.
     """
-    rows = queries.read("report_issue", issue_id=issue_id)
+    rows = database.read("report_issue", issue_id=issue_id)
     if not rows:
         raise notify.Undeliverable("the report is deleted")
     [row] = rows
@@ -165,10 +165,10 @@ def _measures(page: str, query: str) -> tuple[Measure, ...]:
 
 
 def _view(report: Report) -> View:
-    """What its view shows now, of complete days; raises notify.Undeliverable where there is no such view."""
+    """The view of the report as it is now, of complete days; raises notify.Undeliverable where there is none."""
     if report.query is None or report.page not in saved.PAGES:
         raise notify.Undeliverable("its saved view is deleted")
-    version = queries.read("freshness")[0]["mart_version"]
+    version = database.read("freshness")[0]["mart_version"]
     currencies = queries.currencies(version)
     if currencies.empty:
         raise notify.Undeliverable("there are no sales yet")
@@ -187,7 +187,7 @@ def _day_before_is_complete(report: Report, due: datetime) -> bool:
 
 
 def _note(report: Report, view: View, due: datetime) -> str:
-    """That the day before is missing, where it is."""
+    """A sentence where the day before is missing."""
     day = report.day_before(due)
     if view.complete >= day:
         return ""
@@ -199,7 +199,7 @@ def _note(report: Report, view: View, due: datetime) -> str:
 
 def reports() -> list[Report]:
     """Every report by its name, as they are now."""
-    return [_report(row) for row in queries.read("reports")]
+    return [_report(row) for row in database.read("reports")]
 
 
 def outcomes() -> dict[int, list[dict[str, Any]]]:
@@ -208,7 +208,7 @@ def outcomes() -> dict[int, list[dict[str, Any]]]:
     issued_at, by_hand, recipient, attempts, delivered_at, next_attempt_at, error.
     """
     found: dict[int, list[dict[str, Any]]] = {}
-    for row in queries.read("report_log"):
+    for row in database.read("report_log"):
         found.setdefault(row["report_id"], []).append(row)
     return found
 
@@ -233,19 +233,19 @@ def save(report: Report) -> None:
         "recipients": list(recipients(", ".join(report.recipients), needed=True)),
     }  # fmt: skip
     if report.report_id is None:
-        queries.write("save_report", **kept, created_by=report.created_by)
+        database.write("save_report", **kept, created_by=report.created_by)
     else:
-        queries.write("change_report", **kept, report_id=report.report_id)
+        database.write("change_report", **kept, report_id=report.report_id)
 
 
 def enable(report_id: int, enabled: bool) -> None:
     """Switch a report on or off."""
-    queries.write("enable_report", report_id=report_id, enabled=enabled)
+    database.write("enable_report", report_id=report_id, enabled=enabled)
 
 
 def delete(report_id: int) -> None:
     """Forget a report and its log."""
-    queries.write("delete_report", report_id=report_id)
+    database.write("delete_report", report_id=report_id)
 
 
 def recipients(written: str, *, needed: bool = False) -> tuple[str, ...]:

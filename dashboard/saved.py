@@ -1,13 +1,12 @@
 """Saved views: a page with what is chosen on it, under a name, for everybody or for one person.
 
-Whose a view is, is `Rights.person`; of another's PostgreSQL shows nothing and deletes nothing.
+`Rights.person` says whose a view is; PostgreSQL neither shows nor deletes the views of others.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 from urllib.parse import parse_qsl, urlencode
 
-from dashboard import queries
+from dashboard import database
 
 # By the path in the URL, the script that draws it. A view of any other page is not saved, and not opened.
 PAGES = {
@@ -44,7 +43,6 @@ class SavedView:
     page: str
     query: str
     created_by: str | None
-    created_at: datetime
     is_private: bool
     is_first: bool  # the person who asks begins with it
 
@@ -55,7 +53,7 @@ class SavedView:
 
     @property
     def parameters(self) -> list[tuple[str, str]]:
-        """What is chosen, without anything that no widget reads."""
+        """The choice, without anything that no widget reads."""
         return known(parse_qsl(self.query))
 
 
@@ -86,7 +84,7 @@ def save(
     if (private or first) and person is None:
         raise NotSavable(NOBODY)
     owner = person if private else None
-    [row] = queries.write(
+    [row] = database.write(
         "save_view", person=person, name=name, page=page, query=query, created_by=created_by, owner=owner
     )
     if first:
@@ -95,18 +93,18 @@ def save(
 
 def delete(view_id: int, person: str | None = None) -> None:
     """Forget the view; nothing where it is of somebody else."""
-    queries.write("delete_view", person=person, view_id=view_id)
+    database.write("delete_view", person=person, view_id=view_id)
 
 
 def begin_with(view_id: int | None, person: str | None) -> None:
     """Have the person begin with the view, one of all or of their own; None: with the Overview, as everybody does."""
     if person is not None:
-        queries.write("begin_with", person=person, whose=person, view_id=view_id)
+        database.write("begin_with", person=person, whose=person, view_id=view_id)
 
 
 def views(person: str | None = None) -> list[SavedView]:
     """Every view of a page that is still here, by name: everybody's, and this person's own."""
-    return [SavedView(**row) for row in queries.read("saved_views", person=person) if row["page"] in PAGES]
+    return [SavedView(**row) for row in database.read("saved_views", person=person) if row["page"] in PAGES]
 
 
 def clean(name: str) -> str:
@@ -118,5 +116,5 @@ def clean(name: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """What somebody has written, with single spaces for whatever is not printed."""
+    """The text that somebody has written, with single spaces for whatever is not printed."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())

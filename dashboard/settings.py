@@ -1,4 +1,4 @@
-"""What the dashboard is told from outside: the only reader of its environment."""
+"""The settings of the dashboard: the only reader of its environment."""
 
 import re
 from functools import lru_cache
@@ -12,7 +12,7 @@ Role = Literal["customers", "rejects", "editor"]
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 SmtpSecurity = Literal["starttls", "tls", "none"]
 WebhookFormat = Literal["standard", "slack"]
-# What a mail server takes as one address; nothing that could end it and begin another.
+# A text that a mail server takes as one address: nothing in it could end it and begin another.
 ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@(?P<domain>[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*)")
 
 

@@ -6,16 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
 from sqlalchemy.exc import IntegrityError
 
-from dashboard import access, export, filters, live, queries
+from dashboard import access, database, export, filters, freshness, live, queries
+from dashboard.database import Unavailable
 from dashboard.filters import View, escape, months_before
-from dashboard.measures import MISSING, Writer
-from dashboard.queries import Unavailable
+from dashboard.measures import MISSING, Kind, Writer
+
+if TYPE_CHECKING:
+    from pandas.io.formats.style import Styler
 
 PLACES = {"sales_region": "region", "store_id": "store"}  # type of a place to the dimension
 MONTHS_AHEAD = 12
@@ -33,7 +36,7 @@ class NotSettable(Exception):
 
 @dataclass(frozen=True)
 class Form:
-    """What an editor has before them. What they leave as it is `shown` is not written, whoever changes it meanwhile."""
+    """The form before an editor. Targets that they leave as `shown` are not written, whoever changes them meanwhile."""
 
     number: int  # of the forms of this session: another one is another editor, in which nothing has been typed yet
     month: date
@@ -49,8 +52,8 @@ def button(month: date, kind: str) -> None:
 
 
 def last_change(view: View, writer: Writer) -> None:
-    """Who changed a target last, in a line; nothing where nobody has."""
-    changes = queries.target_changes(queries.freshness().entries, view.scope.currency, 1)
+    """The last change of a target in a line; nothing where there is none."""
+    changes = queries.target_changes(freshness.shown().entries, view.scope.currency, 1)
     if not changes.empty:
         st.caption(f"Last change: {_told(changes.iloc[0], writer)}")
 
@@ -62,8 +65,8 @@ def panel(view: View, writer: Writer) -> None:
 
 
 def places(view: View, kind: str) -> list[str]:
-    """Who may have a target: whoever sells in the currency, and whoever has one in any month."""
-    planned = queries.planned(view.version, queries.freshness().entries, view.scope.currency)
+    """The places that may have a target: those that sell in the currency, and those that have one in any month."""
+    planned = queries.planned(view.version, freshness.shown().entries, view.scope.currency)
     selling = queries.members(view.version, view.scope.currency).get(PLACES[kind], ())
     return sorted({*selling, *planned["place"][planned["place_type"] == kind]} - {""})
 
@@ -97,7 +100,7 @@ def save(view: View, month: date, kind: str, wanted: Mapping[str, Decimal | None
         check(place, target)
     rows = [{"place": place, "target": None if target is None else str(target)} for place, target in wanted.items()]
     try:
-        queries.write(
+        database.write(
             "set_targets",
             month=month,
             place_type=kind,
@@ -146,8 +149,9 @@ def _draw(view: View, writer: Writer) -> None:
     elif access.may("editor"):
         _edit(view, form, writer)
     else:
-        columns = _columns(view, form)
-        st.dataframe(_table(view, form), hide_index=True, placeholder=MISSING, key="planned", column_config=columns)
+        table = _written(_table(view, form), ("target", "before"), writer)
+        columns = _columns(view, form, writer)
+        st.dataframe(table, hide_index=True, placeholder=MISSING, key="planned", column_config=columns)
         access.explain("editor")
     _changes(view, writer)
     stamp = export.Stamp.apart(
@@ -169,12 +173,12 @@ def _begin(month: date, kind: str, shown: dict[str, Decimal | None], filled: dic
 
 def _edit(view: View, form: Form, writer: Writer) -> None:
     edited = st.data_editor(
-        _table(view, form),
+        _written(_table(view, form), ("before",), writer),
         hide_index=True,
         num_rows="fixed",
         disabled=["place", "before", "changed"],
         key=f"planned-{form.number}",
-        column_config=_columns(view, form),
+        column_config=_columns(view, form, writer),
     )
     wanted = {place: _amount(value) for place, value in zip(edited["place"], edited["target"], strict=True)}
     together = sum((target for target in wanted.values() if target and target.is_finite()), Decimal(0))
@@ -232,18 +236,32 @@ def _table(view: View, form: Form) -> pd.DataFrame:
     ).astype({"target": float, "before": float})
 
 
-def _columns(view: View, form: Form) -> dict[str, Any]:
-    currency, before = view.scope.currency, months_before(form.month, 1)
+def _written(table: pd.DataFrame, columns: tuple[str, ...], writer: Writer) -> "Styler":
+    """These amounts as the dashboard writes them, which a column that can be typed in does not take."""
+
+    def written(value: Any) -> str:
+        return writer.exact(_amount(value), Kind.MONEY)
+
+    return table.style.format(dict.fromkeys(columns, written), na_rep=MISSING)
+
+
+def _columns(view: View, form: Form, writer: Writer) -> dict[str, Any]:
+    # A column that can be typed in has its own signs: commas between groups or none, and a point before decimals.
+    grouped = "," if writer.style == "1,234.56" else ""
     return {
         "place": st.column_config.TextColumn(filters.LABELS[PLACES[form.kind]], pinned=True),
-        "target": st.column_config.NumberColumn(f"Target, {currency}", step=0.01, format="localized"),
-        "before": st.column_config.NumberColumn(f"{before:%B %Y}, {currency}", step=0.01, format="localized"),
+        "target": st.column_config.NumberColumn(
+            f"Target, {view.scope.currency}",
+            step=float(Decimal(1).scaleb(-writer.decimals)),
+            format=f"%{grouped}.{writer.decimals}f",
+        ),
+        "before": st.column_config.NumberColumn(f"{months_before(form.month, 1):%B %Y}"),
         "changed": st.column_config.TextColumn("Last changed"),
     }
 
 
 def _changes(view: View, writer: Writer) -> None:
-    changes = queries.target_changes(queries.freshness().entries, view.scope.currency, CHANGES_SHOWN)
+    changes = queries.target_changes(freshness.shown().entries, view.scope.currency, CHANGES_SHOWN)
     if changes.empty:
         return
     st.markdown("**Last changes**")
@@ -269,10 +287,10 @@ def _by(name: str | None, moment: datetime | None) -> str:
 
 
 def _planned(view: View, month: date, kind: str) -> pd.DataFrame:
-    planned = queries.planned(view.version, queries.freshness().entries, view.scope.currency)
+    planned = queries.planned(view.version, freshness.shown().entries, view.scope.currency)
     return planned[(planned["month"] == month) & (planned["place_type"] == kind)]
 
 
 def _amount(value: float | None) -> Decimal | None:
-    """What stands in a cell, as it is written there."""
+    """The amount in a cell, with the digits that are written there."""
     return None if value is None or pd.isna(value) else Decimal(repr(float(value)))

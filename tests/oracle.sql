@@ -672,10 +672,13 @@ from product_pairs;
 -- Of each product that sold in a month or in the one that it is compared with, where the change of its net sales comes
 -- from: other prices for what is sold now, more or fewer units of everything, and another share of the units. Units are
 -- those that stayed sold. What sold in one of the months only has no price to compare; what had no units to begin with
--- is new. A running month is compared with as many days of the base month; a base month that began before the history is
--- none.
+-- is new. The complete days of a running month are compared with as many days of the base month; a base month that began
+-- before the history is none.
 with bounds as (
-    select currency, min(sale_date) as first_date, max(sale_date) as last_date from measured group by all
+    select currency, min(measured.sale_date) as first_date, any_value(complete_until) as last_date
+    from measured
+    inner join newest_days using (currency)
+    group by all
 ), comparisons as (
     select unnest(['previous_month', 'last_year']) as comparison, unnest([1, 12]) as months
 ), pairs as (
@@ -692,7 +695,7 @@ with bounds as (
     from (select distinct month, currency from measured)
     inner join bounds using (currency)
     cross join comparisons
-    where month - to_months(months) >= first_date
+    where month - to_months(months) >= first_date and month <= last_date
 ), sold as (
     select
         pairs.*, product_id,

@@ -11,10 +11,12 @@ with days as (
 
 months as (
     select
-        date_trunc('month', sale_date)::date as month,
-        max(max(sale_date)) over () as as_of_date
+        date_trunc('month', days.sale_date)::date as month,
+        newest.complete_until as as_of_date
     from days
-    group by date_trunc('month', sale_date)::date
+    cross join (select complete_until from kpi.kpi_newest_days where currency = :currency) as newest
+    where days.sale_date <= newest.complete_until
+    group by date_trunc('month', days.sale_date)::date, newest.complete_until
 ),
 
 comparisons (comparison, distance) as (

@@ -1,6 +1,6 @@
 select
     freshness.mart_version, freshness.published_at, freshness.last_event_at, freshness.last_loaded_at,
-    freshness.last_modelled_at, freshness.files_waiting + bucket.unseen_objects as files_waiting, freshness.dates_waiting,
+    freshness.files_waiting + bucket.unseen_objects as files_waiting,
     freshness.last_run_status, freshness.last_run_error, freshness.latency_p50_seconds, freshness.latency_p95_seconds,
     (
         select coalesce(jsonb_agg(to_jsonb(trouble) order by trouble.severity desc, trouble.since), '[]')

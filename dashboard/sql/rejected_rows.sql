@@ -1,4 +1,4 @@
-select key, source_line, reasons, raw_text, revenue_at_risk, feed, file_status, rejected_at
+select key, source_line, reasons, raw_text, revenue_at_risk, currency, feed, file_status, rejected_at
 from ops.ops_rejected_rows
 order by rejected_at desc, file_id desc, source_line
 limit :limit

@@ -9,11 +9,12 @@ import pandas as pd
 import streamlit as st
 from sqlalchemy.exc import IntegrityError
 
-from dashboard import access, alerts, notes, queries, report_form, reports, saved
+from dashboard import access, alerts, freshness, notes, queries, report_form, reports, saved
 from dashboard.alerts import BACKTEST_DAYS, BASES, Rule
+from dashboard.database import Unavailable
 from dashboard.filters import LABELS, escape
+from dashboard.freshness import Freshness
 from dashboard.measures import MEASURES, MISSING, Kind
-from dashboard.queries import Freshness, Unavailable
 from dashboard.settings import settings
 
 SEVERAL = ("region", "channel")  # of the others one member: its orders of a day are known, however many lines it has
@@ -23,7 +24,7 @@ DATES_SHOWN = 12
 
 def page() -> None:
     """Draw the page."""
-    state = queries.freshness()
+    state = freshness.shown()
     st.title("Alerts & views", anchor=False)
     left, right = st.columns([3, 2])
     with left.container(border=True, height="stretch"):
@@ -208,7 +209,7 @@ def _form(state: Freshness, changed: Rule | None) -> None:
     written = ""
     if email:
         written = st.text_input(
-            "Mail it to", key="alert-recipients", placeholder="Whom the settings name",
+            "Mail it to", key="alert-recipients", placeholder="The receivers that the settings name",
             help="Addresses with commas between them. Empty: the addresses that the server's settings name for alerts.",
         )  # fmt: skip
         st.caption(escape(reports.allowed()))
@@ -360,7 +361,7 @@ def _notes() -> None:
                 )
 
 
-# What the buttons do asks once more whether it may: a page that is open may be older than the right.
+# Each button asks once more whether it may: a page that is open may be older than the right.
 
 
 def _save(rule: Rule, recipients: str) -> None:

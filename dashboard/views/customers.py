@@ -8,7 +8,7 @@ from math import ceil
 import pandas as pd
 import streamlit as st
 
-from dashboard import access, charts, explain, export, filters, links, panels, queries
+from dashboard import access, charts, daily_sales, database, explain, export, filters, links, panels, queries
 from dashboard.filters import TREND_DAYS, Span, View
 from dashboard.measures import Kind, Writer
 from dashboard.settings import settings
@@ -72,7 +72,7 @@ def _cards(view: View, months: pd.DataFrame, meaning: dict[str, str], writer: Wr
     cards = (
         ("New customers", Kind.COUNT, f"Customers whose first completed order lies in the period. {kind_of}",
          "the sum of `customers` of `new`"),
-        ("Returning orders", Kind.COUNT, f"{orders} Of customers that had ordered before. {kind_of}",
+        ("Returning orders", Kind.COUNT, f"{orders} Only those of customers that had ordered before. {kind_of}",
          "the sum of `orders` of `returning`"),
         ("Returning share", Kind.SHARE, "Orders of returning customers ÷ orders of all known customers.",
          "the sum of `orders` of `returning` ÷ that of `new` and `returning`"),
@@ -105,7 +105,7 @@ def _cards(view: View, months: pd.DataFrame, meaning: dict[str, str], writer: Wr
                 (latest["repeat_rate"], before),
                 Kind.SHARE,
                 writer,
-                help=f"{repeat} Of the latest month that is over, whatever the period; compared with the month before.",
+                help=f"{repeat} The latest month that is over, whatever the period, against the one before.",
             )
             explain.button("repeat-rate", "Repeat rate")
 
@@ -119,12 +119,12 @@ def _explain_card(view: View, label: str, definition: str, how: str) -> explain.
     return explain.Source(
         label,
         definition,
-        f"Of the rows that this statement returns, by their `customer_type`, the figure is {how}.",
-        queries.statement_sql(
+        f"The figure is {how}, of the rows that this statement returns, by their `customer_type`.",
+        database.statement_sql(
             "daily_customers", currency=currency, first_date=view.span.start, last_date=view.span.end
         ),
         "kpi_daily_customers",
-        queries.Scope(currency),
+        daily_sales.Scope(currency),
         view.span.end,
     )
 

@@ -11,10 +11,10 @@ from math import ceil
 import pandas as pd
 import streamlit as st
 
-from dashboard import access, export, filters, links, live, panels, queries
+from dashboard import access, export, filters, links, live, order_lines, panels
 from dashboard.filters import View
 from dashboard.measures import Kind, Writer
-from dashboard.queries import Lines, Order
+from dashboard.order_lines import Lines, Order
 from dashboard.settings import settings
 
 ROWS = 50
@@ -55,9 +55,9 @@ def page() -> None:
     # PostgreSQL has no text with a zero byte, so nothing can be found by one.
     search = search.replace("\x00", "").strip()
     lines = Lines(view.scope, view.span.start, view.span.end, search, customers=customers)
-    if search and not queries.is_number(reader, view.version, search, customers):
-        lines = replace(lines, products=queries.products_called(view.version, search))
-    count = queries.count_lines(reader, view.version, lines)
+    if search and not order_lines.is_number(reader, view.version, search, customers):
+        lines = replace(lines, products=order_lines.products_called(view.version, search))
+    count = order_lines.count_lines(reader, view.version, lines)
     if not count:
         st.info(f"Nothing in {view.span} is found by this. Take a longer period, or search for something else.",
                 icon=":material/search_off:")  # fmt: skip
@@ -65,26 +65,26 @@ def page() -> None:
     column, descending = ORDERS[by]
     writer = Writer(settings().number_style, view.scope.currency)
     many = f"{writer.number(count, 0)} lines"
-    if lines.search and count > queries.COUNTED:
-        many = f"More than {writer.number(queries.COUNTED, 0)} lines"
-    elif column != "sale_date" and count > queries.MOST_SORTED and not lines.search:
+    if lines.search and count > order_lines.COUNTED:
+        many = f"More than {writer.number(order_lines.COUNTED, 0)} lines"
+    elif column != "sale_date" and count > order_lines.MOST_SORTED and not lines.search:
         column, descending = ORDERS["Newest"]
-        many += f", newest first: only {writer.number(queries.MOST_SORTED, 0)} can be sorted otherwise"
+        many += f", newest first: only {writer.number(order_lines.MOST_SORTED, 0)} can be sorted otherwise"
     lines = replace(lines, order_by=column, descending=descending)
     with download:
-        _downloads(view, lines, reader, count)
+        _downloads(view, lines, reader, count, writer)
 
-    leafed = count if column == "sale_date" and not lines.search else min(count, queries.COUNTED)
+    leafed = count if column == "sale_date" and not lines.search else min(count, order_lines.COUNTED)
     pages = ceil(leafed / ROWS)
     if leafed < count and not lines.search:
         many += f", of which the first {writer.number(leafed, 0)} can be leafed through"
-    number = _page(lines, pages, many)
-    frame = queries.order_lines(reader, view.version, lines, ROWS, (number - 1) * ROWS)
+    number = _page(lines, pages, many, writer)
+    frame = order_lines.order_lines(reader, view.version, lines, ROWS, (number - 1) * ROWS)
     # A dialog that was closed is another table, in which no row is selected.
     _table(frame, writer, key=f"lines-{number}-{by}-{st.session_state.get('orders-closed', 0)}")
 
 
-def _page(lines: Lines, pages: int, many: str) -> int:
+def _page(lines: Lines, pages: int, many: str, writer: Writer) -> int:
     """The page to show, the first one where other lines are asked for than before."""
     before = st.session_state.get("lines-shown", lines)
     if before != lines:
@@ -96,7 +96,7 @@ def _page(lines: Lines, pages: int, many: str) -> int:
         # As decimals: of whole numbers, Streamlit does not survive an infinite one in the link.
         number = links.enter(
             st.number_input,
-            f"Page of {pages:,}",
+            f"Page of {writer.number(pages, 0)}",
             1.0,
             float(pages),
             step=1.0,
@@ -164,7 +164,7 @@ def _open(asked: str, view: View, reader: str, customers: bool) -> None:
     except ValueError:
         lines = pd.DataFrame()
     else:
-        lines = queries.order(reader, view.version, wanted, customers)
+        lines = order_lines.order(reader, view.version, wanted, customers)
     if lines.empty:
         links.check(links.ORDER, fits=False)
         return
@@ -194,15 +194,16 @@ def _order(lines: pd.DataFrame, writer: Writer) -> None:
     panels.table(lines, _columns(lines, aside), writer, key="order-lines", alt="Lines of the order")
 
 
-def _downloads(view: View, lines: Lines, reader: str, count: int) -> None:
+def _downloads(view: View, lines: Lines, reader: str, count: int, writer: Writer) -> None:
     with st.popover("Download", icon=":material/download:", width="content", key="download"):
-        if cut := [f"{kind} {most:,}" for kind, most in export.MOST_ROWS.items() if count > most]:
+        held = {kind: writer.number(most, 0) for kind, most in export.MOST_ROWS.items()}
+        if cut := [f"{kind} {held[kind]}" for kind, most in export.MOST_ROWS.items() if count > most]:
             st.warning(
                 f"Not all lines fit into a file. It holds the first of them, in the order chosen: {' and '.join(cut)}. "
                 "Take a shorter period to have all.",
                 icon=":material/content_cut:",
             )
-        most = " or ".join(f"{most:,} ({kind})" for kind, most in export.MOST_ROWS.items())
+        most = " or ".join(f"{most} ({kind})" for kind, most in held.items())
         st.caption(
             "The lines of this choice, each with the version of the figures, the filters and the link to this view; "
             f"at most {most}."

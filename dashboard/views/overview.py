@@ -8,9 +8,9 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, explain, filters, headline, notes, panels, printing, queries
+from dashboard import charts, daily_sales, explain, filters, freshness, headline, notes, panels, printing, queries
 from dashboard.filters import LABELS, TREND_DAYS, Span, View
-from dashboard.measures import CARDS, MEASURES, MISSING, Kind, Writer
+from dashboard.measures import CARDS, MEASURES, Kind, Writer
 from dashboard.settings import settings
 
 LEADERS = 8
@@ -50,7 +50,7 @@ def page() -> None:
             _products(view, names, writer)
         with right_half.container(border=True, height="stretch"):
             _movers(view, names, writer)
-    _recent_files(view)
+    _recent_files(view, writer)
 
 
 def _latest_day(view: View, writer: Writer) -> None:
@@ -83,9 +83,9 @@ def _by_this_time(latest: View, writer: Writer) -> str:
     """
     day, past = latest.span, latest.past
     assert past
-    if latest.scope.converted or not latest.knows(past.start) or queries.placed(latest.scope) != latest.scope:
+    if latest.scope.converted or not latest.knows(past.start) or daily_sales.placed(latest.scope) != latest.scope:
         return ""
-    hours = {span: queries.hours(latest.version, latest.scope, span.start, span.end) for span in (day, past)}
+    hours = {span: daily_sales.hours(latest.version, latest.scope, span.start, span.end) for span in (day, past)}
     if any(frame.empty or sum(frame["lines"]) != sum(latest.total(span)["lines"]) for span, frame in hours.items()):
         return ""
     until = max(hours[day]["sale_hour"])
@@ -129,7 +129,7 @@ def _run_rate(view: View, writer: Writer) -> None:
         benchmark=benchmark,
         alone=panels.ALONE if run_rate is not None else "no complete day yet",
         help=queries.descriptions(view.version).get("kpi_monthly_run_rate.run_rate", "")
-        + f"{band} Of complete days, to {elapsed}; always of all sales in this currency.",
+        + f"{band} It counts complete days, to {elapsed}, and always all sales in this currency.",
         course=[*months["net_sales"][:-1], run_rate or Decimal(0)],
         bars=True,
     )
@@ -140,7 +140,7 @@ def _run_rate(view: View, writer: Writer) -> None:
 def _benchmark(
     month: pd.Series, compared: tuple[Decimal | None, Decimal | None], benchmark: str, writer: Writer
 ) -> str:
-    """What the run rate is compared with: `Target $1.10M`, and whose that is where others sell too."""
+    """The benchmark of the run rate: `Target $1.10M`, and whose target it is where others sell too."""
     come_to, against = (writer.brief(value, Kind.MONEY) for value in compared)
     text = f"{benchmark.capitalize()} {against}"
     if month["target_net_sales"] is None or month["planned_places"] == month["places"]:
@@ -164,7 +164,7 @@ def _explain_run_rate(view: View) -> explain.Source:
 def _trend(view: View, writer: Writer) -> None:
     shape = panels.heading("Sales trend", "Draw the trend", ("Each", "Cumulative"), "trend-shape")
     cumulative = shape == "Cumulative"
-    # What adds up over the period is drawn from its start; single days also show what led up to it.
+    # A sum over the period is drawn from its start; single days also show the days before it.
     span, past_span = panels.led_up_to(view, 1 if cumulative else TREND_DAYS)
     st.caption(
         f"Net sales {'since the first day' if cumulative else f'per {view.grain.lower()}'}"
@@ -186,14 +186,14 @@ def _shares(view: View, by: str, writer: Writer) -> None:
         index=frame.index,
     )
     frame, texts = frame.head(LEADERS), texts.head(LEADERS)
-    spec = charts.leaderboard(frame[queries.DIMENSIONS[by]], frame["net_sales"], texts, room=2.1)
+    spec = charts.leaderboard(frame[daily_sales.DIMENSIONS[by]], frame["net_sales"], texts, room=2.1)
     panels.draw(spec, f"Net sales by {label}", key="shares")
 
 
 def _products(view: View, names: dict[str, str], writer: Writer) -> None:
     by = panels.heading("Top-selling products", "Rank products by", ("Value", "Units"), "top")
     column = "units_sold" if by == "Units" else "net_sales"
-    products = view.sales(view.span, "product", shown=queries.OF_PRODUCTS)
+    products = view.sales(view.span, "product", shown=daily_sales.OF_PRODUCTS)
     sold = products[products[column] > 0].sort_values(column, ascending=False, kind="stable").head(LEADERS)
     st.caption("Units sold" if by == "Units" else "Net sales")
     if sold.empty:
@@ -214,7 +214,7 @@ def _movers(view: View, names: dict[str, str], writer: Writer) -> None:
         st.caption(panels.why_alone(view))
         return
     now, before = (
-        view.sales(span, "product", shown=queries.OF_PRODUCTS).set_index("product_id")["net_sales"]
+        view.sales(span, "product", shown=daily_sales.OF_PRODUCTS).set_index("product_id")["net_sales"]
         for span in (view.span, view.comparable)
     )
     both = pd.DataFrame({"net_sales": now, "net_sales_before": before}).map(
@@ -229,28 +229,27 @@ def _movers(view: View, names: dict[str, str], writer: Writer) -> None:
     panels.draw(spec, "Products whose net sales changed most", key="movers")
 
 
-def _recent_files(view: View) -> None:
-    frame = queries.files(queries.freshness(), (), RECENT_FILES)
+def _recent_files(view: View, writer: Writer) -> None:
+    frame = queries.files(freshness.shown(), (), RECENT_FILES)
     with st.container(border=True):
         st.subheader("Last files", anchor=False)
         if view.filtered:
-            st.caption("Of every sheet: the filters do not apply here.")
-        st.dataframe(
+            st.caption("The filters do not apply here: these are the last of all sheets.")
+        panels.table(
             frame,
-            hide_index=True,
-            placeholder=MISSING,
-            key="recent",
-            column_order=("key", "status", "event_at", "rows_loaded", "rows_rejected", "arrival_to_mart_seconds"),
-            column_config={
+            {
                 "key": st.column_config.TextColumn("File", width="medium"),
                 "status": "Status",
                 "event_at": st.column_config.DatetimeColumn(
                     "Arrived", format="D MMM, HH:mm:ss", timezone=st.context.timezone
                 ),
-                "rows_loaded": st.column_config.NumberColumn("Rows", format="localized"),
-                "rows_rejected": st.column_config.NumberColumn("Rejected", format="localized"),
-                "arrival_to_mart_seconds": st.column_config.NumberColumn("To dashboard", format="%.1f s"),
+                "rows_loaded": ("Rows", Kind.COUNT),
+                "rows_rejected": ("Rejected", Kind.COUNT),
+                "arrival_to_mart_seconds": ("To dashboard", Kind.SECONDS),
             },
+            writer,
+            key="recent",
+            mart="ops_load_history",
         )
 
 

@@ -1,4 +1,4 @@
-"""Pipeline & quality: what became of every file, what was rejected, which days are odd, what dbt ran and tested."""
+"""Pipeline & quality: every file and its fate, rejected rows, unusual days, the runs and tests of dbt."""
 
 import shlex
 from datetime import datetime
@@ -11,9 +11,9 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from dashboard import access, export, filters, links, live, queries
+from dashboard import access, export, filters, freshness, links, live, panels, queries
+from dashboard.freshness import Freshness
 from dashboard.measures import MISSING, Kind, Writer
-from dashboard.queries import Freshness
 from dashboard.settings import settings
 
 FILES_PER_PAGE = 25
@@ -40,7 +40,7 @@ _FIELDS = {
 
 def page() -> None:
     """Draw the page; it follows the ledger, not only the marts."""
-    state = queries.freshness()
+    state = freshness.shown()
     zone = st.context.timezone or "UTC"
     st.title("Pipeline & quality", anchor=False)
     _cards(state, zone)
@@ -66,10 +66,10 @@ def page() -> None:
 def _cards(state: Freshness, zone: str) -> None:
     midnight = datetime.now(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
     quality = queries.quality(state, midnight)
-    # Revenue at risk is of rows that may lack even a currency, so it is written without one.
-    number = Writer(settings().number_style, "")
+    number = _numbers()
     rejected, read = quality["rejected_rows"], quality["rows_read"]
     share = number.write(Decimal(rejected) / read, Kind.SHARE) if read else MISSING
+    at_risk, more = _at_risk(queries.revenue_at_risk(state))
     with st.grid(6, min_column_width=150, key="cards"):
         for label, value, explanation in (
             ("Files today", number.number(quality["files_since"], 0), "Files that arrived since midnight, your time."),
@@ -80,12 +80,12 @@ def _cards(state: Freshness, zone: str) -> None:
             ),
             (
                 "Latency p50",
-                _seconds(state.latency_p50_seconds, number),
+                number.write(state.latency_p50_seconds, Kind.SECONDS),
                 "Half of the last 100 files took no longer from the bucket to published marts.",
             ),
             (
                 "Latency p95",
-                _seconds(state.latency_p95_seconds, number),
+                number.write(state.latency_p95_seconds, Kind.SECONDS),
                 "19 of 20 of the last 100 files took no longer from the bucket to published marts.",
             ),
             (
@@ -93,13 +93,39 @@ def _cards(state: Freshness, zone: str) -> None:
                 f"{number.number(rejected, 0)} · {share}",
                 "Rows that failed validation, of files that count now or were rejected whole; share of rows read.",
             ),
-            (
-                "Revenue at risk",
-                number.number(quality["revenue_at_risk"], 2),
-                "Quantity × unit price of those rows as far as both can be read, across currencies.",
-            ),
         ):
             st.metric(label, value, help=explanation, border=True, height="stretch")
+        st.metric(
+            "Revenue at risk",
+            at_risk,
+            more,
+            delta_arrow="off",
+            delta_color="off",
+            help="Quantity × unit price of those rows, as far as both can be read. Their currency is the one of all "
+            "sheets of their feed, or the one that a cell of the row states; rows without either are counted only.",
+            border=True,
+            height="stretch",
+        )
+
+
+def _at_risk(rows: list[dict[str, Any]]) -> tuple[str, str | None]:
+    """The amount in the currency of most rejected rows, and in words what there is beside it."""
+    amounts = [
+        Writer(settings().number_style, row["currency"]).exact(row["revenue_at_risk"], Kind.MONEY)
+        for row in rows
+        if row["currency"] is not None
+    ]
+    unknown = sum(row["readable_rows"] for row in rows if row["currency"] is None)
+    if unknown:
+        amounts.append(f"{_numbers().number(unknown, 0)} row{'s' * (unknown > 1)} of no known currency")
+    if not amounts:
+        return MISSING, None
+    return amounts[0], f"and {', '.join(amounts[1:])}" if amounts[1:] else None
+
+
+def _numbers() -> Writer:
+    """Writes what is no amount."""
+    return Writer(settings().number_style, "")
 
 
 def _files(state: Freshness, zone: str) -> None:
@@ -122,42 +148,36 @@ def _files(state: Freshness, zone: str) -> None:
     pages = max(1, ceil(total / FILES_PER_PAGE))
     shown = st.session_state.get("files-page", 1)
     frame = queries.files(state, chosen, FILES_PER_PAGE, (min(shown, pages) - 1) * FILES_PER_PAGE)
-    waiting = ["rows_waiting"] if frame["rows_waiting"].any() else []
-    st.dataframe(
+    waiting: dict[str, panels.Column] = {"rows_waiting": ("Waiting", Kind.COUNT)} if frame["rows_waiting"].any() else {}
+    panels.table(
         frame,
-        hide_index=True,
-        placeholder=MISSING,
-        key="files",
-        column_order=(
-            "key", "status", "event_at", "loaded_at", "modelled_at", "arrival_to_mart_seconds", "rows_read",
-            "rows_loaded", *waiting, "rows_rejected", "rows_skipped", "error", "warning", "feed", "events",
-        ),
-        column_config={
+        {
             "key": st.column_config.TextColumn("File", pinned=True, width="medium"),
             "status": "Status",
             "event_at": _moment("Arrived", zone),
             "loaded_at": _moment("Loaded", zone),
             "modelled_at": _moment("In the marts", zone),
-            "arrival_to_mart_seconds": st.column_config.NumberColumn("Took", format="%.1f s"),
-            "rows_read": st.column_config.NumberColumn("Read", format="localized"),
-            "rows_loaded": st.column_config.NumberColumn("Loaded", format="localized"),
-            "rows_waiting": st.column_config.NumberColumn(
-                "Waiting", format="localized", help="Loaded, and in no figure until a sheet brings their orders."
-            ),
-            "rows_rejected": st.column_config.NumberColumn("Rejected", format="localized"),
-            "rows_skipped": st.column_config.NumberColumn("Skipped", format="localized"),
+            "arrival_to_mart_seconds": ("Took", Kind.SECONDS),
+            "rows_read": ("Read", Kind.COUNT),
+            "rows_loaded": ("Loaded", Kind.COUNT),
+            **waiting,
+            "rows_rejected": ("Rejected", Kind.COUNT),
+            "rows_skipped": ("Skipped", Kind.COUNT),
             "error": st.column_config.TextColumn("What went wrong", width="large"),
             "warning": st.column_config.TextColumn("To look at", width="large"),
             "feed": "Feed",
-            "events": st.column_config.NumberColumn("Messages", help="More than one: a duplicate or a replay."),
+            "events": ("Messages", Kind.COUNT),
         },
-    )  # fmt: skip
+        _numbers(),
+        key="files",
+        mart="ops_load_history",
+    )
     if pages > 1:
         st.pagination(pages, key="files-page")
 
 
 def _changes(state: Freshness, zone: str) -> None:
-    """What sheets of a feed have otherwise than the ones before, in words, and what shows more of it."""
+    """The differences of sheets from the ones before in words, each with the command that shows more of it."""
     changes = queries.sheet_changes(state, CHANGES_SHOWN)
     explanation = queries.descriptions(state.mart_version).get("ops_sheet_changes.kind")
     st.subheader("Sheets unlike the ones before", anchor=False, help=explanation)
@@ -166,7 +186,7 @@ def _changes(state: Freshness, zone: str) -> None:
         return
     newest = f" The newest {CHANGES_SHOWN}." if len(changes) == CHANGES_SHOWN else ""
     st.caption(f"Each is told once, at the sheet with which it began. The command wants copies of both sheets.{newest}")
-    number = Writer(settings().number_style, "")
+    number = _numbers()
     shown = [
         {
             "Since": f"{each['received_at'].astimezone(ZoneInfo(zone)):%-d %b, %H:%M}",
@@ -229,30 +249,31 @@ def _rejected(state: Freshness, zone: str) -> None:
     if frame.empty:
         st.caption("Every row of every file was accepted.")
         return
+    most = _numbers().number(REJECTED_DOWNLOADED, 0)
     if len(frame) == REJECTED_SHOWN:
-        st.caption(f"The newest {REJECTED_SHOWN}; a download has the newest {REJECTED_DOWNLOADED:,} at most.")
-    st.dataframe(
+        st.caption(f"The newest {REJECTED_SHOWN}; a download has the newest {most} at most.")
+    panels.table(
         frame,
-        hide_index=True,
-        placeholder=MISSING,
-        key="rejected",
-        height=320,
-        column_config={
+        {
             "key": st.column_config.TextColumn("File", width="medium"),
             "source_line": st.column_config.NumberColumn("Line", format="%d", width="small"),
             "reasons": st.column_config.TextColumn("Why", width="large"),
             "raw_text": st.column_config.TextColumn("As it stands in the file", width="large"),
-            "revenue_at_risk": st.column_config.NumberColumn("At risk", format="localized"),
+            "revenue_at_risk": ("At risk", Kind.MONEY),
             "feed": "Feed",
             "file_status": "File is",
             "rejected_at": _moment("Rejected", zone),
         },
+        _numbers(),
+        key="rejected",
+        currency="currency",
+        height=320,
     )
     stamp = export.Stamp.apart(
         state.mart_version,
         "newest",
         export.link(None),
-        ("Rows", f"the newest {REJECTED_DOWNLOADED:,} at most"),
+        ("Rows", f"the newest {most} at most"),
     )
     export.offer("rejected-rows", stamp, lambda: queries.read_rejected_rows(reader, REJECTED_DOWNLOADED))
 
@@ -266,25 +287,22 @@ def _anomalies(state: Freshness) -> None:
         return
     newest = f" The newest {ANOMALIES_SHOWN}." if len(frame) == ANOMALIES_SHOWN else ""
     st.caption(f"Days whose lines or net sales are not what their weekday had in the eight weeks before.{newest}")
-    st.dataframe(
-        frame.assign(**{name: frame[name].astype(float) for name in ("lines_z_score", "net_sales_z_score")}),
-        hide_index=True,
-        placeholder=MISSING,
-        key="anomalies",
-        height="content",
-        column_config={
+    panels.table(
+        frame,
+        {
             "sale_date": st.column_config.DateColumn("Date", format="ddd D MMM YYYY"),
             "currency": "Currency",
-            "lines": st.column_config.NumberColumn("Lines", format="localized"),
-            "net_sales": st.column_config.NumberColumn("Net sales", format="%,.2f"),
-            **{
-                name: st.column_config.NumberColumn(
-                    label, format="%+.1f σ", help=meaning.get(f"kpi_volume_anomalies.{name}")
-                )
-                for name, label in (("lines_z_score", "Lines are off by"), ("net_sales_z_score", "Sales are off by"))
-            },
-            "events": st.column_config.TextColumn("Of the calendar", help=meaning.get("kpi_volume_anomalies.events")),
+            "lines": ("Lines", Kind.COUNT),
+            "net_sales": ("Net sales", Kind.MONEY),
+            "lines_z_score": ("Lines are off by", Kind.DEVIATION),
+            "net_sales_z_score": ("Sales are off by", Kind.DEVIATION),
+            "events": st.column_config.TextColumn("In the calendar", help=meaning.get("kpi_volume_anomalies.events")),
         },
+        _numbers(),
+        key="anomalies",
+        mart="kpi_volume_anomalies",
+        currency="currency",
+        height="content",
         alt="Days with unusual lines or net sales",
     )
     stamp = export.Stamp.apart(
@@ -299,21 +317,20 @@ def _runs(state: Freshness, zone: str) -> None:
     if frame.empty:
         st.caption("dbt has not run yet.")
         return
-    st.dataframe(
+    panels.table(
         frame,
-        hide_index=True,
-        placeholder=MISSING,
-        key="runs",
-        column_config={
+        {
             "run_id": st.column_config.NumberColumn("Run", format="%d", width="small"),
             "status": "Status",
             "started_at": _moment("Started", zone),
-            "seconds": st.column_config.NumberColumn("Took", format="%.2f s"),
-            "dates": st.column_config.NumberColumn("Dates"),
-            "files": st.column_config.NumberColumn("Files"),
+            "seconds": ("Took", Kind.SECONDS),
+            "dates": ("Dates", Kind.COUNT),
+            "files": ("Files", Kind.COUNT),
             "mart_version": st.column_config.NumberColumn("Version", format="%d"),
             "error": st.column_config.TextColumn("What failed", width="large"),
         },
+        _numbers(),
+        key="runs",
     )
 
 
@@ -323,28 +340,23 @@ def _tests(state: Freshness, zone: str) -> None:
     if frame.empty:
         st.caption("No test has run yet.")
         return
-    st.dataframe(
+    panels.table(
         frame,
-        hide_index=True,
-        placeholder=MISSING,
-        key="tests",
-        column_config={
+        {
             "test_name": st.column_config.TextColumn("Test", width="large"),
             "status": "Status",
-            "failures": st.column_config.NumberColumn("Rows failing", format="localized"),
+            "failures": ("Rows failing", Kind.COUNT),
             "message": "Message",
-            "run_id": st.column_config.NumberColumn("Run", format="%d"),
+            "run_id": st.column_config.NumberColumn("Run", format="%d", width="small"),
             "tested_at": _moment("Tested", zone),
         },
+        _numbers(),
+        key="tests",
     )
 
 
 def _moment(label: str, zone: str) -> ColumnConfig:
     return st.column_config.DatetimeColumn(label, format="D MMM, HH:mm:ss", timezone=zone)
-
-
-def _seconds(value: Decimal | None, number: Writer) -> str:
-    return MISSING if value is None else f"{number.number(value, 1)} s"
 
 
 page()

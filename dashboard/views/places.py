@@ -8,7 +8,7 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, explain, export, filters, links, notes, panels, queries, targets
+from dashboard import charts, daily_sales, explain, export, filters, links, notes, panels, queries, targets
 from dashboard.filters import View
 from dashboard.measures import MEASURES, Kind, Writer
 from dashboard.settings import settings
@@ -27,8 +27,20 @@ def page() -> None:
     """Draw the page for the view that the filters describe."""
     view = filters.chosen()
     writer = Writer(settings().number_style, view.scope.currency)
-    delivery = explain.measures(view, [MEASURES[name] for name in DELIVERY])
-    explain.panel(view, delivery | {"pending": partial(_explain_pending, view)})
+    if view.scope.converted:
+        st.caption("Targets, hours, delivery and pending payments are shown of one currency at a time.")
+        with st.container(border=True):
+            _weekdays(view, writer)
+    else:
+        _targets_and_times(view, writer)
+    _leaders(view, writer)
+    if not view.scope.converted:
+        _delivery_and_payments(view, writer)
+    with st.container(border=True):
+        _ratings(view, writer)
+
+
+def _targets_and_times(view: View, writer: Writer) -> None:
     targets.panel(view, writer)
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
@@ -36,6 +48,9 @@ def page() -> None:
     with right.container(border=True, height="stretch"):
         _weekdays(view, writer)
     _hours(view, writer)
+
+
+def _leaders(view: View, writer: Writer) -> None:
     labels = {MEASURES[name].label: MEASURES[name] for name in RANKED_BY}
     ranked = labels[panels.heading("Who leads", "Rank by", tuple(labels), "rank")]
     st.caption("Click a bar to keep only that one everywhere; click it again to show all.")
@@ -43,13 +58,16 @@ def page() -> None:
         for dimension in (name for name in PLACES if name in view.dimensions):
             with st.container(border=True, height="stretch"):
                 panels.leaderboard(view, dimension, ranked, writer, LEADERS)
+
+
+def _delivery_and_payments(view: View, writer: Writer) -> None:
+    delivery = explain.measures(view, [MEASURES[name] for name in DELIVERY])
+    explain.panel(view, delivery | {"pending": partial(_explain_pending, view)})
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
         _delivery(view, writer)
     with right.container(border=True, height="stretch"):
         _pending(view, writer)
-    with st.container(border=True):
-        _ratings(view, writer)
 
 
 def _targets(view: View, writer: Writer) -> None:
@@ -133,7 +151,7 @@ def _weekdays(view: View, writer: Writer) -> None:
     if by == "Week":
         weeks = view.sales(span)
         starts = [filters.week_of(day, settings().first_weekday) for day in weeks["sale_date"]]
-        # Of a long period the last weeks are drawn.
+        # A long period is drawn by its last weeks.
         columns = sorted(set(starts))[-WEEKS:]
         labels = {start: f"{start.day} {start:%b}" for start in columns}
         cells = pd.DataFrame({
@@ -171,19 +189,18 @@ def _explain_weekdays(view: View, by: str) -> explain.Source:
 def _hours(view: View, writer: Writer) -> None:
     """When customers buy: an average weekday by the hour, where sheets tell the time of day."""
     span = filters.Span(max(view.span.start, view.since), view.span.end)
-    hours = queries.hours(view.version, view.scope, span.start, span.end)
+    hours = daily_sales.hours(view.version, view.scope, span.start, span.end)
     if hours.empty:
         return
-    scope = queries.placed(view.scope)
-    lines = sum(queries.sales(view.version, scope, span.start, span.end, ())["lines"])
+    scope = daily_sales.placed(view.scope)
+    lines = sum(daily_sales.sales(view.version, scope, span.start, span.end, ())["lines"])
     timed = sum(hours["lines"])
     cells = _by_hour(hours, span)
     with st.container(border=True):
         st.subheader("Hours and weekdays", anchor=False)
         whatever = ", whatever the category and product" if scope != view.scope else ""
-        told = (
-            "" if timed == lines else f" Of the {writer.write(timed / lines, Kind.SHARE)} of lines with a time of day."
-        )
+        share = writer.write(timed / lines, Kind.SHARE)
+        told = "" if timed == lines else f" {share} of the lines have a time of day, and only these count."
         st.caption(
             filters.escape(f"Net sales of an average weekday of {span}, by the hour of the sale{whatever}.{told}")
         )

@@ -113,8 +113,8 @@ def _bridge(view: View, names: dict[str, str], meaning: dict[str, str], writer: 
     change = writer.money(now - before, cents=True, signed=True)
     running = ""
     if not first["is_month_complete"]:
-        days, base_days = first["last_day"].day, first["base_last_day"].day
-        running = f" {month:%B} still runs: its {days} days so far stand beside the first {base_days} of {base:%B %Y}."
+        days, base_days = (first[name].day for name in ("last_day", "base_last_day"))
+        running = f" {month:%B} runs: its {days} complete days stand beside the first {base_days} of {base:%B %Y}."
     st.caption(filters.escape(f"{month:%B %Y} against {base:%B %Y}: {change}, of it {parts}.{running} {_reach(view)}"))
     left, right = st.columns([2, 3])
     with left:
@@ -172,7 +172,7 @@ def _explain_change(view: View, month: date, comparison: str) -> explain.Source:
         "The steps are `total_base_net_sales`, `total_volume_effect`, `total_price_effect`, `total_mix_effect` and "
         "`total_net_sales` of any row that this statement returns: the sums over all products.",
         "bridge",
-        day=panels.last_day(view, month),
+        day=min(panels.last_day(view, month), view.complete),
         currency=view.scope.currency,
         month=month,
         comparison=comparison,
@@ -305,7 +305,7 @@ def _named(products: pd.Series, names: dict[str, str]) -> pd.Series:
 
 
 def _reach(view: View) -> str:
-    """What a mart without places says, where the viewer might take it for filtered."""
+    """A hint beside figures of a mart without places, where the viewer might take them for filtered."""
     return f"All sales in {view.scope.currency}: the filters do not apply here." if view.filtered else ""
 
 

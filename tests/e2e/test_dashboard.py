@@ -13,7 +13,7 @@ from sqlalchemy import text
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Metric
 
-from dashboard import live, push, queries
+from dashboard import database, live, push
 from loader.pipeline import Pipeline
 from scripts.bench_dashboard import PUBLISH
 from scripts.browser import serving
@@ -178,7 +178,7 @@ def test_database_without_marts_says_what_to_do(
 
 def test_server_without_the_roles_says_what_to_do(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     take_role = text("select set_config('role', cast(:role as text) || '_not_made_yet', :local)")
-    monkeypatch.setattr(queries, "TAKE_ROLE", take_role)
+    monkeypatch.setattr(database, "TAKE_ROLE", take_role)
     app.run()
     assert not app.exception
     assert app.error[0].value.startswith("**The figures are not calculated yet.**")

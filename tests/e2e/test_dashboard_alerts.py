@@ -22,9 +22,10 @@ from playwright.sync_api import Page, expect
 from streamlit.runtime.state.query_params import QueryParams
 from streamlit.testing.v1 import AppTest
 
-from dashboard import alerts, dispatch, notify, queries, saved
+from dashboard import alerts, daily_sales, database, dispatch, notify, saved
 from dashboard.alerts import Breach, Rule
-from dashboard.queries import Problem, Scope, Unavailable
+from dashboard.daily_sales import Scope
+from dashboard.database import Problem, Unavailable
 from tests.e2e.conftest import DAYS, LAST_DAY, READY, Warehouse, choose_period, week_of_one_region
 from tests.e2e.smtp import mail_server
 
@@ -126,7 +127,7 @@ def test_a_backtest_is_what_sql_finds(
 
 def test_a_day_without_sales_is_below_anything_but_has_no_average(app: AppTest, warehouse: Warehouse) -> None:
     gone = LAST_DAY - timedelta(3)
-    daily = queries.read_sales(a_rule().scope, FIRST_DAY, LAST_DAY, ("date",))
+    daily = daily_sales.read_sales(a_rule().scope, FIRST_DAY, LAST_DAY, ("date",))
     daily = daily[daily["sale_date"] != gone]
     sums = a_rule(direction="below", threshold=Decimal(1))
     assert alerts.judge(sums, daily, FIRST_DAY, FIRST_DAY, LAST_DAY) == [Breach(gone, Decimal(0), None)]
@@ -178,14 +179,14 @@ def test_a_rule_that_can_no_longer_be_judged_stops_no_other(app: AppTest, wareho
 def test_a_rule_whose_figures_take_too_long_stops_no_other(
     app: AppTest, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read_sales = queries.read_sales
+    read_sales = daily_sales.read_sales
 
     def slow_where_limited(scope: Scope, *dates_and_dimensions: Any) -> Any:
         if scope.kept:
             raise Unavailable(Problem.SLOW)
         return read_sales(scope, *dates_and_dimensions)
 
-    monkeypatch.setattr(queries, "read_sales", slow_where_limited)
+    monkeypatch.setattr(daily_sales, "read_sales", slow_where_limited)
     alerts.save(a_rule(name="First and slow", kept={"region": ["North"]}))
     alerts.save(a_rule(name="Second"))
     with pytest.raises(Unavailable):  # so that it is tried again soon
@@ -198,13 +199,13 @@ def test_a_rule_whose_figures_take_too_long_stops_no_other(
 def test_a_rule_that_is_deleted_while_it_is_judged_stops_no_other(
     app: AppTest, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read_sales = queries.read_sales
+    read_sales = daily_sales.read_sales
 
     def deleted_meanwhile(*arguments: Any) -> Any:
         warehouse.sql("delete from dashboard.alert_rules where name = 'First and gone'")
         return read_sales(*arguments)
 
-    monkeypatch.setattr(queries, "read_sales", deleted_meanwhile)
+    monkeypatch.setattr(daily_sales, "read_sales", deleted_meanwhile)
     alerts.save(a_rule(name="First and gone"))
     alerts.save(a_rule(name="Second"))
     assert alerts.evaluate() == 1
@@ -534,7 +535,7 @@ def test_a_change_that_cannot_be_made_is_told_and_the_page_stays(
     def write(*_: object, **__: object) -> None:
         raise Unavailable(Problem.SLOW)
 
-    monkeypatch.setattr(queries, "write", write)
+    monkeypatch.setattr(database, "write", write)
     app.text_input(key="alert-name").set_value("Another")
     for press in (
         lambda: app.toggle(key=f"rule-on-{rule_id}").set_value(False),

@@ -80,7 +80,7 @@ def test_a_filter_narrows_converted_sales(app: AppTest, books: Warehouse) -> Non
     assert {card.label: card.value for card in app.metric}["Total sales"] == sold
 
 
-@pytest.mark.parametrize("path", [path for path in saved.PAGES if path not in ("", "explore", "pipeline")])
+@pytest.mark.parametrize("path", [path for path in saved.PAGES if path not in ("", "explore", "places", "pipeline")])
 def test_what_is_of_one_currency_asks_for_one(app: AppTest, path: str) -> None:
     app.query_params["currency"] = "All in USD"
     app.switch_page(saved.PAGES[path]).run()
@@ -95,6 +95,25 @@ def test_explore_has_the_dimensions_that_are_converted(app: AppTest) -> None:
     drawn = {element.proto.alt for element in app.get("echarts_chart")}
     assert {alt for alt in drawn if " by " in alt} == {"Total sales by region", "Total sales by channel"}
     assert app.selectbox(key="rows").options == ["Region", "Channel", "Day", "Week", "Month"]
+
+
+def test_weekdays_and_leaders_are_converted_and_the_page_says_what_is_not(app: AppTest, books: Warehouse) -> None:
+    app.query_params["currency"], app.query_params["period"] = "All in USD", "7D"
+    app.switch_page(saved.PAGES["places"]).run()
+    assert not app.exception
+    drawn = {element.proto.alt for element in app.get("echarts_chart")}
+    assert drawn == {
+        "Net sales by weekday and week",
+        "Total sales by region",
+        "Total sales by channel",
+        "Shares of one to five stars by representative",
+    }
+    for name, place in (("week", "sale_date"), ("region", "sales_region")):
+        sold = books.sql(f"select sum(net_sales) from {CONVERTED} > '2026-03-24' group by {place}")
+        shown = chart(app, f"Net sales by weekday and {name}" if name == "week" else f"Total sales by {name}")
+        assert sorted(shown["Value"]) == sorted(float(str(value)) for (value,) in sold)
+    said = [caption.value for caption in app.caption]
+    assert "Targets, hours, delivery and pending payments are shown of one currency at a time." in said
 
 
 def test_without_a_rate_the_currencies_that_lack_one_are_named(app: AppTest, books: Warehouse) -> None:

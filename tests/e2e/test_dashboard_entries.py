@@ -12,10 +12,10 @@ from playwright.sync_api import Browser, Page, expect
 from sqlalchemy.exc import IntegrityError
 from streamlit.testing.v1 import AppTest
 
-from dashboard import access, notes, queries, targets
+from dashboard import access, database, freshness, notes, queries, targets
 from dashboard.access import Rights
+from dashboard.daily_sales import Scope
 from dashboard.filters import Span, View
-from dashboard.queries import Scope
 from scripts.browser import serving
 from tests.e2e.conftest import LAST_DAY, READY, Warehouse, chart, download, forget, minus
 
@@ -43,7 +43,7 @@ def nothing_entered(warehouse: Warehouse) -> Iterator[None]:
 def view(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> View:
     """The last 28 days, looked at by an editor who has signed in."""
     monkeypatch.setattr(access, "rights", lambda: EDITOR)
-    state = queries.look()
+    state = freshness.look()
     span = Span(date(2026, 3, 4), LAST_DAY)
     since = date(2026, 1, 31)
     return View("28D", span, None, "Day", Scope("USD"), since, LAST_DAY, LAST_DAY, state.mart_version)
@@ -171,7 +171,7 @@ def test_an_amount_that_is_no_target_is_refused_and_nothing_is_written(view: Vie
         targets.save(view, MARCH, "sales_region", {})
     for amount in ("0", "1.005", "'NaN'", "1e12"):  # and by PostgreSQL, whoever asks
         with pytest.raises(IntegrityError):
-            queries.write(
+            database.write(
                 "set_targets", month=MARCH, place_type="sales_region", currency="USD", changed_by=None,
                 targets=f'[{{"place": "Europe", "target": {amount.replace(chr(39), chr(34))}}}]',
             )  # fmt: skip
@@ -207,7 +207,7 @@ def test_the_log_says_who_changed_what_from_what(view: View, app: AppTest) -> No
     targets.save(view, MARCH, "sales_region", {"Europe": Decimal("100.50")})
     targets.save(view, MARCH, "sales_region", {"Europe": Decimal(200)})
     targets.save(view, MARCH, "sales_region", {"Europe": None})
-    changes = queries.target_changes(queries.look().entries, "USD", 9)
+    changes = queries.target_changes(freshness.look().entries, "USD", 9)
     told = [(row["previous_target"], row["target_net_sales"], row["changed_by"]) for _, row in changes.iterrows()]
     assert told == [
         (Decimal(200), None, EDITOR.name), (Decimal("100.50"), Decimal(200), EDITOR.name),

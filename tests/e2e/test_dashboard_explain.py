@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from streamlit.testing.v1 import AppTest
 
-from dashboard import explain, queries
+from dashboard import daily_sales, database, explain, queries
 from dashboard.measures import CARDS, MEASURES, Measure, Writer
 from tests.e2e.conftest import DEADLINE, READY, Warehouse, chart
 
@@ -164,13 +164,13 @@ def test_part_that_cannot_be_read_leaves_the_panel_and_the_page(
     app: AppTest, monkeypatch: pytest.MonkeyPatch, read: str
 ) -> None:
     def slow(*_: object) -> None:
-        raise queries.Unavailable(queries.Problem.SLOW)
+        raise database.Unavailable(database.Problem.SLOW)
 
     monkeypatch.setattr(queries, read, slow)
     app.query_params["explain"] = "net_sales"
     app.run()
     assert not app.exception
-    assert [each.value for each in app.error] == [queries.Problem.SLOW.value]
+    assert [each.value for each in app.error] == [database.Problem.SLOW.value]
     assert [each.value for each in app.subheader if each.value in ("SQL", "dbt tests", "Files")] == [
         "SQL", "dbt tests", "Files",
     ]  # fmt: skip
@@ -186,7 +186,9 @@ def test_link_to_no_figure_opens_nothing(app: AppTest) -> None:
 
 @pytest.mark.parametrize("member", ["50% off", "O'Brien", "back\\slash", ":colon", "$1", "naïve"])
 def test_statement_is_written_out_as_it_would_be_run(warehouse: Warehouse, member: str) -> None:
-    statement = queries.sales_sql(queries.Scope("USD", (("region", (member,)),)), date(2026, 1, 1), date(2026, 1, 31))
+    statement = daily_sales.sales_sql(
+        daily_sales.Scope("USD", (("region", (member,)),)), date(2026, 1, 1), date(2026, 1, 31)
+    )
     literal = re.search(r"sales_region IN \((.*?)\)\)", statement)
     assert literal
     assert _rows(warehouse, f"select {literal[1]} as member")["member"].tolist() == [member]

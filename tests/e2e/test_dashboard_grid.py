@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 from streamlit.testing.v1 import AppTest
 
-from dashboard import queries, saved
+from dashboard import daily_sales, saved
 from dashboard.filters import LABELS
 from dashboard.measures import MEASURES, MISSING, Kind, Writer
 from tests.e2e.conftest import LAST_DAY, READY, Warehouse, download
@@ -183,7 +183,7 @@ def test_weeks_begin_on_the_day_that_the_shop_says(
     [(currency,)] = warehouse.sql(
         "select currency from kpi.kpi_daily_sales group by currency order by sum(net_sales) desc limit 1"
     )
-    shown = queries.read_sales(queries.Scope(currency), *NOW, ("week",), ("net_sales",))
+    shown = daily_sales.read_sales(daily_sales.Scope(currency), *NOW, ("week",), ("net_sales",))
     assert list(shown.itertuples(index=False, name=None)) == warehouse.sql(
         "select sale_date - extract(dow from sale_date)::int, sum(net_sales) from kpi.kpi_daily_sales "
         "where currency = %s and sale_date between %s and %s group by 1 order by 1",
@@ -314,7 +314,7 @@ def test_orders_of_several_members_are_counted_once(
 def test_orders_of_too_many_lines_are_not_known_and_not_wrong(
     app: AppTest, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queries, "MOST_COUNTED", 100)
+    monkeypatch.setattr(daily_sales, "MOST_COUNTED", 100)
     for name, value in {"product": ["EL-003", "EL-001"], "except": "Product", "period": "28D"}.items():
         app.query_params[name] = value
     app.run()

@@ -1,5 +1,6 @@
 """Time of day: an hour x weekday picture against the lines, and the day in progress by this time of day."""
 
+import json
 import re
 from collections.abc import Iterator
 from decimal import Decimal
@@ -60,7 +61,32 @@ def test_a_cell_is_an_average_weekday_at_that_hour(
         for row, column, value in zip(drawn["Row"], drawn["Column"], drawn["Value"], strict=True)
         if value
     } == pytest.approx({(day, f"{hour}:00"): float(value) for day, hour, value in rows if value})
-    assert not any("lines with a time of day" in caption.value for caption in app.caption), "all lines have one"
+    assert not any("have a time of day" in caption.value for caption in app.caption), "all lines have one"
+    figures = {(day, f"{hour}:00"): DOLLARS.cell(value, Kind.MONEY) for day, hour, value in rows if value}
+    written = dict(zip(zip(drawn["Row"], drawn["Column"], strict=True), drawn["Text"], strict=True))
+    assert {place: text for place, text in written.items() if place in figures} == figures
+
+
+@pytest.mark.parametrize(("width", "has_room"), [(1366, True), (390, False)])
+def test_cells_state_their_figures_where_they_have_room_and_the_table_in_words_everywhere(
+    page: Page, dashboard: str, app: AppTest, warehouse: Warehouse, width: int, has_room: bool
+) -> None:
+    [(most,)] = warehouse.sql(
+        f"select max(sold) from (select sum(net_amount) / 4 as sold from {SOLD} between '2026-03-04' and '2026-03-31' "
+        "group by extract(isodow from sale_date), extract(hour from sold_at at time zone 'UTC')) as cells"
+    )
+    [spec] = [json.loads(each.proto.spec) for each in _places(app).get("echarts_chart") if each.proto.alt == ALT]
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"{dashboard}/places")
+    expect(page.locator(READY)).to_be_visible()
+    picture = page.locator(".st-key-hour-heat canvas").first
+    expect(picture).to_be_visible()
+    told = page.locator("details.told", has_text=ALT)
+    told.locator("summary").press("Enter")
+    expect(told).to_contain_text(DOLLARS.write(most, Kind.MONEY))
+    box = picture.bounding_box()
+    assert box
+    assert (box["width"] >= spec["media"][0]["query"]["minWidth"]) is has_room
 
 
 @pytest.mark.usefixtures("hours")
@@ -72,9 +98,8 @@ def test_the_page_says_what_share_of_lines_has_a_time(app: AppTest, warehouse: W
     )
     _places(app)
     said = [caption.value.replace("\\", "") for caption in app.caption]
-    assert any(
-        f"Of the {DOLLARS.write(Decimal(share), Kind.SHARE)} of lines with a time of day." in each for each in said
-    )
+    timed = f"{DOLLARS.write(Decimal(share), Kind.SHARE)} of the lines have a time of day, and only these count."
+    assert any(timed in each for each in said)
 
 
 @pytest.mark.usefixtures("hours")

@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Metric
 
-from dashboard import filters
+from dashboard import filters, queries
+from dashboard.filters import Span
 from dashboard.measures import Kind, Writer
 from tests.e2e.conftest import LAST_DAY, Warehouse, chart, forget, minus
 
@@ -108,7 +109,27 @@ def test_run_rate_counts_complete_days(app: AppTest, warehouse: Warehouse) -> No
     )
     card = _card(app.run(), "March run rate")
     assert card.value == expected
-    assert "Of complete days, to 30 Mar 2026;" in card.help
+    assert "It counts complete days, to 30 Mar 2026," in card.help
+
+
+@pytest.mark.usefixtures("day_in_progress")
+def test_the_bridge_of_the_running_month_is_of_complete_days(app: AppTest, warehouse: Warehouse) -> None:
+    now, before = (
+        warehouse.sql(f"select sum(net_sales) from {SOLD} between '{first}' and '{last}'")[0][0]
+        for first, last in (("2026-03-01", "2026-03-30"), ("2026-02-01", "2026-02-28"))
+    )
+    effects = warehouse.sql(
+        "select sum(net_sales), sum(base_net_sales), sum(volume_effect + price_effect + mix_effect) "
+        "from kpi.kpi_price_volume_mix where currency = 'USD' and month = '2026-03-01' and not is_month_complete"
+    )
+    assert effects == [(now, before, now - before)]
+    app.run()
+    app.switch_page("views/products.py").run()
+    change = DOLLARS.money(now - before, cents=True, signed=True)
+    assert f"March 2026 against February 2026: {change}, of it volume" in _said(app)
+    assert "its 30 complete days stand beside the first 28 of February 2026" in _said(app)
+    steps = chart(app, "Net sales from month to month")
+    assert list(steps["Text"])[::4] == [DOLLARS.money(value, cents=True) for value in (before, now)]
 
 
 @pytest.mark.usefixtures("days")
@@ -246,9 +267,9 @@ def test_who_was_rated_a_few_times_is_not_ranked(app: AppTest, warehouse: Wareho
 
 def test_what_no_filter_narrows_says_so_on_the_overview(app: AppTest) -> None:
     app.run()
-    assert "the filters do not apply here" not in _said(app)
+    assert "filters do not apply here" not in _said(app)
     app.multiselect(key="region").set_value(app.multiselect(key="region").options[:1]).run()
-    assert "Of every sheet: the filters do not apply here." in _said(app)
+    assert "The filters do not apply here: these are the last of all sheets." in _said(app)
     assert _card(app, "Run rate, all sales")
 
 
@@ -274,6 +295,43 @@ def test_the_landing_page_begins_with_the_day_so_far(app: AppTest, monkeypatch: 
     assert line.startswith(":material/today: **Tue 31 Mar 2026, today**: ")
     assert " each so far; " in line
     assert not app.info
+
+
+@pytest.fixture
+def a_line_of_tomorrow(warehouse: Warehouse, days: None) -> date:  # puts the days back
+    """A day in progress, today by the clock, and one line that is dated a day later."""
+    [(today,)] = warehouse.sql("select max((now() at time zone timezone)::date) from raw.files")
+    warehouse.sql("update kpi.kpi_daily_category_sales set sale_date = sale_date + (%s - %s)", today, LAST_DAY)
+    warehouse.sql("update kpi.kpi_daily_category_sales set lines = 1 where sale_date = %s", today)
+    warehouse.sql(
+        "insert into kpi.kpi_daily_category_sales select (jsonb_populate_record(sold, jsonb_build_object("
+        "'sale_date', sale_date + 1, 'lines', 1))).* from kpi.kpi_daily_category_sales as sold "
+        "where sale_date = %s limit 1",
+        today,
+    )
+    forget()
+    assert isinstance(today, date)
+    return today
+
+
+def test_a_line_of_tomorrow_ends_no_day(app: AppTest, warehouse: Warehouse, a_line_of_tomorrow: date) -> None:
+    today, tomorrow = a_line_of_tomorrow, a_line_of_tomorrow + timedelta(1)
+    assert warehouse.sql(
+        "select sale_date, is_in_progress, complete_until from kpi.kpi_newest_days where currency = 'USD'"
+    ) == [(today, True, today - timedelta(1))]
+    app.run()
+    assert app.title[0].value == f"Overview · {Span(today - timedelta(28), today - timedelta(1))}"
+    assert f"**{today:%a} {today.day} {today:%b} is in progress**" in _said(app)
+    # Only the days of categories were moved, from which the dates of all pages come.
+    [ahead] = [each.value for each in app.info if "has not begun" in each.value]
+    assert ahead == (
+        f"1 sales line is of a day that has not begun, up to {Span(tomorrow, tomorrow)}: a sheet has a wrong date, or "
+        "came early. Until then only dates of your own (*Custom*) show what is ahead."
+    )
+    months = queries.run_rate(0, "USD")
+    assert months["month"].iloc[-1] == today.replace(day=1), "tomorrow may be of the next month"
+    app.query_params["period"], app.query_params["dates"] = "Custom", [str(tomorrow), str(tomorrow)]
+    assert app.run().title[0].value == f"Overview · {Span(tomorrow, tomorrow)}"
 
 
 def test_sales_of_a_day_that_has_not_begun_are_explained(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from streamlit.testing.v1 import AppTest
 
-from dashboard import queries
+from dashboard import daily_sales, queries
 from dashboard.measures import Writer
 from scripts.bench_dashboard import PUBLISH
 from tests.e2e.conftest import READY, Warehouse, chart, download
@@ -334,12 +334,12 @@ def test_places_without_pending_payments_say_so(app: AppTest, monkeypatch: pytes
 
 
 def test_places_without_deliveries_and_ratings_say_so(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = queries.sales
+    known = daily_sales.sales
 
     def undelivered(*asked: object, **sums: object) -> pd.DataFrame:
         return known(*asked, **sums).assign(delivered_lines=Decimal(0))  # type: ignore[arg-type]
 
-    monkeypatch.setattr(queries, "sales", undelivered)
+    monkeypatch.setattr(daily_sales, "sales", undelivered)
     monkeypatch.setattr(queries, "rep_ratings", lambda *_: pd.DataFrame())
     said = _captions(_open(app, "places"))
     assert "has been delivered yet" in said

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -73,18 +73,6 @@ def test_drivers_are_those_that_changed_most(app: AppTest, warehouse: Warehouse)
         "order by abs(net_sales_change) desc, product_id limit 10"
     )
     assert [(value,) for value in table["net_sales_change"]] == expected
-
-
-def test_a_running_month_says_with_which_days_it_is_compared(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = queries.bridge
-
-    def running(*parameters: Any) -> pd.DataFrame:
-        days = {"last_day": date(2026, 3, 30), "base_last_day": date(2026, 2, 28)}
-        return asked(*parameters).assign(is_month_complete=False, **days)
-
-    monkeypatch.setattr(queries, "bridge", running)
-    said = [caption.value for caption in _open(app, PRODUCTS).caption]
-    assert any("its 30 days so far stand beside the first 28 of February 2026" in caption for caption in said)
 
 
 def test_top_sellers_follow_the_filter(app: AppTest, warehouse: Warehouse) -> None:

@@ -18,10 +18,10 @@ from playwright.sync_api import Page, expect
 from pypdf import PdfReader
 from streamlit.testing.v1 import AppTest
 
-from dashboard import dispatch, filters, headline, letter, queries, reports, saved
+from dashboard import database, dispatch, filters, headline, letter, queries, reports, saved
 from dashboard.access import VIEWER
+from dashboard.database import Problem, Unavailable
 from dashboard.measures import Kind, Writer
-from dashboard.queries import Problem, Unavailable
 from dashboard.reports import Report
 from dashboard.settings import settings
 from scripts.browser import serving
@@ -183,13 +183,13 @@ def test_a_view_of_explore_tells_its_measures(warehouse: Warehouse, mailbox: Smt
 
 def test_no_customer_is_in_a_report(warehouse: Warehouse, mailbox: SmtpServer, monkeypatch: pytest.MonkeyPatch) -> None:
     roles: set[str] = set()
-    run = queries._run
+    run = database.run
 
     def noted(statement: Any, parameters: Any = None, reader: str = VIEWER, person: str | None = None) -> Any:
         roles.add(reader)
         return run(statement, parameters, reader, person)
 
-    monkeypatch.setattr(queries, "_run", noted)
+    monkeypatch.setattr(database, "run", noted)
     keep(warehouse, "customers", ("period", "28D"))
     reports.issue(MORNING)
     dispatch.deliver()

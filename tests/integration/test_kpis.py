@@ -94,7 +94,7 @@ MARTS = {
     "kpi_monthly_customers": Mart(("month", "currency")),
     "kpi_cohort_months": Mart(("cohort_month", "month", "currency")),
     "kpi_cohort_retention": Mart(("cohort_month", "months_since", "currency")),
-    "ops_revenue_at_risk": Mart(("file_id",), frozenset({"file_status"})),
+    "ops_revenue_at_risk": Mart(("file_id",), frozenset({"file_status", "currency"})),
     "kpi_daily_totals": Mart(("sale_date", "currency")),
     "kpi_newest_days": Mart(("currency",)),
     "kpi_period_comparisons": Mart(("currency", "period", "comparison")),

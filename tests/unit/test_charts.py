@@ -224,12 +224,10 @@ def test_bullet_of_a_place_without_target_says_so() -> None:
     assert list(frame["End"]) == [200, 70]
 
 
-def test_equal_cells_are_drawn_and_many_go_without_figures() -> None:
+def test_equal_cells_are_drawn() -> None:
     cells = pd.DataFrame({"column": ["a", "b"], "row": ["Mon", "Mon"], "value": [Decimal(5), Decimal(5)]})
-    spec = charts.heat(cells, DOLLARS, ["a", "b"], ["Mon"], room=2)
+    spec = charts.heat(cells, DOLLARS, ["a", "b"], ["Mon"])
     assert spec["visualMap"]["min"] < spec["visualMap"]["max"]
-    assert spec["series"][0]["label"]["show"]
-    assert not charts.heat(cells, DOLLARS, ["a", "b"], ["Mon"], room=1)["series"][0]["label"]["show"]
 
 
 def test_bars_of_less_than_nothing_are_drawn() -> None:
@@ -381,12 +379,20 @@ def test_bullets_write_the_gap_and_leave_what_has_no_target_without_one() -> Non
     assert spec["xAxis"]["max"] > 200
 
 
-def test_heat_states_figures_only_where_they_fit() -> None:
+def test_heat_states_figures_only_where_they_fit_and_else_has_a_legend() -> None:
     cells = pd.DataFrame({"column": ["a", "b"], "row": ["Mon", "Mon"], "value": [Decimal(12_345), Decimal(-1)]})
     spec = charts.heat(cells, DOLLARS, ["a", "b"], ["Mon"])
-    assert list(spec["dataset"]["source"]["Text"]) == ["$12K", "−$1.00"]
-    assert spec["series"][0]["label"]["show"]
-    assert not charts.heat(cells, DOLLARS, ["a", "b"], ["Mon"], room=1)["series"][0]["label"]["show"]
+    assert list(spec["dataset"]["source"]["Text"]) == ["$12.3K", "−$1"]
+    assert spec["visualMap"]["text"] == ["$12.3K", "−$1"]
+    roomy, narrow = spec["media"]
+    assert "query" not in narrow, "it counts where the other one does not"
+    for each, figures in ((roomy, True), (narrow, False)):
+        assert each["option"]["series"][0]["label"]["show"] is figures
+        assert each["option"]["visualMap"]["show"] is not figures
+    day = [f"{hour}:00" for hour in range(24)]
+    hours = pd.DataFrame({"column": day, "row": ["Mon"] * 24, "value": [Decimal(12_345)] * 24})
+    [enough, *_] = [each["query"]["minWidth"] for each in charts.heat(hours, DOLLARS, day, ["Mon"])["media"][:1]]
+    assert 390 < enough < 1366, "a whole day has room on a screen, and none on a telephone"
 
 
 def test_heat_of_one_value_has_a_scale() -> None:

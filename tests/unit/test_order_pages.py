@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.queries import dates_of_page
+from dashboard.order_lines import dates_of_page
 
 FIRST = date(2026, 1, 1)
 

@@ -1,7 +1,7 @@
 {{ config(grants={'select': ['dashboard_rejects', 'analyst']}) }}
 
 with rejected_rows as (
-    select * from {{ ref('stg_raw_sales__rejected_rows') }}
+    {{ rejected_rows_in_their_currency() }}
 ),
 
 files as (
@@ -20,6 +20,7 @@ final as (
         rejected_rows.errors,
         summary.reasons,
         rejected_rows.revenue_at_risk,
+        rejected_rows.currency,
         rejected_rows.rejected_at
     from rejected_rows
     inner join files on rejected_rows.file_id = files.file_id

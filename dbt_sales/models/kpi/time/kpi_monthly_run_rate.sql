@@ -2,13 +2,19 @@
 
 -- A view, so that it is always of the version of its days. Net sales are additive over categories, and the mart of
 -- those has the fewest rows per day.
-with days as (
+with newest_days as (
+    select * from {{ ref('kpi_newest_days') }}
+),
+
+-- Sales of days that have not begun say nothing of how a month goes.
+days as (
     select
-        currency,
-        sale_date,
-        sum(net_sales) as net_sales
-    from {{ ref('kpi_daily_category_sales') }}
-    group by currency, sale_date
+        sales.currency,
+        sales.sale_date,
+        sum(sales.net_sales) as net_sales
+    from {{ ref('kpi_daily_category_sales') }} as sales
+    inner join newest_days on sales.currency = newest_days.currency and sales.sale_date <= newest_days.sale_date
+    group by sales.currency, sales.sale_date
 ),
 
 months as (
@@ -19,10 +25,6 @@ months as (
         max(sale_date) as last_sale_date
     from days
     group by currency, date_trunc('month', sale_date::timestamp)::date
-),
-
-newest_days as (
-    select * from {{ ref('kpi_newest_days') }}
 ),
 
 -- A month with a later month of sales is over, also when its last days sold nothing. A day in progress has not passed.

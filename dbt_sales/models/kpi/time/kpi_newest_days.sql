@@ -1,7 +1,13 @@
 {{ config(materialized='view') }}
 
--- Whether a day is over cannot be told by a clock: late in the evening a sheet may still be missing.
-with days as (
+-- Whether a day is over cannot be told by a clock: late in the evening a sheet may still be missing. But a day that has
+-- begun in the time zone of no feed has a wrong date, or came early: it is not the newest, and ends no day before it.
+with begun as (
+    select max(({{ var('clock') }} at time zone timezone)::date) as until
+    from {{ ref('dim_time_zones') }}
+),
+
+days as (
     select
         currency,
         sale_date,
@@ -12,10 +18,11 @@ with days as (
 
 newest as (
     select
-        currency,
-        max(sale_date) as sale_date
+        days.currency,
+        coalesce(max(days.sale_date) filter (where days.sale_date <= begun.until), max(days.sale_date)) as sale_date
     from days
-    group by currency
+    cross join begun
+    group by days.currency
 ),
 
 -- percentile_disc() picks a day that there was; without one, nothing is usual.

@@ -4,13 +4,19 @@ with sales as not materialized (
     select * from {{ ref('kpi_monthly_product_sales') }}
 ),
 
+newest_days as (
+    select * from {{ ref('kpi_newest_days') }}
+),
+
 spans as (
     select
-        currency,
-        min(sale_date) as first_sale_date,
-        max(sale_date) as as_of_date
-    from {{ ref('kpi_daily_category_sales') }} -- the mart that has the fewest rows
-    group by currency
+        days.currency,
+        min(days.sale_date) as first_sale_date,
+        max(days.sale_date) as last_sale_date,
+        newest_days.complete_until as as_of_date
+    from {{ ref('kpi_daily_category_sales') }} as days -- the mart that has the fewest rows
+    inner join newest_days on days.currency = newest_days.currency
+    group by days.currency, newest_days.complete_until
 ),
 
 comparisons (comparison, distance) as (
@@ -24,6 +30,7 @@ months as (
         spans.currency,
         comparisons.comparison,
         spans.first_sale_date,
+        spans.last_sale_date,
         spans.as_of_date,
         series.month_start::date as month,
         (series.month_start + interval '1 month')::date - 1 as month_end,
@@ -36,7 +43,7 @@ months as (
     ) as series (month_start)
 ),
 
--- A running month has as many days of the base month beside it as have passed, but never more than that has.
+-- A running month has as many days of the base month beside it as are complete, but never more than that has.
 compared as (
     select
         *,
@@ -50,30 +57,37 @@ compared as (
     where base_month >= first_sale_date
 ),
 
--- Each month once as itself and once with what it is compared with. `lateral` has the index asked for what one month is
--- compared with: else a question about one month would read them all, and days without need.
-sides as (
+-- Each month once as itself and once with what it is compared with.
+halves as (
     select
-        compared.*,
-        month_sales.product_id,
-        month_sales.net_sales,
-        month_sales.units_sold - month_sales.returned_units as units,
-        0 as base_net_sales,
-        0 as base_units,
-        1 as sold
+        *,
+        month as first_day,
+        last_day as until,
+        least(month_end, last_sale_date) as whole_until,
+        false as is_base
     from compared
-    inner join sales as month_sales
-        on compared.month = month_sales.month and compared.currency = month_sales.currency
     union all
     select
-        compared.*,
-        base.product_id,
-        0 as net_sales,
-        0 as units,
-        base.net_sales as base_net_sales,
-        base.units as base_units,
-        0 as sold
+        *,
+        base_month as first_day,
+        base_last_day as until,
+        base_month_end as whole_until,
+        true as is_base
     from compared
+),
+
+-- Of whole months the sums are at hand, of parts the days. `lateral` has the index asked for what one month needs: else
+-- a question about one month would read them all.
+sides as (
+    select
+        halves.*,
+        sold.product_id,
+        case when halves.is_base then 0 else sold.net_sales end as net_sales,
+        case when halves.is_base then 0 else sold.units end as units,
+        case when halves.is_base then sold.net_sales else 0 end as base_net_sales,
+        case when halves.is_base then sold.units else 0 end as base_units,
+        case when halves.is_base then 0 else 1 end as sold
+    from halves
     cross join lateral (
         select
             whole.product_id,
@@ -81,9 +95,9 @@ sides as (
             whole.units_sold - whole.returned_units as units
         from sales as whole
         where
-            compared.base_last_day = compared.base_month_end
-            and whole.month = compared.base_month
-            and whole.currency = compared.currency
+            halves.until = halves.whole_until
+            and whole.month = halves.first_day
+            and whole.currency = halves.currency
         union all
         select
             days.product_id,
@@ -91,11 +105,11 @@ sides as (
             sum(days.units_sold - days.returned_units) as units
         from (select * from {{ ref('kpi_daily_product_sales') }}) as days
         where
-            compared.base_last_day < compared.base_month_end
-            and days.sale_date between compared.base_month and compared.base_last_day
-            and days.currency = compared.currency
+            halves.until < halves.whole_until
+            and days.sale_date between halves.first_day and halves.until
+            and days.currency = halves.currency
         group by days.product_id
-    ) as base
+    ) as sold
 ),
 
 products as (
