@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from loader.cells import all_as_seen, as_seen, unmarked
 from loader.errors import SettingsError
+from loader.months import in_english
 from loader.sales_line import (
     DATE_FIELDS,
     FIELDS,
@@ -548,6 +549,8 @@ def _strptime(text: str, form: str) -> datetime:
     exact = _exact(form)
     if exact and not exact.fullmatch(text):
         raise ValueError("its digits are of another number than the format's")
+    if "%b" in form or "%B" in form:
+        text = in_english(text, form)
     if "%Z" in form:
         text, form = _ZONE.sub("+0000", text), form.replace("%Z", "%z")
     parsed = datetime.strptime(text, form)  # noqa: DTZ007  # a time without a zone gets the feed's

@@ -21,11 +21,11 @@ from loader.drafting.amounts import (
 )
 from loader.drafting.columns import find_orders, guess_currency, map_columns, match_headers, take_totals
 from loader.drafting.continuation import guess_fill_down, mark_orders
+from loader.drafting.dates import guess_dates
 from loader.drafting.line_types import guess_line_types
 from loader.drafting.proof import prove_amounts, prove_products, prove_words
 from loader.drafting.recognition import (
     Guess,
-    guess_dates,
     guess_numbers,
     guess_text,
     read_sheet,
