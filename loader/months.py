@@ -6,7 +6,20 @@ https://www.unicode.org/cldr/charts/latest/summary/root.html
 
 import re
 
-_ENGLISH = "January February March April May June July August September October November December".split()
+_ENGLISH = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 _NAMES = {
     "German": "januar februar märz april mai juni juli august september oktober november dezember",
     "German, short": "jän feb mär apr mai jun jul aug sept okt nov dez",

@@ -1,52 +1,69 @@
 """What a line is worth and costs, where figures of the sheet that belong together prove it."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import replace
-from math import isfinite, log
+from decimal import Decimal
+from itertools import combinations
+from math import fsum, inf, isfinite, log
 from statistics import median, pstdev
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from loader.drafting.columns import affixes
 from loader.drafting.recognition import Column, Guess, Sheet, plain_number, probe_feed, trial_feed
-from loader.drafting.vocabulary import DISCOUNT, words
+from loader.drafting.vocabulary import DISCOUNT, PHRASES, words
 from loader.feeds import Feed
-from loader.sales_line import PRICES, REQUIRED
+from loader.sales_line import CENT, PRICES, REQUIRED, Amounts, cents
 
 _FEW = 0.2  # of the rows contradict a total that the sheet states, or the total is another one
 _ROWS = 10  # at least, for a figure to be one of the sheet and not of a few rows
 _MOST = 0.95
 _SAME = 0.001
 _CENT = 0.011  # in figures with binary errors
+_HALF = 0.5
+_RATES = 4  # of tax, that one sheet has
+_NEGATIVE = re.compile(r"[^\d\s]*[-(]")
 _ORDERS = 5  # at least, of several lines that differ, for a total to be one of the order
-_OF_THE_ORDER = "{!r} is the same in all lines of an order: it is of the order and not of its lines, so no field"
+_OF_THE_ORDER = "{!r} is the same in all lines of an order, or in one of them: it is of the order, so no field"
+Numbers = npt.NDArray[np.float64]
 _KEPT = frozenset({*REQUIRED, *PRICES, "line_type", "currency", "stated_total", "stated_cost", "stated_profit"})
 
 
-def _numbers(feed: Feed, name: str, column: Column) -> list[float]:
+def _numbers(feed: Feed, name: str, column: Column) -> Numbers:
     """The column's numbers by row, as this field of the feed; NaN where there is none."""
     read = {text: float(plain_number(feed, text, name) or "nan") for text in set(column.cells)}
-    return [read[cell] for cell in column.cells]
+    return np.array([read[cell] for cell in column.cells])
+
+
+def _plain_numbers(feed: Feed, column: Column) -> Numbers:
+    """The same of a column that the feed does not map: without what stands around its numbers."""
+    texts = {match[0]: match["number"] for match in column.numbers}
+    read = {text: float(plain_number(feed, texts.get(text, ""), feed.price) or "nan") for text in set(column.cells)}
+    return np.array([read[cell] for cell in column.cells])
 
 
 def drop_totals_of_orders(by_field: dict[str, Column], guess: Guess) -> None:
-    """An amount that every line of an order repeats is one of the order: its sum over the lines would be too high."""
+    """An amount that every line of an order repeats, or one of them has, is of the order and not of its lines."""
     if "sale_id" not in by_field:
         return
     for name in ("stated_total", "stated_cost", "stated_profit", "tax_amount", "shipping_cost"):
-        if name in by_field and _repeats_in_orders(by_field[name], by_field):
+        if name in by_field and _repeats_in_orders(by_field[name], by_field, once=name.startswith("stated_")):
             guess.remarks.append(_OF_THE_ORDER.format(by_field.pop(name).header))
 
 
-def _repeats_in_orders(amount: Column, by_field: dict[str, Column]) -> bool:
-    """Whether lines of one order have the same amount, though they differ in what was bought, or in how many."""
+def _repeats_in_orders(amount: Column, by_field: dict[str, Column], *, once: bool = False) -> bool:
+    """Whether lines of one order have the same amount, though they differ in what was bought; `once`: or one has it."""
     what = [by_field[name].cells for name in ("quantity", "product_id", "product_name") if name in by_field]
     lines: defaultdict[str, list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
     for order, cell, *bought in zip(by_field["sale_id"].cells, amount.cells, *what, strict=True):
-        if order and re.search("[1-9]", cell):
-            lines[order].append((cell, tuple(bought)))
-    told = [each for each in lines.values() if len({bought for _, bought in each}) > 1]
-    same = sum(len({cell for cell, _ in each}) == 1 for each in told)
+        if order:
+            lines[order].append((cell if re.search("[1-9]", cell) else "", tuple(bought)))
+    stated = [each for each in lines.values() if any(cell for cell, _ in each)]
+    told = [each for each in stated if len({bought for _, bought in each}) > 1]
+    same = sum(len({cell for cell, _ in each} - ({""} if once else set())) == 1 for each in told)
     varied = len({cell for each in told for cell, _ in each}) >= _ORDERS
     return len(told) >= _ORDERS and varied and same >= _MOST * len(told)
 
@@ -98,10 +115,9 @@ def find_discount(sheet: Sheet, by_field: dict[str, Column], guess: Guess, head:
     for column in sheet.columns:
         if not (column.header and column.numeric and len(column.values) > 1) or column in by_field.values():
             continue
-        texts = {match[0]: match["number"] for match in column.numbers}
-        discounts = _numbers(feed, "unit_price", Column(column.header, [texts.get(cell, "") for cell in column.cells]))
+        discounts = _plain_numbers(feed, column)
         rows = [
-            (abs(quantity * price), abs(total), discount)
+            (abs(quantity * price), abs(total), abs(discount))
             for quantity, price, total, discount in zip(quantities, prices, totals, discounts, strict=True)
             if discount and isfinite(quantity * price + total + discount)
         ]
@@ -125,6 +141,7 @@ def settle_discount(sheet: Sheet, by_field: dict[str, Column], guess: Guess, hea
     if not column:
         return
     base = {"header": column.header} | affixes(DISCOUNT, column, guess)
+    base |= _without_minus(column, by_field, guess) if "pattern" not in base else {}
     probe = probe_feed(**guess.form)
     numbers = [float(number) for match in column.numbers if (number := plain_number(probe, match["number"]))]
     percent = (
@@ -163,6 +180,84 @@ def settle_discount(sheet: Sheet, by_field: dict[str, Column], guess: Guess, hea
         guess.review(name, f"taken for {best}")
 
 
+def _without_minus(column: Column, by_field: dict[str, Column], guess: Guess) -> dict[str, str]:
+    """A pattern that takes the minus off discounts, where sales or returns have one: a feed wants what is taken off."""
+    quantities = by_field["quantity"].cells if "quantity" in by_field else [""] * len(column.cells)
+    signs: defaultdict[bool, list[bool]] = defaultdict(list)  # of sales, and of returns
+    for cell, quantity in zip(column.cells, quantities, strict=True):
+        if re.search("[1-9]", cell):
+            signs[bool(_NEGATIVE.match(quantity))].append(bool(_NEGATIVE.match(cell)))
+    if not any(sum(each) > _HALF * len(each) for each in signs.values()):
+        return {}
+    guess.review("discount_amount", "a minus is taken off, as it says what is taken off")
+    return {"pattern": r"^\D*?[-(](.+?)\)?$"}
+
+
+def settle_price(by_field: dict[str, Column], guess: Guess, head: dict[str, str]) -> None:
+    """What a product costs one by one is steady, whatever the quantity; what a line comes to grows with it."""
+    name = "line_total" if "line_total" in guess.columns else "unit_price"
+    if "stated_total" in guess.columns or not {"product_id", "quantity", name} <= guess.columns.keys():
+        return
+    feed = trial_feed(head, guess)
+    quantities, amounts = (np.abs(_numbers(feed, each, by_field[each])) for each in ("quantity", name))
+    products, header = by_field["product_id"].cells, by_field[name].header
+    of_line = _spread_within(products, quantities, amounts)
+    of_piece = _spread_within(products, quantities, _ratio(amounts, quantities))
+    if name == "unit_price" and 2 * of_piece < of_line:
+        name = "line_total"
+        why = f"for a product, {header!r} ÷ quantity is steady, and {header!r} is not"
+        _count_as_total("unit_price", by_field, guess, why)
+    elif name == "line_total" and 2 * of_line < of_piece:
+        guess.columns["unit_price"], by_field["unit_price"] = guess.columns.pop(name), by_field.pop(name)
+        del guess.reviews[name]
+        guess.review(
+            "unit_price", f"for a product, {header!r} is the same whatever the quantity, so it is of one piece"
+        )
+        return
+    if name == "line_total" and (part := _foreign_part(amounts, of_piece, feed, by_field)):
+        del guess.columns[name], by_field[name]
+        guess.remarks.append(f"{header!r} is not what a line comes to: by the prices of the products, it has {part}")
+
+
+def _foreign_part(amounts: Numbers, of_piece: float, feed: Feed, by_field: dict[str, Column]) -> str | None:
+    """What the prices of products show a total to have in it that is no part of sales."""
+    products, quantities = by_field["product_id"].cells, np.abs(_numbers(feed, "quantity", by_field["quantity"]))
+    for name, sign in (("shipping_cost", -1), ("tax_amount", -1), (DISCOUNT, 1)):
+        if name in by_field:
+            part = np.abs(np.nan_to_num(_plain_numbers(feed, by_field[name])))
+            without = _spread_within(products, quantities, _ratio(amounts + sign * part, quantities))
+            if name == DISCOUNT and 2 * of_piece < without:
+                return f"{by_field[name].header!r} not taken off"
+            if name != DISCOUNT and 2 * without < of_piece:
+                return f"{by_field[name].header!r} in it"
+    return None
+
+
+def _spread_within(products: list[str], quantities: Numbers, amounts: Numbers) -> float:
+    """How far the amounts of a product are from each other, by ratio, where it was sold in several quantities."""
+    rows: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+    for product, quantity, amount in zip(products, quantities, amounts, strict=True):
+        if quantity > 0 and 0 < amount < inf:
+            rows[product].append((quantity, log(amount)))
+    told = [each for each in rows.values() if len({quantity for quantity, _ in each}) > 1]
+    if sum(map(len, told)) < _ROWS:
+        return 0.0
+    return fsum(len(each) * pstdev(amount for _, amount in each) ** 2 for each in told) ** 0.5
+
+
+def _ratio(ones: Numbers, others: Numbers) -> Numbers:
+    return np.divide(ones, others, out=np.full_like(ones, np.nan), where=others != 0)
+
+
+def _count_as_total(name: str, by_field: dict[str, Column], guess: Guess, why: str) -> None:
+    """The column of this field is what the line comes to, and no price is mapped."""
+    column, found = guess.columns.pop(name), by_field.pop(name)
+    guess.columns.pop("unit_price", None)
+    by_field.pop("unit_price", None)
+    guess.columns["line_total"], by_field["line_total"] = column, found
+    guess.review("line_total", f"counts as it stands: {why}")
+
+
 def settle_totals(sheet: Sheet, by_field: dict[str, Column], guess: Guess, head: dict[str, str]) -> None:
     """A stated result that most rows contradict is another figure, and is not mapped."""
 
@@ -177,13 +272,10 @@ def settle_totals(sheet: Sheet, by_field: dict[str, Column], guess: Guess, head:
     if "stated_total" in guess.columns and {"quantity", "unit_price"} & {*guess.missing}:
         drop("stated_total", "quantity and unit price to hold it against are missing")
     elif rows := contradicted("stated_total"):
-        feed = trial_feed(head, guess)
-        wanted = ("quantity", "unit_price", "stated_total")
-        numbers = zip(*(_numbers(feed, each, by_field[each]) for each in wanted), strict=True)
-        shares = [total / gross for quantity, price, total in numbers if (gross := quantity * price)]
-        usual = median(filter(isfinite, shares)) if any(map(isfinite, shares)) else 0.0
-        why = f"quantity, price and discount give something else in {rows} of {sheet.rows} rows"
-        drop("stated_total", f"{why}: it is {usual:.2f} × quantity × price in the middle of them, a discount or a tax?")
+        _settle_contradicted_total(rows, sheet, by_field, guess, head)
+    elif "stated_total" in guess.columns and (others := _rounded_otherwise(by_field, guess, head)):
+        why = f"quantity, price and discount are rounded otherwise in {others} of {sheet.rows} rows"
+        _count_as_total("stated_total", by_field, guess, why)
     if rows := contradicted("stated_cost"):
         cost = guess.columns.pop("stated_cost")
         wrong_profit = contradicted("stated_profit") or "stated_profit" not in guess.columns
@@ -197,6 +289,81 @@ def settle_totals(sheet: Sheet, by_field: dict[str, Column], guess: Guess, head:
             drop("stated_cost", why.format("quantity and unit cost give something else"))
     if rows := contradicted("stated_profit"):
         drop("stated_profit", f"total and cost give something else in {rows} of {sheet.rows} rows")
+
+
+def _settle_contradicted_total(
+    rows: int, sheet: Sheet, by_field: dict[str, Column], guess: Guess, head: dict[str, str]
+) -> None:
+    """Tell a total that is lower by a discount, which counts, from one with tax or shipping in it, which does not."""
+    total = by_field["stated_total"]
+    feed = trial_feed(head, guess)
+    wanted = ("quantity", "unit_price", "stated_total")
+    numbers = list(zip(*(_numbers(feed, each, by_field[each]) for each in wanted), strict=True))
+    shares = [abs(total / gross) for quantity, price, total in numbers if (gross := quantity * price)]
+    shares = [share for share in shares if isfinite(share)]
+    usual = median(shares) if shares else 0.0
+    why = f"quantity, price and discount give something else in {rows} of {sheet.rows} rows"
+    why = f"{why}: it is {usual:.2f} × quantity × price in the middle of them"
+    enough = len(shares) >= max(_ROWS, _MOST * sheet.rows)
+    higher = sum(share > 1 + _SAME for share in shares)
+    if (
+        enough
+        and higher <= (1 - _MOST) * len(shares)
+        and usual > _HALF
+        and words(total.header) in PHRASES["stated_total"]
+    ):
+        _count_as_total("stated_total", by_field, guess, f"{why}, and hardly ever more")
+        return
+    rates = Counter(round(share, 2) for share in shares).most_common(_RATES)
+    has_tax = usual >= 1 - _SAME and sum(n for _, n in rates) >= _MOST * len(shares)
+    header = guess.columns.pop("stated_total")["header"]
+    guess.remarks.append(f"{header!r} looked like stated_total, but {why}, a discount or a tax?")
+    if (
+        enough
+        and not has_tax
+        and words(total.header) in PHRASES["stated_total"]
+        and not _has_parts(sheet, by_field, feed)
+    ):
+        del guess.columns["unit_price"]
+        price = by_field.pop("unit_price").header
+        guess.remarks.append(
+            f"a line is worth {header!r}, or quantity × {price!r}: `line_total: {header}` or `unit_price: {price}`"
+        )
+
+
+def _has_parts(sheet: Sheet, by_field: dict[str, Column], feed: Feed) -> bool:
+    """Whether other columns, one or two of them, are what the total has more than quantity x price: tax, shipping."""
+    wanted = ("quantity", "unit_price", "stated_total")
+    quantity, price, total = (np.abs(_numbers(feed, each, by_field[each])) for each in wanted)
+    more = total - quantity * price
+    known = np.isfinite(more)
+    parts = []
+    for column in sheet.columns:
+        if column.numeric and not column.dated and not any(column is by_field[each] for each in wanted):
+            parts.append(np.abs(np.nan_to_num(_plain_numbers(feed, column))))
+    pairs = (one + two for one, two in combinations(parts, 2))
+    return any((np.abs(more - part)[known] < 2 * _CENT).mean() >= _MOST for part in (*parts, *pairs))
+
+
+def _rounded_otherwise(by_field: dict[str, Column], guess: Guess, head: dict[str, str]) -> int:
+    """In how many rows the sheet's total is a cent off what quantity, price and discount come to, each in cents."""
+    feed = trial_feed(head, guess)
+    wanted = [
+        each
+        for each in ("quantity", "unit_price", "discount_rate", "discount_amount", "stated_total")
+        if each in guess.columns
+    ]
+    found = 0
+    for cells in zip(*(by_field[each].cells for each in wanted), strict=True):
+        read = {name: plain_number(feed, cell, name) for name, cell in zip(wanted, cells, strict=True)}
+        amounts = {name: Decimal(number) for name, number in read.items() if number is not None}
+        if "stated_total" not in amounts:
+            return 0  # it cannot count where it is missing
+        if {"quantity", "unit_price"} <= amounts.keys():
+            line = Amounts(amounts)
+            ours = cents(abs(line.gross)) - cents(abs(line.gross - line.total))
+            found += 0 < abs(ours - cents(abs(amounts["stated_total"]))) <= CENT
+    return found
 
 
 def drop_disproved(sheet: Sheet, by_field: dict[str, Column], guess: Guess, head: dict[str, str]) -> None:

@@ -17,13 +17,15 @@ from loader.drafting.amounts import (
     find_discount,
     settle_cost,
     settle_discount,
+    settle_price,
     settle_totals,
 )
+from loader.drafting.belonging import prove_products, prove_words
 from loader.drafting.columns import find_orders, guess_currency, map_columns, match_headers, take_totals
 from loader.drafting.continuation import guess_fill_down, mark_orders
 from loader.drafting.dates import guess_dates
 from loader.drafting.line_types import guess_line_types
-from loader.drafting.proof import prove_amounts, prove_products, prove_words
+from loader.drafting.proof import prove_amounts
 from loader.drafting.recognition import (
     Guess,
     guess_numbers,
@@ -81,6 +83,7 @@ def draft_feed(
     guess_currency(sheet, by_field, guess)
     head = {"feed": name or _name(path), "match": _match(path)}
     drop_disproved(sheet, by_field, guess, head)
+    settle_price(by_field, guess, head)
     settle_cost(by_field, guess, head)
     find_discount(sheet, by_field, guess, head)
     settle_discount(sheet, by_field, guess, head)
