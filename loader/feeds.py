@@ -43,6 +43,14 @@ def _known_timezone(name: str) -> str:
     return name
 
 
+def check_encoding(name: str) -> None:
+    """Raises SettingsError where Python knows no such encoding."""
+    try:
+        _known_encoding(name)
+    except ValueError as error:
+        raise SettingsError(f"--encoding: {error}") from error
+
+
 def _known_encoding(name: str) -> str:
     try:
         "".encode(name)

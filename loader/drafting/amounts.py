@@ -252,8 +252,11 @@ def _ratio(ones: Numbers, others: Numbers) -> Numbers:
 def _count_as_total(name: str, by_field: dict[str, Column], guess: Guess, why: str) -> None:
     """The column of this field is what the line comes to, and no price is mapped."""
     column, found = guess.columns.pop(name), by_field.pop(name)
-    guess.columns.pop("unit_price", None)
-    by_field.pop("unit_price", None)
+    for each in {name, "unit_price"}:
+        guess.columns.pop(each, None)
+        by_field.pop(each, None)
+        for reason in guess.reviews.pop(each, []):
+            guess.review("line_total", reason)
     guess.columns["line_total"], by_field["line_total"] = column, found
     guess.review("line_total", f"counts as it stands: {why}")
 

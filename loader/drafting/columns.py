@@ -148,7 +148,7 @@ def map_columns(by_field: dict[str, Column], guess: Guess) -> None:
     if "product_id" in by_field and "product_name" not in by_field and not by_field["product_id"].coded:
         by_field["product_name"] = by_field["product_id"]
         guess.review("product_id", "these are names; a code of its own would survive renaming")
-    if "sale_id" in by_field and by_field["sale_id"].unique:
+    if "sale_id" in by_field and by_field["sale_id"].unique and guess.part != "orders":
         guess.review("sale_id", "different in every row: each row counts as an order")
     for name in FIELDS:
         if column := by_field.get(name):

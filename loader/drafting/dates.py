@@ -29,7 +29,9 @@ _CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2})?(?: ?[AaPp][Mm])?")
 def guess_dates(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> None:
     """Every format that a date column needs, the commonest first."""
     dates = {name: by_field[name] for name in ("sold_at", *sorted(DATE_FIELDS)) if name in by_field}
-    if "sold_at" not in dates:
+    if guess.part == "items":
+        dates.pop("sold_at", None)
+    elif "sold_at" not in dates:
         free = [each for each in sheet.columns if each.dated and _PARTED.search(next(iter(each.values)))]
         free = [each for each in free if each not in by_field.values()]
         if len(free) > 1:

@@ -97,6 +97,44 @@ def prove_amounts(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> No
     _say_rivals(one + two - quantity, found, numbers, sheet, by_field, guess)
 
 
+def prove_price_by_orders(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> None:
+    """The price where no line has a total: quantity x price, summed over an order, is an amount that the order has."""
+    if "unit_price" in by_field or not {"sale_id", "quantity"} <= by_field.keys():
+        return
+    _, order = np.unique(by_field["sale_id"].cells[:_LOOKED_AT], return_inverse=True)
+    quantity = _numbers(by_field["quantity"], guess)
+    if np.count_nonzero(np.bincount(order) > 1) < _TELLING or np.count_nonzero(quantity > 1) < _TELLING:
+        return
+    taken = [column for name, column in by_field.items() if is_named(name, column) and name != "stated_total"]
+    free = [each for each in sheet.columns if _may_be_amount(each) and not any(each is other for other in taken)]
+    amounts = {each.header: _numbers(each, guess) for each in free if stands_once(each, sheet)}
+    of_orders = {header: stated for header, each in amounts.items() if (stated := _of_orders(each, order)) is not None}
+    found = {}
+    for price in amounts.keys() - of_orders.keys():
+        sums = np.bincount(order, np.nan_to_num(quantity * amounts[price]))
+        for header, stated in of_orders.items():
+            known = np.isfinite(stated)
+            if known.sum() >= _ROWS and (np.abs(sums - stated)[known] < _CENT).mean() >= _MOST:
+                found[price] = header
+    if len(found) == 1:
+        ((price, total),) = found.items()
+        give(by_field, "unit_price", next(each for each in free if each.header == price))
+        told = f"{by_field['quantity'].header!r} × {price!r} of an order's lines come to its {total!r}"
+        guess.review("unit_price", f"by its cells: {told}")
+
+
+def _of_orders(figures: Numbers, order: npt.NDArray[np.intp]) -> Numbers | None:
+    """What each order states, on one of its lines or on all of them; None where lines of an order differ."""
+    highest, lowest = np.full(order.max() + 1, -np.inf), np.full(order.max() + 1, np.inf)
+    known = np.isfinite(figures)
+    np.maximum.at(highest, order[known], figures[known])
+    np.minimum.at(lowest, order[known], figures[known])
+    stated = np.isfinite(highest)
+    if (highest[stated] != lowest[stated]).any():
+        return None
+    return np.where(stated, highest, np.nan)
+
+
 def _said(product: _Product, sheet: Sheet) -> str:
     one, two = (column_of(sheet, each) for each in sorted(product.factors))
     less = f" less {column_of(sheet, product.off)}" if product.off is not None else ""
@@ -251,7 +289,9 @@ def _say_what_else_is_less(
 ) -> None:
     """Name a column that is lower than quantity x price in every row by another one: a discount, or no sales at all."""
     gross = np.abs(numbers[pair[0]] * numbers[pair[1]])
-    mapped = [column for name, column in by_field.items() if name != DISCOUNT]
+    if tax := [(place, each) for place, each in enumerate(sheet.columns) if each is by_field.get("tax_amount")]:
+        numbers = numbers | {place: _numbers(each, guess) for place, each in tax}
+    mapped = [column for name, column in by_field.items() if name not in (DISCOUNT, "tax_amount")]
     free = [place for place in numbers.keys() - {*pair} if not any(sheet.columns[place] is each for each in mapped)]
     for total, off in combinations(free, 2):
         higher, lower = sorted((total, off), key=lambda each: -np.nansum(np.abs(numbers[each])))

@@ -21,7 +21,7 @@ from loader.feeds import Feed
 from loader.formats import as_csv
 from loader.months import NAMES
 from loader.reader import HEADER_LINES, Reader
-from loader.sales_line import REQUIRED
+from loader.sales_line import FIELDS, ORDER_FIELDS, REQUIRED
 from loader.settings import Limits
 from loader.validation import Validator, says_total
 
@@ -44,7 +44,7 @@ LOOKS_DATED = re.compile(
 )
 _NUMBER = re.compile(
     r"(?P<before>(?:[^\W\d_]{1,3}\.?|[₹₩₽₺])\s*)??"
-    r"(?P<number>(?:R\$|[-+($€£¥]|\s)*(?:\d[\d.,'\u2019\u00a0\u202f ]*|-\s*)\)?)"
+    r"(?P<number>(?:R\$|[-+($€£¥]|\s)*(?:\d[\d.,'\u2019\u00a0\u202f ]*|-\s*)\)?-?)"
     r"(?P<after>\s*[^\d\s(),.'-][^\d,]*)?"
 )
 _STAND_IN = {"sale_id": "?", "product_id": "?", "quantity": "1", "unit_price": "0"}  # of what is missing
@@ -64,18 +64,25 @@ class Guess:
     fill_down: list[str] = field(default_factory=list)
     reviews: dict[str, list[str]] = field(default_factory=dict)  # by key, e.g. encoding, or canonical field
     remarks: list[str] = field(default_factory=list)  # of columns that stay unmapped
+    part: Literal["orders", "items"] | None = None  # of two sheets, one sale
 
     @property
     def missing(self) -> list[str]:
         priced = () if "line_total" in self.columns else ("unit_price",)
-        return [each for each in (*REQUIRED, *priced) if each not in self.columns]
+        needed = [each for each in (*REQUIRED, *priced) if not (each == "sold_at" and self.part == "items")]
+        return [
+            each
+            for each in needed
+            if each not in self.columns and not (self.part == "orders" and each not in ORDER_FIELDS)
+        ]
 
     @property
     def filled(self) -> list[str]:
         return [each for each in self.fill_down if each in self.columns]
 
     def review(self, key: str, reason: str) -> None:
-        self.reviews.setdefault(key, []).append(reason)
+        if reason not in self.reviews.setdefault(key, []):
+            self.reviews[key].append(reason)
 
 
 @dataclass(frozen=True)
@@ -173,9 +180,9 @@ class Sheet:
         return len(self.columns[0].cells)
 
 
-def read_sheet(path: Path, limits: Limits, sheet: str | None = None) -> Sheet:
+def read_sheet(path: Path, limits: Limits, sheet: str | None = None, encoding: str | None = None) -> Sheet:
     """`sheet` names one of a workbook. Raises InvalidFile when the file cannot be read as a sheet at all."""
-    probe = probe_feed(sheet=sheet)
+    probe = probe_feed(sheet=sheet, encoding=encoding)
     try:
         decoded, sample = _sample(path, probe, limits, _is_wide)
     except InvalidFile:  # no row of a workbook is so wide, or it is no sheet, as is said now
@@ -289,16 +296,18 @@ def guess_numbers(sheet: Sheet, guess: Guess) -> None:
         if re.search(r"\d\D+\d", match["number"]) and not re.fullmatch(r"-?\d+\.0", match["number"])
     ]  # 17.0 is what a program makes of 17 in any country
     order = _CONVENTIONS if sheet.delimiter != ";" else (_CONVENTIONS[0], *_CONVENTIONS[2:4], *_CONVENTIONS)
+    behind = {"trailing_minus": True} if any(text.endswith("-") for text in texts) else {}
     readings = {
         convention: [plain_number(probe, text) for text in texts]
         for convention in order
-        if (probe := probe_feed(decimal=convention[0], thousands=convention[1]))
+        if (probe := probe_feed(decimal=convention[0], thousands=convention[1], **behind))
     }
     counts = {convention: len(texts) - numbers.count(None) for convention, numbers in readings.items()}
     best = max(counts, key=lambda convention: counts[convention])
     guess.form["decimal"], thousands = best
     if thousands:
         guess.form["thousands"] = thousands
+    guess.form |= behind
     for other, numbers in readings.items():
         if counts[other] == counts[best]:
             for text, ours, theirs in zip(texts, readings[best], numbers, strict=True):
@@ -323,8 +332,13 @@ def stand_ins(guess: Guess) -> dict[str, dict[str, str]]:
     """Of what is missing, so that the rest can be tried; a feed of constants alone would be refused."""
     day = datetime(2024, 1, 1).strftime(guess.form.get("dates", ["%Y-%m-%d"])[0])  # noqa: DTZ001  # a date only
     ours = {each: {"value": (_STAND_IN | {"sold_at": day})[each]} for each in guess.missing}
-    if {"sold_at", "quantity", "unit_price"} <= ours.keys():
-        ours["sold_at"] = {"header": guess.first_header}
+    telling = {
+        "orders": {"sale_id", "sold_at"},
+        "items": {"quantity", "unit_price"},
+        None: {"sold_at", "quantity", "unit_price"},
+    }
+    if telling[guess.part] <= ours.keys():
+        ours[min(telling[guess.part] - {"quantity"}, key=FIELDS.index)] = {"header": guess.first_header}
     return ours
 
 
