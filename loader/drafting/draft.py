@@ -17,8 +17,6 @@ from loader.drafting.amounts import (
     find_discount,
     settle_cost,
     settle_discount,
-    settle_price,
-    settle_totals,
 )
 from loader.drafting.belonging import prove_products, prove_words
 from loader.drafting.columns import find_orders, guess_currency, map_columns, match_headers, take_totals
@@ -37,6 +35,7 @@ from loader.drafting.recognition import (
     stand_ins,
     trial_feed,
 )
+from loader.drafting.totals import settle_price, settle_totals
 from loader.drafting.writing import written
 from loader.errors import SettingsError
 from loader.feeds import FEED_NAME, Feed, check_encoding, parse_yaml
@@ -124,13 +123,13 @@ def _draft_lines(sheet: Sheet, by_field: dict[str, Column], guess: Guess, head: 
     prove_words(sheet, by_field, guess)
     find_orders(sheet, by_field, guess)
     prove_price_by_orders(sheet, by_field, guess)
-    drop_totals_of_orders(by_field, guess)
+    of_orders = drop_totals_of_orders(by_field, guess)
     map_columns(by_field, guess)
     guess_fill_down(sheet, by_field, guess)
     take_totals(by_field, guess)
     guess_currency(sheet, by_field, guess)
     drop_disproved(sheet, by_field, guess, head)
-    settle_price(by_field, guess, head)
+    settle_price(by_field, of_orders, guess, head)
     settle_cost(by_field, guess, head)
     find_discount(sheet, by_field, guess, head)
     settle_discount(sheet, by_field, guess, head)

@@ -51,50 +51,55 @@ def prove_amounts(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> No
     place_of = {
         name: place for place, column in enumerate(sheet.columns) for name in _OURS if by_field.get(name) is column
     }
-    found = _products(numbers, sheet)
-    named = {name: place for name, place in place_of.items() if is_named(name, by_field[name])}
-    likely = {place_of.get("quantity"), place_of.get("unit_price")} - {None}
-    if any(likely <= each.factors for each in found):
-        named = place_of
-    quantity, price = named.get("quantity"), named.get("unit_price")
-    if price is not None and found and not any(price in each.factors for each in found):
-        found_as_total = [each for each in found if each.total == price]
-        if not found_as_total:
-            return
-        found, price = found_as_total, None
-    known = {place for place in (quantity, price) if place is not None}
-    if agreeing := [each for each in found if known <= each.factors]:
-        found = agreeing
-    elif known:
-        return  # headers say so, and no figure contradicts
-    if quantity is None or price is None:
+    found, known = _of_known(_products(numbers, sheet), place_of, numbers, by_field)
+    if len(known) < len({"quantity", "unit_price"}):
         found = _of_sales(found, numbers, sheet, by_field, guess)
-    factors = {each.factors for each in found}
-    if len(factors) != 1:
+    if len({each.factors for each in found}) != 1:
         _say_several(found, sheet, guess)
         return
-    one, two = sorted(next(iter(factors)))
-    if quantity is None:
-        quantity = (one if two == price else two) if price is not None else _quantity(one, two, found, sheet, numbers)
-    said = _said(found[0], sheet)
-    if quantity is None:
-        guess.remarks.append(
-            f"{said} in the rows: one is the quantity and one the price, and the cells do not say which"
-        )
+    one, two = sorted(found[0].factors)
+    if "quantity" in known:
+        quantity = known["quantity"]
+    elif "unit_price" in known:
+        quantity = one + two - known["unit_price"]
+    elif (proven := _quantity(one, two, found, sheet, numbers)) is None:
+        told = "one is the quantity and one the price, and the cells do not say which"
+        guess.remarks.append(f"{_said(found[0], sheet)} in the rows: {told}")
         return
+    else:
+        quantity = proven
     if found[0].off is None:
         found = list(_discounted((one, two), numbers)) or found
         _say_what_else_is_less((one, two), numbers, sheet, by_field, guess)
+    given = {"quantity": quantity, "unit_price": one + two - quantity}
     totals = {each.total for each in found}
     if len(totals) == 1 and (found[0].off is not None or not is_named("stated_total", by_field.get("stated_total"))):
-        given = {"quantity": quantity, "unit_price": one + two - quantity, "stated_total": totals.pop()}
-    else:
-        given = {"quantity": quantity, "unit_price": one + two - quantity}
+        given["stated_total"] = totals.pop()
     for name, place in given.items():
-        if place not in known and by_field.get(name) is not sheet.columns[place]:
+        if place not in known.values() and by_field.get(name) is not sheet.columns[place]:
             give(by_field, name, sheet.columns[place])
             guess.review(name, f"by its cells: {_said(found[0], sheet)} in the rows")
-    _say_rivals(one + two - quantity, found, numbers, sheet, by_field, guess)
+    if rivals := _rivals(sheet.columns[given["unit_price"]], found, numbers, sheet, by_field):
+        guess.review("unit_price", f"{' and '.join(rivals)} might be the price as well, and no figure proves it")
+
+
+def _of_known(
+    found: list[_Product], place_of: dict[str, int], numbers: dict[int, Numbers], by_field: dict[str, Column]
+) -> tuple[list[_Product], dict[str, int]]:
+    """The products that agree with the headers, and the quantity and price that these name; none where they do not."""
+    known = {name: place for name, place in place_of.items() if name in ("quantity", "unit_price")}
+    if not any({*known.values()} <= each.factors for each in found):
+        known = {name: place for name, place in known.items() if is_named(name, by_field[name])}
+    price = known.get("unit_price")
+    if price is not None and found and not any(price in each.factors for each in found):
+        found_as_total = [each for each in found if each.total == price]
+        if found_as_total:
+            del known["unit_price"]
+            found = found_as_total
+    agreeing = [each for each in found if {*known.values()} <= each.factors]
+    if not agreeing and len(known) > 1 and {*known.values()} <= numbers.keys():
+        agreeing = list(_discounted((known["quantity"], known["unit_price"]), numbers))
+    return agreeing, known
 
 
 def prove_price_by_orders(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> None:
@@ -244,14 +249,7 @@ def _say_several(found: list[_Product], sheet: Sheet, guess: Guess) -> None:
 
 def _quantity(one: int, two: int, found: list[_Product], sheet: Sheet, numbers: dict[int, Numbers]) -> int | None:
     """Which of the factors is no price: a price has a sign of money, or is the same for each of some words or codes."""
-    others = [
-        each.cells
-        for place, each in enumerate(sheet.columns)
-        if each.values
-        and not each.dated
-        and not has_fractions(each)
-        and place not in (one, two, *(product.total for product in found))
-    ]
+    others = _words_or_codes(sheet, {one, two, *(product.total for product in found)})
     prices = {
         place
         for place in (one, two)
@@ -265,7 +263,7 @@ def _quantity(one: int, two: int, found: list[_Product], sheet: Sheet, numbers: 
 
 
 def _may_be_sales(product: _Product, numbers: dict[int, Numbers], sheet: Sheet) -> bool:
-    """Not net x rate of the tax, nor boxes x pieces of a box, nor weights: money has cents where any figure has them."""
+    """Not net x rate of the tax, boxes x pieces of a box, nor weights: money has cents where any figure has them."""
     if any(np.nanmax(np.abs(numbers[each])) <= 1 for each in product.factors):
         return False
     if MEASURES & content_words(words(sheet.columns[product.total].header)):
@@ -302,34 +300,34 @@ def _say_what_else_is_less(
             and (np.abs(left) < _CENT).sum() >= _MOST * known.sum()
             and np.all(numbers[lower][known])
         ):
+            both = f"{column_of(sheet, higher)} and {column_of(sheet, lower)}"
+            paid = "what was paid after a discount, or without tax"
             guess.remarks.append(
-                f"quantity × price is {column_of(sheet, higher)} and {column_of(sheet, lower)} together: if one of them "
-                f"is what was paid after a discount, or without tax, map it as line_total in place of unit_price"
+                f"quantity × price is {both} together: if one is {paid}, map it as line_total in place of unit_price"
             )
 
 
-def _say_rivals(
-    price: int,
-    found: list[_Product],
-    numbers: dict[int, Numbers],
-    sheet: Sheet,
-    by_field: dict[str, Column],
-    guess: Guess,
-) -> None:
-    """Name other columns that might be the price, where its header does not say that it is one."""
-    if is_named("unit_price", sheet.columns[price]) or _has_sign(sheet.columns[price]):
-        return
+def _rivals(
+    price: Column, found: list[_Product], numbers: dict[int, Numbers], sheet: Sheet, by_field: dict[str, Column]
+) -> list[str]:
+    """Other columns that might be the price, where its header does not say that it is one."""
+    if is_named("unit_price", price) or _has_sign(price):
+        return []
     taken = {place for each in found for place in (*each.factors, each.total, each.off)}
-    words_or_codes = [each.cells for each in sheet.columns if each.values and not each.dated and not each.numeric]
-    rivals = [
+    others = _words_or_codes(sheet, taken)
+    return [
         column_of(sheet, place)
         for place, figures in numbers.items()
         if place not in taken and not any(column is sheet.columns[place] for column in by_field.values())
         if not _is_whole(figures) and not _has_more_than_cents(figures)
-        if any(determines(cells, sheet.columns[place].cells) for cells in words_or_codes)
+        if any(determines(cells, sheet.columns[place].cells) for cells in others)
     ]
-    if rivals:
-        guess.review("unit_price", f"{' and '.join(rivals)} might be the price as well, and no figure proves it")
+
+
+def _words_or_codes(sheet: Sheet, taken: set[int | None]) -> list[list[str]]:
+    """The cells of columns that may say what was sold."""
+    free = [each for place, each in enumerate(sheet.columns) if place not in taken]
+    return [each.cells for each in free if each.values and not each.dated and not has_fractions(each)]
 
 
 def _is_whole(figures: Numbers) -> bool:
