@@ -255,6 +255,7 @@ def feed_init(
         bool, typer.Option("--fix", help="Also make the edits that the cells of rejected rows prove.")
     ] = False,
     sheet: SheetName = None,
+    *,
     orders: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="The sheet of orders, where FILE has their items.")
     ] = None,

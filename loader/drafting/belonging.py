@@ -72,7 +72,7 @@ def counts_up(column: Column) -> bool:
 
 def is_named(name: str, column: Column | None) -> bool:
     """Whether its header is a word of this field; one that is only like such a word gives way to proof."""
-    return bool(column) and (words(column.header) in PHRASES.get(name, ()) or bool(column.parts))
+    return column is not None and (words(column.header) in PHRASES.get(name, ()) or bool(column.parts))
 
 
 def give(by_field: dict[str, Column], name: str, column: Column) -> None:

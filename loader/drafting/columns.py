@@ -94,10 +94,10 @@ def _alike(header: str, phrase: str) -> float:
 def _fits(name: str, column: Column) -> bool:
     if name in DATE_FIELDS | TIME_FIELDS:
         return column.dated or not column.cells
-    if name in MONEY_FIELDS and column.values and all(text.endswith("%") for text in column.values):
-        return False
     if name in NUMBER_FIELDS or name == DISCOUNT:
-        return (column.numeric and not LOOKS_DATED.match(next(iter(column.values), ""))) or not column.cells
+        is_rate = name in MONEY_FIELDS and all(text.endswith("%") for text in column.values)
+        is_number = column.numeric and not LOOKS_DATED.match(next(iter(column.values), ""))
+        return (is_number and not is_rate) or not column.cells
     if name == "line_type":
         return bool(kinds(column))
     if name == "sale_id" and column.counts_rows:
@@ -139,6 +139,9 @@ def find_orders(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> None
 
 def map_columns(by_field: dict[str, Column], guess: Guess) -> None:
     """The columns of the feed, in the order of the canonical fields."""
+    wanted = {"product_id", "product_name", "quantity"}
+    if guess.part is None and not wanted & by_field.keys() and "sale_id" in by_field and by_field["sale_id"].unique:
+        guess.remarks.append("each row is an order, without what was sold: with the sheet of its items, use --orders")
     if "product_id" not in by_field and "product_name" in by_field:
         by_field["product_id"] = by_field["product_name"]
         guess.review("product_id", "the sheet has no code of its own: the name serves as one")

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from decimal import Decimal
 from itertools import combinations
-from math import fsum, inf, isfinite, log
+from math import fsum, inf, isfinite, log, sqrt
 from statistics import median, pstdev
 
 import numpy as np
@@ -72,7 +72,7 @@ def _spread_within(products: list[str], quantities: Numbers, amounts: Numbers) -
     told = [each for each in rows.values() if len({quantity for quantity, _ in each}) > 1]
     if sum(map(len, told)) < _ROWS:
         return 0.0
-    return fsum(len(each) * pstdev(amount for _, amount in each) ** 2 for each in told) ** 0.5
+    return sqrt(fsum(len(each) * pstdev(amount for _, amount in each) ** 2 for each in told))
 
 
 def _ratio(ones: Numbers, others: Numbers) -> Numbers:
@@ -170,10 +170,9 @@ def _has_parts(sheet: Sheet, by_field: dict[str, Column], feed: Feed) -> bool:
     quantity, price, total = (np.abs(numbers_of(feed, each, by_field[each])) for each in wanted)
     more = total - quantity * price
     known = np.isfinite(more)
-    parts = []
-    for column in sheet.columns:
-        if column.numeric and not column.dated and not any(column is by_field[each] for each in wanted):
-            parts.append(np.abs(np.nan_to_num(plain_numbers(feed, column))))
+    others = [each for each in sheet.columns if not any(each is by_field[name] for name in wanted)]
+    others = [each for each in others if each.numeric and not each.dated]
+    parts = [np.abs(np.nan_to_num(plain_numbers(feed, each))) for each in others]
     pairs = (one + two for one, two in combinations(parts, 2))
     return any((np.abs(more - part)[known] < 2 * _CENT).mean() >= _MOST for part in (*parts, *pairs))
 
