@@ -2,6 +2,8 @@
 
 import csv
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,11 +14,13 @@ import pytest
 
 from loader.drafting.draft import Draft, draft_feed, draft_pair
 from loader.errors import InvalidFile, SettingsError
-from loader.feeds import Feed
+from loader.feeds import Feed, Feeds
 from loader.formats import open_sheet
 from loader.sales_line import AMOUNT_FIELDS, Amounts, cents
 from loader.settings import Limits
 from loader.validation import Validator
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -338,6 +342,27 @@ def test_a_sheet_of_orders_and_one_of_their_items_are_drafted_as_a_pair(zeros: b
         )
     ]
     assert keys[0] == keys[1]
+
+
+def test_feed_init_writes_the_feeds_of_both_sheets_and_they_are_those_of_one_sale(tmp_path: Path) -> None:
+    items = write(
+        tmp_path / "items.csv",
+        {"Order ID": PLAIN["Order ID"], "SKU": PLAIN["SKU"], "Qty": PLAIN["Quantity"], "Price": lambda of: of.price},
+    )
+    orders = tmp_path / "orders.csv"
+    orders.write_text("Order ID,Order Date\n" + "".join(f"A{n},2025-01-02\n" for n in range(200)))
+    feeds = tmp_path / "feeds"
+    feeds.mkdir()
+    command = [sys.executable, "-m", "loader", "feed", "init", str(items), "--orders", str(orders)]
+    again = [*command, "--name", "shop_items", "--write", str(feeds / "items.yml")]
+    ran = subprocess.run(again, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    shop = Feeds(feeds)
+    assert shop.named("shop_items").order_headers == shop.named("orders").feed
+    (feeds / "items.yml").unlink()
+    ran = subprocess.run(again, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert (ran.returncode, "exists already" in ran.stderr) == (2, True)
+    assert not (feeds / "items.yml").exists()
 
 
 def test_sheets_that_have_no_order_in_common_say_so(tmp_path: Path) -> None:
