@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from loader.errors import SettingsError
 from loader.moments import whole_date
 from loader.sales_line import FIELDS, LineType
 
@@ -16,6 +17,14 @@ def _known_timezone(name: str) -> str:
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise ValueError(f"{name!r} is not a time zone such as Europe/London") from error
     return name
+
+
+def check_encoding(name: str) -> None:
+    """Raises SettingsError where Python knows no such encoding."""
+    try:
+        _known_encoding(name)
+    except ValueError as error:
+        raise SettingsError(f"--encoding: {error}") from error
 
 
 def _known_encoding(name: str) -> str:

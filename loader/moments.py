@@ -7,6 +7,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from loader.cells import UNREADABLE
+from loader.months import in_english
 
 _ZONE = re.compile(r"\b(?:UTC|GMT|Z)\b")
 # Digits of strptime's numeric codes. https://docs.python.org/3/library/datetime.html#format-codes
@@ -79,6 +80,8 @@ def _strptime(text: str, form: str) -> datetime:
     exact = _exact(form)
     if exact and not exact.fullmatch(text):
         raise ValueError("its digits are of another number than the format's")
+    if "%b" in form or "%B" in form:
+        text = in_english(text, form)
     if "%Z" in form:
         text, form = _ZONE.sub("+0000", text), form.replace("%Z", "%z")
     parsed = datetime.strptime(text, form)  # noqa: DTZ007  # a time without a zone gets the feed's

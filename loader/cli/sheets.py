@@ -13,7 +13,7 @@ from loader.cli.options import AsJson, FeedsDir, SheetName
 from loader.cli.output import console, plain, short, show, write_text
 from loader.drafting.advice import faults_of, told
 from loader.drafting.comparing import differences
-from loader.drafting.draft import draft_feed
+from loader.drafting.draft import Draft, draft_feed, draft_pair
 from loader.drafting.recognition import read_sheet
 from loader.errors import SettingsError
 from loader.feeds import Feeds
@@ -100,11 +100,27 @@ def feed_init(
         bool, typer.Option("--fix", help="Also make the edits that the cells of rejected rows prove.")
     ] = False,
     sheet: SheetName = None,
+    *,
+    orders: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="The sheet of orders, where FILE has their items.")
+    ] = None,
+    encoding: Annotated[str | None, typer.Option(help="Encoding of a text; default: find out.")] = None,
 ) -> None:
     """Draft a feed for this sheet. A comment "review" marks each guess to check; findings go to standard error."""
     if write and write.exists():
         raise SettingsError(f"--write {write}: it exists already; remove it first, or name another file")
-    draft = draft_feed(file, name, Limits.read(), fix=fix, sheet_name=sheet)
+    if orders:
+        of_items, of_orders = draft_pair(file, orders, name, Limits.read(), fix=fix, encoding=encoding)
+        beside = write.with_name(f"{of_orders.feed.feed}.yml") if write else None
+        if beside and beside.exists():
+            raise SettingsError(f"--write {write}: {beside}, for the orders, exists already; remove it first")
+        _show_draft(of_items, file, write)
+        _show_draft(of_orders, orders, beside)
+    else:
+        _show_draft(draft_feed(file, name, Limits.read(), fix=fix, sheet_name=sheet, encoding=encoding), file, write)
+
+
+def _show_draft(draft: Draft, file: Path, write: Path | None) -> None:
     if write:
         write_text(write, draft.text)
     else:

@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from loader.drafting.recognition import TOKENS, dates_of, plain_number
+from loader.drafting.dates import dates_of
+from loader.drafting.recognition import TOKENS, plain_number
 from loader.feeds import Feed
 from loader.rejects import MASK, Rejected
 from loader.sales_line import DATE_FIELDS, NUMBER_FIELDS, REQUIRED, TIME_FIELDS, TYPES

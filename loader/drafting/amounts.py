@@ -4,8 +4,11 @@ import re
 from collections import defaultdict
 from dataclasses import replace
 from math import isfinite, log
-from statistics import median, pstdev
+from statistics import pstdev
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from loader.drafting.columns import affixes
 from loader.drafting.recognition import Column, Guess, Sheet, plain_number, probe_feed, trial_feed
@@ -18,35 +21,50 @@ _ROWS = 10  # at least, for a figure to be one of the sheet and not of a few row
 _MOST = 0.95
 _SAME = 0.001
 _CENT = 0.011  # in figures with binary errors
+_HALF = 0.5
+_RATES = 4  # of tax, that one sheet has
+_NEGATIVE = re.compile(r"[^\d\s]*[-(]")
 _ORDERS = 5  # at least, of several lines that differ, for a total to be one of the order
-_OF_THE_ORDER = "{!r} is the same in all lines of an order: it is of the order and not of its lines, so no field"
+_OF_THE_ORDER = "{!r} is the same in all lines of an order, or in one of them: it is of the order, so no field"
+Numbers = npt.NDArray[np.float64]
 _KEPT = frozenset({*REQUIRED, *PRICES, "line_type", "currency", "stated_total", "stated_cost", "stated_profit"})
 
 
-def _numbers(feed: Feed, name: str, column: Column) -> list[float]:
+def numbers_of(feed: Feed, name: str, column: Column) -> Numbers:
     """The column's numbers by row, as this field of the feed; NaN where there is none."""
     read = {text: float(plain_number(feed, text, name) or "nan") for text in set(column.cells)}
-    return [read[cell] for cell in column.cells]
+    return np.array([read[cell] for cell in column.cells])
 
 
-def drop_totals_of_orders(by_field: dict[str, Column], guess: Guess) -> None:
-    """An amount that every line of an order repeats is one of the order: its sum over the lines would be too high."""
+def plain_numbers(feed: Feed, column: Column) -> Numbers:
+    """The same of a column that the feed does not map: without what stands around its numbers."""
+    texts = {match[0]: match["number"] for match in column.numbers}
+    read = {text: float(plain_number(feed, texts.get(text, ""), feed.price) or "nan") for text in set(column.cells)}
+    return np.array([read[cell] for cell in column.cells])
+
+
+def drop_totals_of_orders(by_field: dict[str, Column], guess: Guess) -> dict[str, Column]:
+    """An amount that every line of an order repeats, or one of them has, is of the order: what was dropped so."""
+    dropped: dict[str, Column] = {}
     if "sale_id" not in by_field:
-        return
+        return dropped
     for name in ("stated_total", "stated_cost", "stated_profit", "tax_amount", "shipping_cost"):
-        if name in by_field and _repeats_in_orders(by_field[name], by_field):
-            guess.remarks.append(_OF_THE_ORDER.format(by_field.pop(name).header))
+        if name in by_field and _repeats_in_orders(by_field[name], by_field, once=name.startswith("stated_")):
+            dropped[name] = by_field.pop(name)
+            guess.remarks.append(_OF_THE_ORDER.format(dropped[name].header))
+    return dropped
 
 
-def _repeats_in_orders(amount: Column, by_field: dict[str, Column]) -> bool:
-    """Whether lines of one order have the same amount, though they differ in what was bought, or in how many."""
+def _repeats_in_orders(amount: Column, by_field: dict[str, Column], *, once: bool = False) -> bool:
+    """Whether lines of one order have the same amount, though they differ in what was bought; `once`: or one has it."""
     what = [by_field[name].cells for name in ("quantity", "product_id", "product_name") if name in by_field]
     lines: defaultdict[str, list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
     for order, cell, *bought in zip(by_field["sale_id"].cells, amount.cells, *what, strict=True):
-        if order and re.search("[1-9]", cell):
-            lines[order].append((cell, tuple(bought)))
-    told = [each for each in lines.values() if len({bought for _, bought in each}) > 1]
-    same = sum(len({cell for cell, _ in each}) == 1 for each in told)
+        if order:
+            lines[order].append((cell if re.search("[1-9]", cell) else "", tuple(bought)))
+    stated = [each for each in lines.values() if any(cell for cell, _ in each)]
+    told = [each for each in stated if len({bought for _, bought in each}) > 1]
+    same = sum(len({cell for cell, _ in each} - ({""} if once else set())) == 1 for each in told)
     varied = len({cell for each in told for cell, _ in each}) >= _ORDERS
     return len(told) >= _ORDERS and varied and same >= _MOST * len(told)
 
@@ -58,7 +76,7 @@ def settle_cost(by_field: dict[str, Column], guess: Guess, head: dict[str, str])
         if not {*wanted} <= guess.columns.keys():
             continue
         feed, header = trial_feed(head, guess), by_field[name].header
-        rows = zip(*(_numbers(feed, each, by_field[each]) for each in wanted), strict=True)
+        rows = zip(*(numbers_of(feed, each, by_field[each]) for each in wanted), strict=True)
         known = [(abs(quantity), cost / price) for quantity, price, cost in rows if quantity and price and cost]
         of_piece = [ratio for quantity, ratio in known if quantity > 0 and ratio > 0]
         of_line = [ratio / quantity for quantity, ratio in known if quantity > 0 and ratio > 0]
@@ -94,14 +112,13 @@ def find_discount(sheet: Sheet, by_field: dict[str, Column], guess: Guess, head:
     if DISCOUNT in by_field or not {*wanted} <= guess.columns.keys():
         return
     feed = trial_feed(head, guess)
-    quantities, prices, totals = (_numbers(feed, each, by_field[each]) for each in wanted)
+    quantities, prices, totals = (numbers_of(feed, each, by_field[each]) for each in wanted)
     for column in sheet.columns:
         if not (column.header and column.numeric and len(column.values) > 1) or column in by_field.values():
             continue
-        texts = {match[0]: match["number"] for match in column.numbers}
-        discounts = _numbers(feed, "unit_price", Column(column.header, [texts.get(cell, "") for cell in column.cells]))
+        discounts = plain_numbers(feed, column)
         rows = [
-            (abs(quantity * price), abs(total), discount)
+            (abs(quantity * price), abs(total), abs(discount))
             for quantity, price, total, discount in zip(quantities, prices, totals, discounts, strict=True)
             if discount and isfinite(quantity * price + total + discount)
         ]
@@ -125,6 +142,7 @@ def settle_discount(sheet: Sheet, by_field: dict[str, Column], guess: Guess, hea
     if not column:
         return
     base = {"header": column.header} | affixes(DISCOUNT, column, guess)
+    base |= _without_minus(column, by_field, guess) if "pattern" not in base else {}
     probe = probe_feed(**guess.form)
     numbers = [float(number) for match in column.numbers if (number := plain_number(probe, match["number"]))]
     percent = (
@@ -163,40 +181,17 @@ def settle_discount(sheet: Sheet, by_field: dict[str, Column], guess: Guess, hea
         guess.review(name, f"taken for {best}")
 
 
-def settle_totals(sheet: Sheet, by_field: dict[str, Column], guess: Guess, head: dict[str, str]) -> None:
-    """A stated result that most rows contradict is another figure, and is not mapped."""
-
-    def contradicted(name: str) -> int:
-        rows = sheet.errors(trial_feed(head, guess))[name] if name in guess.columns else 0
-        return rows if rows > _FEW * sheet.rows else 0
-
-    def drop(name: str, why: str) -> None:
-        header = guess.columns.pop(name)["header"]
-        guess.remarks.append(f"{header!r} looked like {name}, but {why}")
-
-    if "stated_total" in guess.columns and {"quantity", "unit_price"} & {*guess.missing}:
-        drop("stated_total", "quantity and unit price to hold it against are missing")
-    elif rows := contradicted("stated_total"):
-        feed = trial_feed(head, guess)
-        wanted = ("quantity", "unit_price", "stated_total")
-        numbers = zip(*(_numbers(feed, each, by_field[each]) for each in wanted), strict=True)
-        shares = [total / gross for quantity, price, total in numbers if (gross := quantity * price)]
-        usual = median(filter(isfinite, shares)) if any(map(isfinite, shares)) else 0.0
-        why = f"quantity, price and discount give something else in {rows} of {sheet.rows} rows"
-        drop("stated_total", f"{why}: it is {usual:.2f} × quantity × price in the middle of them, a discount or a tax?")
-    if rows := contradicted("stated_cost"):
-        cost = guess.columns.pop("stated_cost")
-        wrong_profit = contradicted("stated_profit") or "stated_profit" not in guess.columns
-        guess.columns["stated_cost"] = cost
-        why = f"{{}} in {rows} of {sheet.rows} rows"
-        if wrong_profit:
-            drop("unit_cost", why.format(f"times quantity it is not {cost['header']!r}"))
-            guess.columns["line_cost"] = guess.columns.pop("stated_cost")
-            guess.review("line_cost", "the cost of a line, which counts as it stands")
-        else:
-            drop("stated_cost", why.format("quantity and unit cost give something else"))
-    if rows := contradicted("stated_profit"):
-        drop("stated_profit", f"total and cost give something else in {rows} of {sheet.rows} rows")
+def _without_minus(column: Column, by_field: dict[str, Column], guess: Guess) -> dict[str, str]:
+    """A pattern that takes the minus off discounts, where sales or returns have one: a feed wants what is taken off."""
+    quantities = by_field["quantity"].cells if "quantity" in by_field else [""] * len(column.cells)
+    signs: defaultdict[bool, list[bool]] = defaultdict(list)  # of sales, and of returns
+    for cell, quantity in zip(column.cells, quantities, strict=True):
+        if re.search("[1-9]", cell):
+            signs[bool(_NEGATIVE.match(quantity))].append(bool(_NEGATIVE.match(cell)))
+    if not any(sum(each) > _HALF * len(each) for each in signs.values()):
+        return {}
+    guess.review("discount_amount", "a minus is taken off, as it says what is taken off")
+    return {"pattern": r"^\D*?[-(](.+?)\)?$"}
 
 
 def drop_disproved(sheet: Sheet, by_field: dict[str, Column], guess: Guess, head: dict[str, str]) -> None:

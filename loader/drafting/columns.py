@@ -6,11 +6,11 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from loader.drafting import vocabulary
+from loader.drafting.belonging import counts_up, has_fractions, may_be_order
 from loader.drafting.continuation import may_be
-from loader.drafting.proof import counts_up, has_fractions, may_be_order
 from loader.drafting.recognition import LOOKS_DATED, TOKENS, Column, Guess, Sheet, plain_number, probe_feed
 from loader.drafting.vocabulary import CURRENCY_SIGNS, DISCOUNT, PHRASES, content_words, words
-from loader.sales_line import DATE_FIELDS, FIELDS, NUMBER_FIELDS, TIME_FIELDS
+from loader.sales_line import DATE_FIELDS, FIELDS, MONEY_FIELDS, NUMBER_FIELDS, TIME_FIELDS
 
 _ALIKE = 0.66
 _MANY_WORDS = 20  # more are no words for types of lines
@@ -69,6 +69,8 @@ def _likeness(name: str, column: Column) -> float:
     if not _fits(name, column) or not may_be(name, column):
         return 0.0
     header = words(column.header)
+    if header not in PHRASES[name] and any(header in phrases for phrases in PHRASES.values()):
+        return 0.0  # a word of another field is no likeness
     short = words(re.sub(r"\(.*?\)|\[.*?\]", "", column.header))
     best = max(
         max(_alike(header, phrase), _alike(short, phrase) - 0.01) - order / 1000
@@ -93,7 +95,9 @@ def _fits(name: str, column: Column) -> bool:
     if name in DATE_FIELDS | TIME_FIELDS:
         return column.dated or not column.cells
     if name in NUMBER_FIELDS or name == DISCOUNT:
-        return (column.numeric and not LOOKS_DATED.match(next(iter(column.values), ""))) or not column.cells
+        is_rate = name in MONEY_FIELDS and all(text.endswith("%") for text in column.values)
+        is_number = column.numeric and not LOOKS_DATED.match(next(iter(column.values), ""))
+        return (is_number and not is_rate) or not column.cells
     if name == "line_type":
         return bool(kinds(column))
     if name == "sale_id" and column.counts_rows:
@@ -135,13 +139,19 @@ def find_orders(sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> None
 
 def map_columns(by_field: dict[str, Column], guess: Guess) -> None:
     """The columns of the feed, in the order of the canonical fields."""
+    wanted = {"product_id", "product_name", "quantity"}
+    if guess.part is None and not wanted & by_field.keys() and "sale_id" in by_field and by_field["sale_id"].unique:
+        guess.remarks.append("each row is an order, without what was sold: with the sheet of its items, use --orders")
     if "product_id" not in by_field and "product_name" in by_field:
         by_field["product_id"] = by_field["product_name"]
         guess.review("product_id", "the sheet has no code of its own: the name serves as one")
+    if "product_id" not in by_field and "product_category" in by_field:
+        by_field["product_id"] = by_field["product_category"]
+        guess.review("product_id", "no column looks like a product: its category serves as one")
     if "product_id" in by_field and "product_name" not in by_field and not by_field["product_id"].coded:
         by_field["product_name"] = by_field["product_id"]
         guess.review("product_id", "these are names; a code of its own would survive renaming")
-    if "sale_id" in by_field and by_field["sale_id"].unique:
+    if "sale_id" in by_field and by_field["sale_id"].unique and guess.part != "orders":
         guess.review("sale_id", "different in every row: each row counts as an order")
     for name in FIELDS:
         if column := by_field.get(name):
@@ -206,7 +216,8 @@ def _guess_nulls(by_field: dict[str, Column], guess: Guess) -> None:
         cell
         for name, column in by_field.items()
         for cell in set(column.cells)
-        if cell.casefold() in (TOKENS if name in NUMBER_FIELDS | DATE_FIELDS | TIME_FIELDS else _EVIDENT_TOKENS)
+        if cell.casefold()
+        in (TOKENS if name in NUMBER_FIELDS | DATE_FIELDS | TIME_FIELDS | {DISCOUNT} else _EVIDENT_TOKENS)
     }
     if found:
         guess.form["nulls"] = ["", *sorted(found)]

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from loader.drafting.recognition import Column, Guess, Sheet, formats_of, guess_numbers, plain_number, probe_feed
+from loader.drafting.dates import formats_of
+from loader.drafting.recognition import Column, Guess, Sheet, guess_numbers, plain_number, probe_feed
 from loader.formats import KINDS
 
 _WORDS = 50  # of a column with more, a new word is no news

@@ -65,7 +65,7 @@ def _guess_by_status(by_field: dict[str, Column], guess: Guess) -> None:
         for name in ("delivery_status", "payment_status"):
             values = [each for each in by_field[name].values if pattern.match(words(each))] if name in by_field else []
             if values:
-                undone = kind == "return" and name == "payment_status" and _are_sales(values, by_field)
+                undone = kind == "return" and _are_sales(by_field[name].cells, values, by_field)
                 texts = "|".join(re.escape(each) for each in sorted(values))
                 guess.line_type.append(
                     {
@@ -77,15 +77,14 @@ def _guess_by_status(by_field: dict[str, Column], guess: Guess) -> None:
                 if undone:
                     guess.review(
                         "line_type",
-                        "such a row is the sale that was paid back, so that nothing of it counts; "
+                        "such a row is the sale that was taken back, so that nothing of it counts; "
                         "if the sale stands in another row or sheet too, the row is a `return`",
                     )
                 break
 
 
-def _are_sales(values: list[str], by_field: dict[str, Column]) -> bool:
-    """Whether money was paid back for the sales in these very rows: none of them takes anything back."""
-    statuses = by_field["payment_status"].cells
+def _are_sales(statuses: list[str], values: list[str], by_field: dict[str, Column]) -> bool:
+    """Whether the sales that were undone stand in these very rows: none of them takes anything back."""
     orders = by_field["sale_id"].cells if "sale_id" in by_field else [""] * len(statuses)
     of_others = {order for order, status in zip(orders, statuses, strict=True) if order and status not in ("", *values)}
     amounts = [by_field[name].cells for name in ("quantity", "unit_price", "line_total") if name in by_field]

@@ -21,6 +21,7 @@ def written(head: dict[str, str], guess: Guess, sheet: Sheet, exceeded: str | No
         f'# Draft for {_one_line(sheet.path.name)}. Look at every line with "review", then run `loader check`.',
         f"feed: {_scalar(head['feed'])}",
         line("match", f"match: {_scalar(head['match'])}", "keys in the bucket, with their folders"),
+        *(f"{key}: {head[key]}" for key in ("kind", "order_headers") if key in head),
         "format:",
     ]
     if sheet.compression:
@@ -47,8 +48,9 @@ def written(head: dict[str, str], guess: Guess, sheet: Sheet, exceeded: str | No
     if guess.filled:
         lines.append(line("fill_down", f"fill_down: {_flow(guess.filled)}"))
     keys = {"customers": "customer_id", "products": "product_id", "stores": "store_id"}
-    own = ", ".join(members for members, key in keys.items() if key in guess.columns)
-    lines.append(f"# shares: [{own}] # if the same identifier means the same in other feeds")
+    if guess.part != "orders":
+        own = ", ".join(members for members, key in keys.items() if key in guess.columns)
+        lines.append(f"# shares: [{own}] # if the same identifier means the same in other feeds")
     if exceeded:
         lines.append(f"# review: {exceeded}")
         lines.append("rejects: {max_ratio: 0.05}")
@@ -57,7 +59,7 @@ def written(head: dict[str, str], guess: Guess, sheet: Sheet, exceeded: str | No
 
 _ADVICE = {
     "sale_id": "`sale_id: HEADER` of what tells one order from another",
-    "sold_at": "`sold_at: HEADER`, and its format in format.dates; or `order_headers: FEED` if another sheet has it",
+    "sold_at": "`sold_at: HEADER`, and its format in format.dates; or `--orders FILE` if another sheet has it",
     "product_id": "`product_id: HEADER`",
     "quantity": '`quantity: HEADER`, or `quantity: {value: "1"}` where each row is one piece',
     "unit_price": "`unit_price: HEADER`, before discount and for one piece",
