@@ -13,10 +13,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import Field, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.constructor import DuplicateKeyError
-from ruamel.yaml.error import YAMLError
 
 from loader.cells import UNREADABLE, all_as_seen, as_seen, unmarked
 from loader.contract import Column, Contract, FieldName, Format, LineTypeRule, Rejects, Test, Words
@@ -302,19 +300,22 @@ def read_feed(path: Path) -> Feed:
             f"{'.'.join(str(part) for part in each['loc']) or 'feed'}: {each['msg']}" for each in error.errors()
         )
         raise SettingsError(f"feed {path}: {problems}. docs/adding-a-feed.md explains each key") from error
-    except (YAMLError, ValueError, OSError) as error:  # ValueError: bad UTF-8, or a date that does not exist
+    except (yaml.YAMLError, ValueError, OSError) as error:  # ValueError: bad UTF-8, or a date that does not exist
         raise SettingsError(f"feed {path}: not readable as YAML: {error}") from error
 
 
 def parse_yaml(text: str) -> Any:
-    """The plain values of a YAML text. Raises YAMLError, or ValueError where a mapping has a key twice.
+    """The plain values of a YAML text. Raises yaml.YAMLError, or ValueError where a mapping has a key twice."""
+    return yaml.load(text, _OneOfEachKey)  # noqa: S506  # a SafeLoader
 
-    YAML forbids that (section 3.2.1.1); PyYAML takes the last one, and a column would silently be another.
-    """
-    yaml = YAML(typ="safe", pure=True)
-    yaml.version = (1, 1)  # as PyYAML, with which feeds are written
-    try:
-        return yaml.load(text)
-    except DuplicateKeyError as error:
-        key = re.match(r'found duplicate key "(.*?)"', str(error.problem))
-        raise ValueError(f"line {error.problem_mark.line + 1}: the key {key and key[1]!r} stands twice") from error
+
+class _OneOfEachKey(yaml.SafeLoader):
+    """YAML 1.2 forbids a key twice (section 3.2.1.1), PyYAML takes the last: a column would silently be another."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise ValueError(f"line {key.start_mark.line + 1}: the key {key.value!r} stands twice")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)

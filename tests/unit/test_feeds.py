@@ -523,6 +523,15 @@ def test_a_feed_that_says_the_same_key_twice_is_refused(content: bytes, said: st
     assert str(caught.value) == f"feed {path}: not readable as YAML: {said}"
 
 
+@pytest.mark.parametrize("header", ["n", "y", "1e3", "NaN"])
+def test_a_short_header_is_a_text_whatever_else_it_could_be(header: str, tmp_path: Path) -> None:
+    path = tmp_path / "shop.yml"
+    path.write_text(
+        f"feed: shop\nmatch: a\ncolumns: {{sale_id: A, sold_at: B, product_id: C, quantity: {header}, unit_price: D}}\n"
+    )
+    assert read_feed(path).columns["quantity"].header == header
+
+
 OF_ORDERS: dict[str, Any] = {
     "feed": "orders",
     "match": "orders/*",
