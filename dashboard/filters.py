@@ -280,7 +280,7 @@ def _ahead(book: Book) -> str:
 
 
 def _books(version: int, currencies: pd.DataFrame) -> dict[str, Book]:
-    """By the name under which they are offered, the currency that sold most first."""
+    """The books by the name under which they are offered, the currency that sold most first."""
     books = {
         row["currency"]: Book(
             row["currency"], False, row["first_date"], row["last_date"], row["complete_until"], row["lines"],
@@ -370,7 +370,7 @@ def _product(products: Mapping[str, str], named: str) -> str:
 
 
 def _is_left_out(name: str) -> bool:
-    """By what the widget says or, where it has not been drawn yet, the link."""
+    """Whether its members are left out, as the widget says or, before that is drawn, the link."""
     return LABELS[name] in (st.session_state[EXCEPT] if EXCEPT in st.session_state else links.asked(EXCEPT))
 
 

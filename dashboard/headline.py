@@ -191,7 +191,7 @@ def _by_product(frame: pd.DataFrame) -> dict[str, tuple[Decimal, Decimal]]:
 
 
 def _changes(view: View, dimension: str) -> dict[str, Decimal]:
-    """By how much the net sales of each member changed."""
+    """The change of the net sales of each member."""
     assert view.comparable
     changes: dict[str, Decimal] = {}
     for span, sign in ((view.span, 1), (view.comparable, -1)):

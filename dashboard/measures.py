@@ -231,6 +231,6 @@ def verdict(change: str | None, *, falls: bool) -> int:
 
 
 def _decimals(value: Decimal) -> int:
-    """As many as write it exactly."""
+    """The number of decimals that write it exactly."""
     exponent = value.normalize().as_tuple().exponent
     return max(0, -exponent) if isinstance(exponent, int) else 0

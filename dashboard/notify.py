@@ -80,7 +80,7 @@ def _reason(error: Exception) -> str:
 
 
 def signature(secret: str, message_id: str, timestamp: str, body: bytes) -> str:
-    """As the receiver computes it: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`.
+    """The signature, as the receiver computes it: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`.
 
     The scheme of https://www.standardwebhooks.com; a secret that begins with `whsec_` is base64, as there.
     """
@@ -112,7 +112,7 @@ def _standard(message: Message) -> dict[str, object]:
 
 
 def _slack(message: Message) -> dict[str, object]:
-    """As Slack's incoming webhooks take it, and those of others that are shaped like them.
+    """The message as Slack's incoming webhooks take it, and those of others that are shaped like them.
 
     Text is escaped as https://docs.slack.dev/messaging/formatting-message-text says: a name cannot call anybody.
     """

@@ -314,7 +314,7 @@ def heading(title: str, *switch: Any) -> str:
 
 
 def everywhere(view: View) -> str:
-    """For captions of what no filter narrows: says so where one is set."""
+    """A hint for captions of panels that no filter narrows; empty where none is set."""
     return " · of all sales in this currency, whatever the filters" if view.filtered else ""
 
 

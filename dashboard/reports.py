@@ -203,7 +203,7 @@ def reports() -> list[Report]:
 
 
 def outcomes() -> dict[int, list[dict[str, Any]]]:
-    """By report, what became of its last issue, a row for each recipient.
+    """The fate of the last issue of each report, a row for each recipient.
 
     issued_at, by_hand, recipient, attempts, delivered_at, next_attempt_at, error.
     """

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
+from playwright.sync_api import expect
+
 from scripts.browser import chromium
 from scripts.stack import REPOSITORY, STACK
 
@@ -31,7 +33,8 @@ def main(folder: Path = REPOSITORY / "docs" / "images") -> None:
             page.goto(address + path)
             page.locator("h1").wait_for()
             page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
-            page.wait_for_timeout(4000)  # the charts' entrance, one after the other
+            expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=30_000)  # charts that are still loading
+            page.wait_for_timeout(8000)  # the charts' entrance, one after the other
             page.screenshot(path=folder / name)
             page.close()
 

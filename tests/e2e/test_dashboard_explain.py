@@ -3,6 +3,7 @@
 import re
 from datetime import date
 from decimal import Decimal
+from types import ModuleType
 from typing import Literal
 
 import pandas as pd
@@ -11,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from streamlit.testing.v1 import AppTest
 
-from dashboard import daily_sales, database, explain, queries
+from dashboard import daily_sales, database, explain, order_lines, queries
 from dashboard.measures import CARDS, MEASURES, Measure, Writer
 from tests.e2e.conftest import DEADLINE, READY, Warehouse, chart
 
@@ -159,14 +160,14 @@ def test_results_that_are_shown_are_the_last_ones(app: AppTest, warehouse: Wareh
     )
 
 
-@pytest.mark.parametrize("read", ["test_results", "files_of"])
+@pytest.mark.parametrize(("module", "read"), [(queries, "test_results"), (order_lines, "files_of")])
 def test_part_that_cannot_be_read_leaves_the_panel_and_the_page(
-    app: AppTest, monkeypatch: pytest.MonkeyPatch, read: str
+    app: AppTest, monkeypatch: pytest.MonkeyPatch, module: ModuleType, read: str
 ) -> None:
     def slow(*_: object) -> None:
         raise database.Unavailable(database.Problem.SLOW)
 
-    monkeypatch.setattr(queries, read, slow)
+    monkeypatch.setattr(module, read, slow)
     app.query_params["explain"] = "net_sales"
     app.run()
     assert not app.exception

@@ -330,6 +330,10 @@ def test_a_line_of_tomorrow_ends_no_day(app: AppTest, warehouse: Warehouse, a_li
     )
     months = queries.run_rate(0, "USD")
     assert months["month"].iloc[-1] == today.replace(day=1), "tomorrow may be of the next month"
+
+
+def test_dates_of_ones_own_reach_into_what_is_ahead(app: AppTest, a_line_of_tomorrow: date) -> None:
+    tomorrow = a_line_of_tomorrow + timedelta(1)
     app.query_params["period"], app.query_params["dates"] = "Custom", [str(tomorrow), str(tomorrow)]
     assert app.run().title[0].value == f"Overview · {Span(tomorrow, tomorrow)}"
 
