@@ -46,8 +46,6 @@ def plain_numbers(feed: Feed, column: Column) -> Numbers:
 def drop_totals_of_orders(by_field: dict[str, Column], guess: Guess) -> dict[str, Column]:
     """An amount that every line of an order repeats, or one of them has, is of the order: what was dropped so."""
     dropped: dict[str, Column] = {}
-    if "sale_id" not in by_field:
-        return dropped
     for name in ("stated_total", "stated_cost", "stated_profit", "tax_amount", "shipping_cost"):
         if name in by_field and _repeats_in_orders(by_field[name], by_field, once=name.startswith("stated_")):
             dropped[name] = by_field.pop(name)
@@ -57,6 +55,8 @@ def drop_totals_of_orders(by_field: dict[str, Column], guess: Guess) -> dict[str
 
 def _repeats_in_orders(amount: Column, by_field: dict[str, Column], *, once: bool = False) -> bool:
     """Whether lines of one order have the same amount, though they differ in what was bought; `once`: or one has it."""
+    if "sale_id" not in by_field:
+        return False
     what = [by_field[name].cells for name in ("quantity", "product_id", "product_name") if name in by_field]
     lines: defaultdict[str, list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
     for order, cell, *bought in zip(by_field["sale_id"].cells, amount.cells, *what, strict=True):

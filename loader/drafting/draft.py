@@ -109,7 +109,9 @@ def _begun(path: Path, limits: Limits, sheet_name: str | None, encoding: str | N
         check_encoding(encoding)
     sheet = mark_orders(read_sheet(path, limits, sheet_name, encoding))
     form = {"sheet": sheet_name} if sheet_name else {}
-    guess = Guess(sheet.columns[0].header, form | ({"encoding": encoding} if encoding else {}))
+    headers = [each.header for each in sheet.columns]
+    named = [each for each in headers if each and headers.count(each) == 1] or headers
+    guess = Guess(named[0], form | ({"encoding": encoding} if encoding else {}))
     guess_text(sheet, guess)
     return sheet, guess
 

@@ -244,6 +244,17 @@ def test_discounts_that_are_written_with_a_minus_are_taken_off(minus: str, tmp_p
     assert_comes_to(NET, drafted(tmp_path, PLAIN | {"Price": lambda of: of.price} | discount), tmp_path)
 
 
+def test_a_discount_in_a_sheet_without_orders_is_drafted(tmp_path: Path) -> None:
+    columns = {name: cell for name, cell in PLAIN.items() if name != "Order ID"} | {"Price": lambda of: of.price}
+    made = drafted(tmp_path, columns | {"Discount": lambda of: of.off})
+    assert (made.missing, made.feed.columns["discount_amount"].header) == (["sale_id"], "Discount")
+
+
+def test_a_sheet_of_unknown_columns_of_which_the_first_has_no_name_is_drafted(tmp_path: Path) -> None:
+    made = drafted(tmp_path, {"": lambda of: of.order, "X": lambda of: f"word {of.product}", " ": lambda _: "more"})
+    assert {"sold_at", "quantity", "unit_price"} <= {*made.missing}
+
+
 def test_a_column_of_rates_is_no_amount_of_tax(tmp_path: Path) -> None:
     made = drafted(tmp_path, PLAIN | {"Price": lambda of: of.price, "TVA": lambda _: "20,00 %"})
     assert "tax_amount" not in made.feed.columns
