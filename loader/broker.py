@@ -197,17 +197,24 @@ class Subscription:
     @contextmanager
     def paused(self) -> Iterator[Callable[[], None]]:
         """Take no further message for now. Call the result again and again, or the group takes this member for dead."""
-        with self._broker_errors():
-            self._consumer.pause(self._consumer.assignment())
+        self._paused: list[TopicPartition] = []
+        self._pause()
         yield self._stay
         with self._broker_errors():
-            self._consumer.resume(self._consumer.assignment())
+            # Those too that have gone meanwhile: one that comes back would still be paused, and nobody would know.
+            self._consumer.resume(self._paused + self._consumer.assignment())
+
+    def _pause(self) -> None:
+        with self._broker_errors():
+            share = self._consumer.assignment()
+            self._paused += share
+            self._consumer.pause(share)
 
     def _stay(self) -> None:
         if (message := self._next(0)) is not None:  # of a partition that was assigned meanwhile: give it back
             with self._broker_errors():
                 self._consumer.seek(_position(message))
-                self._consumer.pause(self._consumer.assignment())
+            self._pause()
 
     @contextmanager
     def _broker_errors(self) -> Iterator[None]:
