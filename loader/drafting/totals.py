@@ -108,7 +108,10 @@ def settle_totals(sheet: Sheet, by_field: dict[str, Column], guess: Guess, head:
         _settle_contradicted_total(rows, sheet, by_field, guess, head)
     elif "stated_total" in guess.columns and (others := _rounded_otherwise(by_field, guess, head)):
         why = f"quantity, price and discount are rounded otherwise in {others} of {sheet.rows} rows"
-        _count_as_total("stated_total", by_field, guess, why)
+        if "discount_amount" in guess.columns:  # what was taken off is stated, to the cent
+            guess.review("stated_total", f"{why}: it is a cent off there, and is only checked")
+        else:
+            _count_as_total("stated_total", by_field, guess, why)
     if rows := contradicted("stated_cost"):
         cost = guess.columns.pop("stated_cost")
         wrong_profit = contradicted("stated_profit") or "stated_profit" not in guess.columns

@@ -292,6 +292,14 @@ def test_the_sum_is_that_of_the_totals_where_the_sheet_rounds_otherwise(tmp_path
     assert_comes_to(stated, made, tmp_path)
 
 
+def test_a_discount_that_is_stated_as_an_amount_is_what_is_taken_off(tmp_path: Path) -> None:
+    columns = PLAIN | {"Price": lambda of: of.price, "Discount": lambda of: of.off}
+    made = drafted(tmp_path, columns | {"Total": lambda of: cents(of.gross * (1 - of.rate))})
+    assert made.feed.columns["stated_total"].header == "Total"
+    assert "it is a cent off there, and is only checked" in made.text
+    assert_comes_to(NET, made, tmp_path)
+
+
 def test_the_total_of_a_line_is_told_from_that_of_its_order_by_the_figures(tmp_path: Path) -> None:
     columns = PLAIN | {"UnitAmount": lambda of: of.price, "Discount": lambda of: int(of.rate * 100) or ""}
     columns |= {"LineAmt": lambda of: cents(of.gross * (1 - of.rate)), "Total": lambda of: of.of_order}
