@@ -7,10 +7,10 @@ STACK_ENV := test -f .stack/env || { echo "no stack yet: make demo starts it"; e
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo live down status logs test lint format docs bench screenshots lock
+.PHONY: help demo live down status logs test test-spark lint format docs bench screenshots lock
 
 help: ## List the commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 demo: $(VENV)/installed ## The whole path on real servers: three months of sheets, KPIs, dashboard
 	@$(BIN)/python -m scripts.demo
@@ -30,6 +30,10 @@ logs: $(VENV)/installed ## Follow every log
 test: $(VENV)/installed ## Every test, on real servers and in a real browser
 	@$(BIN)/python -m scripts.browser
 	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+test-spark: $(VENV)/installed ## `loader backfill` against the loader, on Spark, which it installs (needs Java 17 or newer)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-spark.lock
+	@$(BIN)/python -m pytest -n 0 tests/spark $(ARGS)
 
 lint: $(VENV)/installed ## ruff, mypy and sqlfluff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python -m scripts.lint_sql
@@ -51,6 +55,8 @@ lock: ## Renew the lock files (needs uv)
 		pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --generate-hashes --no-header --no-strip-extras --python-version 3.11 \
 		pyproject.toml -c requirements.lock --group stack --group test --group lint -o requirements-dev.lock
+	uv pip compile -q --universal --generate-hashes --no-header --no-strip-extras --python-version 3.11 \
+		pyproject.toml -c requirements.lock -c requirements-dev.lock --extra spark -o requirements-spark.lock
 
 $(VENV)/installed: requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'

@@ -8,7 +8,6 @@ from loader.cli.options import AsJson
 from loader.cli.output import show_outcomes
 from loader.cli.start import start
 from loader.errors import SettingsError
-from loader.feeds import Feeds
 from loader.ledger import State
 
 
@@ -31,11 +30,11 @@ def backfill(
         from loader.lake.session import spark_session
     except ModuleNotFoundError as error:
         raise SettingsError(
-            f"{error.name} is not installed: `pip install 'sales-etl[spark]'` brings Spark, which needs Java 17 or newer"
+            f"{error.name} is not installed: `pip install 'sales-etl[spark]'` brings Spark, which needs Java 17"
         ) from error
     spark = spark_session(master)
     try:
-        outcomes = job.backfill(spark, settings, Feeds(settings.feeds_dir), bucket, prefix, to, at_once)
+        outcomes = job.backfill(spark, settings, bucket, prefix, to, at_once=at_once)
     finally:
         spark.stop()
     show_outcomes([each for each in outcomes if each.status != State.UNCHANGED], as_json, State.LOADED)

@@ -1,17 +1,16 @@
 """History at once: the objects under a prefix → a Delta table of lines, rejected rows and the ledger.
 
-Every commit holds whole files: their lines, their rejected rows and their entries in the ledger. So a reader sees all of
-a file or nothing, and a job that was killed has left nothing half done. The commit is numbered by the version of the
+Every commit holds whole files: their lines, their rejected rows and their entries in the ledger. So a reader sees all
+of a file or nothing, and a job that was killed has left nothing half done. The commit is numbered by the version of the
 table that the job looked at, which lets Delta turn away a job that another one has overtaken: it looks again.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from delta.exceptions import DeltaConcurrentModificationException
-from delta.tables import DeltaTable
 from pydantic import SecretStr
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, Row, SparkSession
@@ -67,7 +66,8 @@ class Lake:
         return (reader if version is None else reader.option("versionAsOf", version)).load(self.path)
 
     def ledger(self) -> Ledger:
-        (last,) = DeltaTable.forPath(self._spark, self.path).history(1).select("version").collect()
+        table = self.path.replace("`", "``")  # the only way to name a table by its place, which is no value to bind
+        (last,) = self._spark.sql(f"describe history delta.`{table}` limit 1").select("version").collect()
         entries = defaultdict(list)
         for row in self.records(last.version).where(f.col("kind") == FILE).collect():
             entries[row.object_id].append(row)
@@ -89,16 +89,16 @@ class Lake:
 
 
 def backfill(
-    spark: SparkSession, settings: Settings, feeds: Feeds, bucket: str, prefix: str, to: str, at_once: int = 1000
+    spark: SparkSession, settings: Settings, bucket: str, prefix: str, to: str, *, at_once: int = 1000
 ) -> list[Outcome]:
     """Bring what is under the prefix into the lake, exactly once; `at_once`: files in a commit.
 
     Returns the outcome of each object, in order of keys. Raises TransientError when S3 or Spark fails: what has been
     committed stays, and the same call goes on from there.
     """
-    store = ObjectStore(settings)
-    objects = list(store.list(bucket, prefix))
-    store.close()
+    feeds = Feeds(settings.feeds_dir)
+    with closing(ObjectStore(settings)) as store:
+        objects = list(store.list(bucket, prefix))
     lake = Lake(spark, to)
     began: set[int] = set()
     while True:
@@ -110,9 +110,9 @@ def backfill(
         began |= {file_id(each) for each, _ in taken}
         try:
             _bring(spark, lake, Reading(_for_executors(settings), feeds, datetime.now(UTC)), taken, ledger)
-        except DeltaConcurrentModificationException:
-            continue  # another job was first: see what is left
         except PySparkException as error:
+            if (error.getCondition() or "").startswith("DELTA_CONCURRENT"):
+                continue  # another job was first: see what is left
             lines = str(error).strip().splitlines()
             reason = next((line for line in lines if line.startswith("loader.errors.")), lines[0])
             raise TransientError(f"Spark failed: {reason}. What is committed stays; run the command again") from error

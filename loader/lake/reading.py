@@ -61,7 +61,7 @@ class Reading:
                 counts.loaded = 0
             else:
                 warning = warning_of(counts, drift)
-            yield file_record(version, feed, status, counts, self._at, sha256, error, warning)
+            yield file_record(version, feed, status, counts, at=self._at, sha256=sha256, error=error, warning=warning)
             if status is not State.UNCHANGED:
                 spool.seek(0)
                 for batch in pa.ipc.open_stream(spool):

@@ -1,4 +1,4 @@
-"""The records of the lake: lines, rejected rows and the ledger, as one Arrow schema, because one commit writes them all."""
+"""The records of the lake: lines, rejected rows and ledger in one Arrow schema, because one commit writes them all."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ _TYPES = (
     | dict.fromkeys(("row_number", "source_line"), pa.int64())
 )
 _IDENTITY = {"kind": pa.string(), "object_id": pa.int64(), "file_id": pa.int64()}
-_REPORT = {"raw_text": pa.string(), "errors": pa.string(), "revenue_at_risk": _AMOUNT}
+_REPORT = {"raw_text": pa.string(), "errors": pa.string(), "revenue_at_risk": pa.decimal128(38, 2)}
 _LEDGER = {
     "bucket": pa.string(),
     "key": pa.string(),
@@ -50,10 +50,7 @@ _LEDGER = {
 LINE_COLUMNS = tuple(COLUMNS)
 REJECTED_COLUMNS = ("row_number", "source_line", *_REPORT)
 FILE_COLUMNS = tuple(_LEDGER)
-SCHEMA = pa.schema(
-    [*_IDENTITY.items(), *((name, _TYPES.get(name, pa.string())) for name in COLUMNS), *_REPORT.items()]
-    + [*_LEDGER.items()]
-)
+SCHEMA = pa.schema(_IDENTITY | {name: _TYPES.get(name, pa.string()) for name in COLUMNS} | _REPORT | _LEDGER)
 
 
 def object_id(version: ObjectVersion) -> int:
@@ -100,6 +97,7 @@ def file_record(
     feed: Feed,
     status: State,
     counts: Counts,
+    *,
     at: datetime,
     sha256: str | None,
     error: str | None,
@@ -138,5 +136,3 @@ def _records(version: ObjectVersion, kind: str, columns: dict[str, pa.Array], ro
     return pa.record_batch(
         [columns[field.name] if field.name in columns else pa.nulls(rows, field.type) for field in SCHEMA], SCHEMA
     )
-
-
