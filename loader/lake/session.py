@@ -20,6 +20,10 @@ def spark_session(master: str | None) -> SparkSession:
     builder = SparkSession.builder.appName("sales-etl backfill")
     if master:
         builder = builder.master(master).config("spark.ui.enabled", "false")
+        builder = builder.config("spark.ui.showConsoleProgress", "false")
+    if master and master.startswith("local"):
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")  # no other machine has to reach it
+        builder = builder.config("spark.databricks.delta.snapshotPartitions", "2")  # 50 tasks for a log are a cluster's
     spark = (
         builder.config("spark.jars.packages", f"io.delta:delta-spark_{SPARK}_2.13:{DELTA}")
         .config("spark.jars.excludes", _SPARK_HAS)
