@@ -7,7 +7,7 @@ from pyspark.sql import SparkSession
 
 SPARK = "4.2"  # the jar of Delta is made for one minor version of Spark
 DELTA = "4.4.0"
-# Spark brings these itself, and Ivy stumbles over a half of one in Maven's folder on this machine.
+# Spark brings these itself. Asked for them, Ivy fails where Maven's local folder has the POM of one without its jar.
 _SPARK_HAS = (
     "org.slf4j:*,org.apache.*:*,com.fasterxml.*:*,org.scala-lang:*,com.github.*:*,org.xerial.*:*,commons-*:*,jakarta.*:*,"
     "javax.*:*,com.google.*:*,org.roaringbitmap:*,io.airlift:*,org.locationtech.*:*,org.antlr:*"
