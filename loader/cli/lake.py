@@ -30,7 +30,7 @@ def backfill(
         from loader.lake.session import spark_session
     except ModuleNotFoundError as error:
         raise SettingsError(
-            f"{error.name} is not installed: `pip install 'sales-etl[spark]'` brings Spark, which needs Java 17"
+            f"{error.name} is not installed: `pip install -r requirements-spark.lock` brings Spark, for Java 17"
         ) from error
     spark = spark_session(master)
     try:
