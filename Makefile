@@ -7,7 +7,7 @@ STACK_ENV := test -f .stack/env || { echo "no stack yet: make demo starts it"; e
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo live down status logs sql test test-servers lint format docs bench screenshots lock
+.PHONY: help demo live down status logs sql test test-servers test-spark lint format docs bench screenshots lock
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,6 +37,10 @@ test: $(VENV)/installed ## Every test, on real servers and in a real browser
 test-servers: $(VENV)/installed ## The loader on Apache Kafka and versitygw, and the image (skips what the machine has not)
 	@$(BIN)/python -m pytest tests/servers $(ARGS)
 
+test-spark: $(VENV)/installed ## `loader backfill` against the loader, on Spark, which it installs (needs Java 17 or newer)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-spark.lock
+	@$(BIN)/python -m pytest -n 0 tests/spark $(ARGS)
+
 lint: $(VENV)/installed ## ruff, mypy and sqlfluff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python -m scripts.lint_sql
 
@@ -57,6 +61,8 @@ lock: ## Renew the lock files (needs uv)
 		pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --generate-hashes --no-header --no-strip-extras --python-version 3.11 \
 		pyproject.toml -c requirements.lock --group stack --group test --group lint -o requirements-dev.lock
+	uv pip compile -q --universal --generate-hashes --no-header --no-strip-extras --python-version 3.11 \
+		pyproject.toml -c requirements.lock -c requirements-dev.lock --extra spark -o requirements-spark.lock
 
 $(VENV)/installed: requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from loader.cli import ledger, processes, sheets
+from loader.cli import lake, ledger, processes, sheets
 from loader.cli.rejects import rejects
 from loader.errors import LoaderError, SettingsError
 
@@ -22,6 +22,7 @@ _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         *(ledger.status, ledger.files, ledger.load, ledger.retry, ledger.skip, ledger.forget, ledger.replay),
         ledger.reconcile,
     ),
+    "Beyond one machine": (lake.backfill,),
 }
 for _panel, _commands in _PANELS.items():
     for _command in _commands:
