@@ -186,6 +186,10 @@ def _with_path(env: Mapping[str, str]) -> dict[str, str]:
 def opened(folder: Path, image: Image, secrets: Mapping[str, str]) -> Iterator[House]:
     """A house in an empty folder; whatever runs in it ends with the block, and with this process."""
     (folder / "hosts").write_text(NAMES)
+    for service in compose.SERVICES.values():
+        for volume in service.get("volumes", []) if "build" in service else []:
+            if volume.startswith("./"):  # a folder beside docker-compose.yml, which Docker makes where there is none
+                (image.root / volume.split(":")[1].lstrip("/")).mkdir(exist_ok=True)
     namespaces = ["--net", "--mount", "--pid"]
     command = ["unshare", *namespaces, "--fork", "--kill-child", "--mount-proc", "sh", "-c", SETUP]
     with (folder / "house.log").open("wb") as log:
