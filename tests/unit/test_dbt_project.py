@@ -29,7 +29,7 @@ READS = {
     "staging": {"source"},
     "core": {"staging", "core", "seed"},
     "kpi": {"core", "kpi", "seed", "function"},
-    "ops": {"staging"},
+    "ops": {"staging", "ops"},
     "snapshot": {"core"},
 }
 ACCESS = {"staging": "private", "core": "protected", "kpi": "public", "ops": "public"}

@@ -6,13 +6,17 @@ with newest_days as (
     select * from {{ ref('kpi_newest_days') }}
 ),
 
+sales as (
+    select * from {{ ref('kpi_daily_category_sales') }}
+),
+
 -- Sales of days that have not begun say nothing of how a month goes.
 days as (
     select
         sales.currency,
         sales.sale_date,
         sum(sales.net_sales) as net_sales
-    from {{ ref('kpi_daily_category_sales') }} as sales
+    from sales
     inner join newest_days on sales.currency = newest_days.currency and sales.sale_date <= newest_days.sale_date
     group by sales.currency, sales.sale_date
 ),

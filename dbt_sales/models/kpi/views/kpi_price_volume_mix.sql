@@ -8,13 +8,17 @@ newest_days as (
     select * from {{ ref('kpi_newest_days') }}
 ),
 
+days as ( -- the mart that has the fewest rows
+    select * from {{ ref('kpi_daily_category_sales') }}
+),
+
 spans as (
     select
         days.currency,
         min(days.sale_date) as first_sale_date,
         max(days.sale_date) as last_sale_date,
         newest_days.complete_until as as_of_date
-    from {{ ref('kpi_daily_category_sales') }} as days -- the mart that has the fewest rows
+    from days
     inner join newest_days on days.currency = newest_days.currency
     group by days.currency, newest_days.complete_until
 ),
