@@ -127,8 +127,7 @@ class Load:
         """Undo the lines and keep the report. Rows without a fault count as skipped. Returns the status."""
         self.error = error
         self._savepoint.rollback()
-        self.counts.skip(self.counts.loaded, "file rejected")
-        self.counts.loaded = 0
+        self.counts.reject_file()
         self._copy_rejected()
         self._finish(State.REJECTED, sha256, error)
         return State.REJECTED

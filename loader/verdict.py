@@ -70,6 +70,11 @@ class Counts:
             self.skipped += rows
             self.skipped_as[reason] = self.skipped_as.get(reason, 0) + rows
 
+    def reject_file(self) -> None:
+        """Count the good rows of a file that is rejected as a whole: they are skipped."""
+        self.skip(self.loaded, "file rejected")
+        self.loaded = 0
+
 
 def warning_of(counts: Counts, drift: Drift | None) -> str | None:
     """A sentence on what a person should look at in a file that counts; None where there is nothing."""

@@ -21,7 +21,7 @@ from loader.errors import TransientError
 from loader.feeds import Feed, Feeds
 from loader.lake.reading import Reading
 from loader.lake.records import FILE, LINE, SCHEMA, file_id, object_id
-from loader.ledger import DONE, State
+from loader.ledger import DONE, SUPERSEDE, State
 from loader.object_store import ObjectStore, ObjectVersion
 from loader.pipeline import Outcome
 from loader.settings import Settings
@@ -150,7 +150,7 @@ def _bring(
             for version, feed in known
             if feed.reupload != "append" and file_id(version) in loaded
             for each in ledger.entries[object_id(version)]
-            if each.status not in (State.SUPERSEDED, State.IGNORED, State.SKIPPED, State.WITHDRAWN)
+            if each.status in SUPERSEDE.takes
         }
         kept = _kept(lake, [version for version, _ in known], gives_way, ledger)
         lake.replace(records.unionByName(kept), [object_id(version) for version, _ in known], ledger.version)

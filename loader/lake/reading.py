@@ -57,8 +57,7 @@ class Reading:
             if status is State.UNCHANGED:
                 counts = Counts()
             elif status is State.REJECTED:
-                counts.skip(counts.loaded, "file rejected")
-                counts.loaded = 0
+                counts.reject_file()
             else:
                 warning = warning_of(counts, drift)
             yield file_record(version, feed, status, counts, at=self._at, sha256=sha256, error=error, warning=warning)
