@@ -14,7 +14,8 @@ with lines as (
 ),
 
 -- An order belongs to one place only, that of its first sale line, so that orders can be summed over places.
--- One window over one sort: a join of first lines with totals is planned badly, as nothing is known of either.
+-- One window over one sort: a join of first lines with totals is planned badly, as nothing is known of either. The number
+-- of the sale comes before the feed, which most lines of a day share: it alone tells nearly all of them apart.
 whole_orders as (
     select
         *,
@@ -26,7 +27,7 @@ whole_orders as (
         sum(cancelled_value) over whole_order as order_cancelled_value
     from lines
     window whole_order as (
-        partition by sale_date, feed, sale_id
+        partition by sale_date, sale_id, feed
         order by line_type = 'cancellation', file_id, row_number
         rows between unbounded preceding and unbounded following
     )

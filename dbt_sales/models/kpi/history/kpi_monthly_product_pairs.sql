@@ -11,7 +11,7 @@ with baskets as (
         array_agg(distinct product_id) as products
     from {{ whole(ref('fct_sales_lines')) }} as line
     where line_type = 'sale'
-    group by sale_date, feed, sale_id
+    group by sale_date, sale_id, feed -- as in fct_orders: what differs most comes first
     having cardinality(array_agg(distinct product_id)) <= {{ var('max_basket_products') }}
 ),
 
