@@ -84,6 +84,17 @@ def contradict_the_currency(fields: Fields, rows: int) -> Mask:
     return found
 
 
+def signs_alone(fields: Fields, accepted: Mask) -> Mask:
+    """Rows with the sign of a currency that state none themselves."""
+    found = np.zeros(len(accepted), dtype=bool)
+    for decided in fields.values():
+        for texts in decided.signs.values():
+            found |= decided.rows(texts)
+    if found.any() and "currency" in fields:
+        found &= fields["currency"].rows(np.array([each is None for each in fields["currency"].distinct.to_pylist()]))
+    return np.asarray(found & accepted, dtype=bool)
+
+
 def report_undecided(feed: "Feed", fields: Fields, sales: Mask, drift: Drift) -> None:
     """Add to the drift the words that no line_type rule knows, in the rows that are `sales` for lack of a rule."""
     for name in WORD_FIELDS & {name for rule in feed.line_type for name in rule.when}:

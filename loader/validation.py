@@ -112,8 +112,12 @@ class Validator:
                 skipped["duplicate"] += 1
             accepted[repeat.row] = False
         rules.report_undecided(self._feed, fields, (line_types == 0) & accepted, self.drift)
-        rules.report_signs(fields, accepted, self.drift)
-        table, dates = self._table(batch, fields, line_types, accepted)
+        signed = None
+        if not self._feed.order_headers:
+            rules.report_signs(fields, accepted, self.drift)
+        elif (alone := rules.signs_alone(fields, accepted)).any():  # the order says whether they are its currency's
+            signed = pa.array(self._signed(batch, texts, alone), pa.string())
+        table, dates = self._table(batch, fields, line_types, accepted, signed)
         rejected.sort(key=lambda each: each.row_number)
         return Verdict(table, rejected, +skipped, dates)
 
@@ -148,8 +152,21 @@ class Validator:
             return self._no_data.reason(cells) or self._reporter.rejected(batch, index, errors, texts)
         return None
 
+    def _signed(self, batch: "Batch", columns: dict[str, pa.Array | None], alone: Mask) -> list[str | None]:
+        present = {name: column for name, column in columns.items() if column is not None}
+        reports: list[str | None] = [None] * len(batch)
+        for index in np.flatnonzero(alone).tolist():
+            texts = {name: column[index].as_py() for name, column in present.items()}
+            reports[index] = self._reporter.signed(batch, index, texts)
+        return reports
+
     def _table(
-        self, batch: "Batch", fields: dict[str, Decided], line_types: LineTypes, accepted: Mask
+        self,
+        batch: "Batch",
+        fields: dict[str, Decided],
+        line_types: LineTypes,
+        accepted: Mask,
+        signed: pa.Array | None,
     ) -> tuple[pa.Table, frozenset[date]]:
         rows = len(batch)
         columns = {name: decided.canonical for name, decided in fields.items() if name not in self.drift.missing}
@@ -168,7 +185,8 @@ class Validator:
         if self._matched.unknown:
             columns["extra"] = self._extra(batch)
         places = {"row_number": pa.array(batch.row_numbers), "source_line": pa.array(batch.source_lines)}
-        table = pa.table(places | {name: columns[name] for name in COLUMNS if name in columns})
+        of_items = {} if signed is None else {"signed": signed}
+        table = pa.table(places | {name: columns[name] for name in COLUMNS if name in columns} | of_items)
         if not accepted.all():
             table = table.filter(pa.array(accepted))
         if self._feed.pair:  # whose lines are dated where the two are put together
