@@ -135,8 +135,8 @@ class Pipeline:
     def lock(self, session: Session, bucket: str, key: str) -> Iterator[None]:
         """Keep others from loading this object, and sheets of the order headers or items that belong to its feed.
 
-        Of two such sheets that arrive at the same time, each would miss the rows of the other. Where the key had another
-        feed when its present version was loaded, the rows that go are of that one's pair: it is kept too.
+        Of two such sheets that arrive at the same time, each would miss the rows of the other. Where the key had
+        another feed when its present version was loaded, the rows that go are of that one's pair: it is locked too.
         """
         feed = self.feeds.for_key(key)
         lease = self.settings.lease_seconds

@@ -112,11 +112,7 @@ class Validator:
                 skipped["duplicate"] += 1
             accepted[repeat.row] = False
         rules.report_undecided(self._feed, fields, (line_types == 0) & accepted, self.drift)
-        signed = None
-        if not self._feed.order_headers:
-            rules.report_signs(fields, accepted, self.drift)
-        elif (alone := rules.signs_alone(fields, accepted)).any():  # the order says whether they are its currency's
-            signed = pa.array(self._signed(batch, texts, alone), pa.string())
+        signed = self._signed(batch, texts, fields, accepted)
         table, dates = self._table(batch, fields, line_types, accepted, signed)
         rejected.sort(key=lambda each: each.row_number)
         return Verdict(table, rejected, +skipped, dates)
@@ -152,13 +148,21 @@ class Validator:
             return self._no_data.reason(cells) or self._reporter.rejected(batch, index, errors, texts)
         return None
 
-    def _signed(self, batch: "Batch", columns: dict[str, pa.Array | None], alone: Mask) -> list[str | None]:
+    def _signed(
+        self, batch: "Batch", columns: dict[str, pa.Array | None], fields: dict[str, Decided], accepted: Mask
+    ) -> pa.Array | None:
+        """For each row with the sign of a currency that it does not state its report, if its order may contradict it."""
+        if not self._feed.order_headers:
+            rules.report_signs(fields, accepted, self.drift)
+            return None
+        if not (alone := rules.signs_alone(fields, accepted)).any():
+            return None
         present = {name: column for name, column in columns.items() if column is not None}
         reports: list[str | None] = [None] * len(batch)
         for index in np.flatnonzero(alone).tolist():
             texts = {name: column[index].as_py() for name, column in present.items()}
             reports[index] = self._reporter.signed(batch, index, texts)
-        return reports
+        return pa.array(reports, pa.string())
 
     def _table(
         self,

@@ -344,7 +344,9 @@ IN_EUROS = [
     }
 ]
 REJECTED = "select row_number, source_line, raw_text, errors, revenue_at_risk from raw.rejected_rows order by 1"
-COUNTED = "select rows_read, rows_loaded, rows_rejected, warning from raw.files where feed = 'sap_items' and status = 'loaded'"
+COUNTED = """
+    select rows_read, rows_loaded, rows_rejected, warning from raw.files where feed = 'sap_items' and status = 'loaded'
+"""
 
 
 @pytest.mark.parametrize("first", ["headers", "items"])
@@ -574,7 +576,7 @@ def test_a_sheet_whose_feed_is_of_no_pair_any_more_does_not_miss_another_of_the_
     was: str, world: World, feeds: Path, load: Callable[[str, str], int]
 ) -> None:
     """Of orders or items before, lines by now: its old rows go while another sheet looks for them."""
-    key, sheet = HEADERS if was == "orders" else ITEMS
+    key, _ = HEADERS if was == "orders" else ITEMS
     load(*ITEMS)
     if was == "orders":
         load(*HEADERS)
