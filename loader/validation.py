@@ -151,7 +151,7 @@ class Validator:
     def _signed(
         self, batch: "Batch", columns: dict[str, pa.Array | None], fields: dict[str, Decided], accepted: Mask
     ) -> pa.Array | None:
-        """For each row with the sign of a currency that it does not state its report, if its order may contradict it."""
+        """For each row with a currency's sign, and no currency, its report: its order may contradict it."""
         if not self._feed.order_headers:
             rules.report_signs(fields, accepted, self.drift)
             return None

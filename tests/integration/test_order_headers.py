@@ -726,7 +726,8 @@ LINES_OF_SHOP = """
 
 
 REJECTED_OF_SHOP = """
-    select key, row_number from raw.rejected_rows inner join raw.files using (file_id) where status = 'loaded' order by 1, 2
+    select key, row_number from raw.rejected_rows inner join raw.files using (file_id)
+    where status = 'loaded' order by 1, 2
 """
 MISCOUNTED = """
     select count(*) from raw.files where status = 'loaded' and rows_rejected <>
