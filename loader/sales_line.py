@@ -191,10 +191,11 @@ def line_model(fields: Container[str], *, before_discount: bool = False) -> type
     """The model for the rows of a feed that maps these fields; `before_discount`: so are its totals."""
     if "product_id" not in fields:
         return OrderHeader
-    line, item = (GrossLine, GrossItem) if before_discount else (TotalledLine, TotalledItem)
     if "line_total" not in fields:
-        line, item = PricedLine, PricedItem
-    return line if "sold_at" in fields else item
+        return PricedLine if "sold_at" in fields else PricedItem
+    if before_discount:
+        return GrossLine if "sold_at" in fields else GrossItem
+    return TotalledLine if "sold_at" in fields else TotalledItem
 
 
 class Amounts:
