@@ -200,7 +200,7 @@ def test_a_total_with_shipping_is_left_to_a_person(tmp_path: Path) -> None:
     columns = {"Total": lambda of: of.gross + 5 + of.order % 7, "Shipping": lambda of: 5 + of.order % 7}
     made = drafted(tmp_path, PLAIN | columns)
     assert made.missing == ["unit_price"]
-    assert f"'Total' is not what a line comes to: by the prices of the products, it has 'Shipping' in it" in made.text
+    assert "'Total' is not what a line comes to: by the prices of the products, it has 'Shipping' in it" in made.text
 
 
 def test_a_total_after_its_discount_counts(tmp_path: Path) -> None:
