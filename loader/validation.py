@@ -234,7 +234,8 @@ def _less_discount(columns: dict[str, pa.Array]) -> dict[str, pa.Array]:
     discounts = columns.get("discount_rate" if is_rate else "discount_amount")
     if discounts is None:  # the file has no column for it
         return {}
-    left, taken_off = [], []
+    left: list[str | None] = []
+    taken_off: list[str | None] = []
     rows = (columns[name] for name in ("line_total", "line_type"))
     for total, line_type, discount in zip(*(each.to_pylist() for each in (*rows, discounts)), strict=True):
         if total is None or discount is None:
