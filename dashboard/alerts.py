@@ -19,8 +19,8 @@ from sqlalchemy.exc import IntegrityError
 from dashboard import daily_sales, database, notify, push
 from dashboard.daily_sales import Scope
 from dashboard.database import Problem, Unavailable
-from dashboard.filters import Span
 from dashboard.measures import MEASURES, MINUS, Kind, Measure, Writer
+from dashboard.periods import Span
 from dashboard.settings import settings
 
 DAY = timedelta(days=1)

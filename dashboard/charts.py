@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from dashboard.filters import Span, week_of
 from dashboard.measures import MEASURES, Kind, Measure, Writer
+from dashboard.periods import Span, week_of
 
 Spec = dict[str, Any]
 

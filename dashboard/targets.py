@@ -14,8 +14,9 @@ from sqlalchemy.exc import IntegrityError
 
 from dashboard import access, database, export, filters, freshness, live, queries
 from dashboard.database import Unavailable
-from dashboard.filters import View, escape, months_before
+from dashboard.filters import View, escape
 from dashboard.measures import MISSING, Kind, Writer
+from dashboard.periods import months_before
 
 if TYPE_CHECKING:
     from pandas.io.formats.style import Styler

@@ -9,8 +9,9 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import access, charts, daily_sales, database, explain, export, filters, links, panels, queries
-from dashboard.filters import TREND_DAYS, Span, View
+from dashboard.filters import View
 from dashboard.measures import Kind, Writer
+from dashboard.periods import TREND_DAYS, Span
 from dashboard.settings import settings
 
 TOP_CUSTOMERS = 25  # on a page

@@ -11,6 +11,7 @@ import streamlit as st
 from dashboard import charts, daily_sales, explain, export, filters, links, notes, panels, queries, targets
 from dashboard.filters import View
 from dashboard.measures import MEASURES, Kind, Writer
+from dashboard.periods import Span, week_of
 from dashboard.settings import settings
 
 LEADERS = 10
@@ -147,10 +148,10 @@ def _explain_attainment(view: View, month: date, kind: str) -> explain.Source:
 
 def _weekdays(view: View, writer: Writer) -> None:
     by = panels.heading("Weekdays", "Weekdays by", ("Week", "Region average", "Region total"), "weekdays")
-    span = filters.Span(max(view.span.start, view.since), view.span.end)
+    span = Span(max(view.span.start, view.since), view.span.end)
     if by == "Week":
         weeks = view.sales(span)
-        starts = [filters.week_of(day, settings().first_weekday) for day in weeks["sale_date"]]
+        starts = [week_of(day, settings().first_weekday) for day in weeks["sale_date"]]
         # A long period is drawn by its last weeks.
         columns = sorted(set(starts))[-WEEKS:]
         labels = {start: f"{start.day} {start:%b}" for start in columns}
@@ -188,7 +189,7 @@ def _explain_weekdays(view: View, by: str) -> explain.Source:
 
 def _hours(view: View, writer: Writer) -> None:
     """When customers buy: an average weekday by the hour, where sheets tell the time of day."""
-    span = filters.Span(max(view.span.start, view.since), view.span.end)
+    span = Span(max(view.span.start, view.since), view.span.end)
     hours = daily_sales.hours(view.version, view.scope, span.start, span.end)
     if hours.empty:
         return
@@ -219,7 +220,7 @@ def _hours(view: View, writer: Writer) -> None:
         export.offer("hours", stamp, lambda: hours)
 
 
-def _by_hour(hours: pd.DataFrame, span: filters.Span) -> pd.DataFrame:
+def _by_hour(hours: pd.DataFrame, span: Span) -> pd.DataFrame:
     """The net sales of an average weekday by the hour, from the first hour with sales to the last one."""
     days = [(span.start + timedelta(days=offset)).weekday() for offset in range(span.days)]
     sums: dict[tuple[int, int], Decimal] = {}
@@ -240,7 +241,7 @@ def _weekday_names() -> list[str]:
     return [*WEEKDAYS[first:], *WEEKDAYS[:first]]
 
 
-def _by_region(view: View, span: filters.Span, *, average: bool) -> pd.DataFrame:
+def _by_region(view: View, span: Span, *, average: bool) -> pd.DataFrame:
     """The net sales of each region on each weekday, the largest region first; days without sales count as zero."""
     daily = view.sales(span, "date", "region")
     days = [span.start + timedelta(days=offset) for offset in range(span.days)]
@@ -261,7 +262,7 @@ def _by_region(view: View, span: filters.Span, *, average: bool) -> pd.DataFrame
     )
 
 
-def _last_weeks(span: filters.Span, columns: list[date]) -> str:
+def _last_weeks(span: Span, columns: list[date]) -> str:
     return f"; the last {len(columns)} weeks" if columns and columns[0] > span.start else ""
 
 

@@ -15,8 +15,9 @@ from streamlit.testing.v1 import AppTest
 from dashboard import access, database, freshness, notes, queries, targets
 from dashboard.access import Rights
 from dashboard.daily_sales import Scope
-from dashboard.filters import Span, View
+from dashboard.filters import View
 from dashboard.measures import Writer
+from dashboard.periods import Span
 from scripts.browser import serving
 from tests.e2e.conftest import LAST_DAY, READY, Warehouse, chart, download, forget, minus
 
