@@ -44,8 +44,8 @@ FILTERED = (  # drawn under the filter row
     ("views/orders.py", "Orders", ":material/receipt_long:"),
 )
 NOT_CONVERTED = {  # the pages that cannot be of all currencies, converted into one, and why
-    "Products": "A conversion is rounded once for each day, region and channel; by product it would be rounded otherwise, "
-    "and the products would not add up to the total.",
+    "Products": "A conversion is rounded once for each day, region and channel; by product it would be rounded "
+    "otherwise, and the products would not add up to the total.",
     "Customers": "What customers have spent in all has no one rate, and somebody who pays in two currencies is counted "
     "in each.",
     "Orders": "Each line stands in the currency that its sheet states.",
