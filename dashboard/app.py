@@ -43,7 +43,13 @@ FILTERED = (  # drawn under the filter row
     ("views/customers.py", "Customers", ":material/group:"),
     ("views/orders.py", "Orders", ":material/receipt_long:"),
 )
-CONVERTED = ("Overview", "Explore", "Regions & reps")  # the pages that can be of all currencies, converted into one
+NOT_CONVERTED = {  # the pages that cannot be of all currencies, converted into one, and why
+    "Products": "A conversion is rounded once for each day, region and channel; by product it would be rounded "
+    "otherwise, and the products would not add up to the total.",
+    "Customers": "What customers have spent in all has no one rate, and somebody who pays in two currencies is counted "
+    "in each.",
+    "Orders": "Each line stands in the currency that its sheet states.",
+}
 UNFILTERED = (
     ("views/pipeline.py", "Pipeline & quality", ":material/conversion_path:"),
     ("views/alerts.py", "Alerts & views", ":material/notifications:"),
@@ -167,8 +173,11 @@ def _choose(title: str, state: Freshness) -> bool:
     heading = st.empty()
     view = filters.choose(state.mart_version, currencies)
     heading.title(f"{title} · {view.span}", anchor=False)
-    if view.scope.converted and title not in CONVERTED:
-        st.info("This page has the figures of one currency at a time: choose one.", icon=":material/currency_exchange:")
+    if view.scope.converted and title in NOT_CONVERTED:
+        st.info(
+            f"This page has the figures of one currency at a time: choose one. {NOT_CONVERTED[title]}",
+            icon=":material/currency_exchange:",
+        )
         return False
     if view.total(view.span).empty:
         st.info(

@@ -1,4 +1,7 @@
-"""DataFrame to ECharts option, and figures to a sparkline. No Streamlit here; the theme colours text and grid."""
+"""DataFrame to ECharts option, and figures to a sparkline. No Streamlit here; the theme colours text and grid.
+
+It is long because each chart is one function, to be read by itself, and all of them share colours, scales and steps.
+"""
 
 import math
 from base64 import b64encode
@@ -11,8 +14,8 @@ from typing import Any
 
 import pandas as pd
 
-from dashboard.filters import Span, week_of
 from dashboard.measures import MEASURES, Kind, Measure, Writer
+from dashboard.periods import Span, week_of
 
 Spec = dict[str, Any]
 

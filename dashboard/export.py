@@ -15,8 +15,9 @@ import streamlit as st
 import xlsxwriter
 
 from dashboard import links, order_lines
-from dashboard.filters import LABELS, Span, View
+from dashboard.filters import LABELS, View
 from dashboard.order_lines import CUSTOMER_COLUMNS, LINE_COLUMNS, Lines
+from dashboard.periods import Span
 from loader.spreadsheet import guarded
 
 # Lines that a file of order lines holds, by its format: as many as are made within a minute, and fit into memory. A

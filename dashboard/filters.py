@@ -12,15 +12,12 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import daily_sales, links, queries
+from dashboard.books import Book, books_of, choices_of, told_ahead, why_not_converted
 from dashboard.daily_sales import Scope
 from dashboard.measures import Writer
+from dashboard.periods import BASES, PERIOD, PERIODS, TREND_DAYS, Span, comparison, period_span, possible_dates
 from dashboard.settings import settings
 
-PERIODS = (
-    "Today", "Yesterday", "7D", "28D", "MTD", "Last month", "QTD", "YTD", "12M", "Last year", "Custom",
-)  # fmt: skip
-PERIOD = "28D"
-BASES = ("Previous period", "Last year", "Custom", "None")
 GRAINS = ("Day", "Week", "Month")
 LABELS = {
     "category": "Category", "product": "Product", "region": "Region", "channel": "Channel", "store": "Store",
@@ -31,54 +28,6 @@ IN_ROW = ("region", "channel")  # the others are chosen in the popover
 EXCEPT = "except"  # names the dimensions of which what is chosen is left out, and the rest is kept
 BEHIND_ID = " · "  # between the identifier of a product and its name
 CHIP_MEMBERS = 3
-DAY = timedelta(days=1)
-LAST_YEAR = timedelta(days=364)  # 52 weeks: every weekday meets the same weekday
-TO_DATE = {"MTD": 1, "QTD": 3, "YTD": 12}  # periods from the first of so many months on
-WHOLE = {"Last month": 1, "12M": 12, "Last year": 12}  # periods of so many months, whatever their days
-TREND_DAYS = 28  # a shorter period is drawn within the days that led up to it
-
-
-@dataclass(frozen=True)
-class Span:
-    """Dates from `start` to `end`, both included."""
-
-    start: date
-    end: date
-
-    @property
-    def days(self) -> int:
-        return (self.end - self.start).days + 1
-
-    def dates(self) -> list[date]:
-        """Each of them; none where the end lies before the start."""
-        return [self.start + timedelta(days=offset) for offset in range(self.days)]
-
-    def back(self, by: timedelta) -> "Span":
-        """The span of equal length that much earlier."""
-        return Span(self.start - by, self.end - by)
-
-    def months_back(self, months: int) -> "Span":
-        """The span so many months earlier: of whole months, whole months of other lengths."""
-        return Span(months_before(self.start, months), months_before(self.end + DAY, months) - DAY)
-
-    def until(self, last: date) -> "Span":
-        """The part of the span up to that day."""
-        return Span(self.start, min(self.end, last))
-
-    def widened(self, days: int) -> "Span":
-        """The span that ends on the same day and has at least that many days."""
-        return Span(min(self.start, self.end - timedelta(days=days - 1)), self.end)
-
-    def __str__(self) -> str:
-        """As short as it is unambiguous: `23 Nov 2026`, `1 to 23 Nov 2026`, `27 Oct to 23 Nov 2026`."""
-        end = f"{self.end.day} {self.end:%b %Y}"
-        if self.start == self.end:
-            return end
-        if (self.start.year, self.start.month) == (self.end.year, self.end.month):
-            return f"{self.start.day} to {end}"
-        if self.start.year == self.end.year:
-            return f"{self.start.day} {self.start:%b} to {end}"
-        return f"{self.start.day} {self.start:%b %Y} to {end}"
 
 
 @dataclass(frozen=True)
@@ -134,64 +83,15 @@ class View:
         return daily_sales.sales(self.version, self.scope, span.start, span.end, ())
 
 
-def period_span(period: str, last: date, complete: date, custom: Span) -> Span:
-    """The dates of a preset: for Today the last date with sales, else what ends on the last one that is complete."""
-    latest, month = Span(complete, complete), complete.replace(day=1)
-    return {
-        "Today": Span(last, last),
-        "Yesterday": Span(last - DAY, last - DAY),
-        "7D": latest.widened(7),
-        "28D": latest.widened(28),
-        "MTD": Span(month, complete),
-        "Last month": Span(months_before(month, 1), month - DAY),
-        "QTD": Span(months_before(month, (month.month - 1) % 3), complete),
-        "YTD": Span(month.replace(month=1), complete),
-        "12M": Span(months_before(complete + DAY, 12), complete),
-        "Last year": Span(date(month.year - 1, 1, 1), date(month.year - 1, 12, 31)),
-        "Custom": custom,
-    }[period]
-
-
-def comparison(period: str, span: Span, basis: str) -> Span | None:
-    """The dates that a period is fairly compared with; None where there are none, or where the viewer names them.
-
-    Last year means 364 days earlier, weekday for weekday, and of whole months the same months. The previous period is
-    the same weekday of the week before for a single preset day, the same elapsed days of the month, quarter or year
-    before for a period to date, the months before for whole months, and the days just before otherwise.
-    """
-    if basis in ("None", "Custom"):
-        return None
-    if basis == "Last year":
-        return span.months_back(12) if period in WHOLE else span.back(LAST_YEAR)
-    if period in WHOLE:
-        return span.months_back(WHOLE[period])
-    if period not in TO_DATE:
-        return span.back(timedelta(days=7 if period in ("Today", "Yesterday") else span.days))
-    start = months_before(span.start, TO_DATE[period])
-    # A shorter month, such as February, is compared whole, never with days of the month that follows it.
-    return Span(start, min(start + timedelta(days=span.days - 1), span.start - DAY))
-
-
-def months_before(day: date, months: int) -> date:
-    """The same day of that month, or its last."""
-    earlier: date = (pd.Timestamp(day) - pd.DateOffset(months=months)).date()
-    return earlier
-
-
-def week_of(day: date, first_weekday: int) -> date:
-    """The first day of its week, which begins on that weekday, from 0 (Monday) to 6."""
-    return day - timedelta(days=(day.weekday() - first_weekday) % 7)
-
-
 def choose(version: int, currencies: pd.DataFrame) -> View:
     """Draw the filter row and return what it says; each is in the URL."""
-    books = _books(version, currencies)
+    books = books_of(version, currencies)
 
     with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
         name = next(iter(books))
         if len(books) > 1:
             name = links.choose(
-                st.selectbox, "Currency", books, key="currency", width=120, help=_why_not_converted(version)
+                st.selectbox, "Currency", books, key="currency", width=120, help=why_not_converted(version)
             )
         else:
             links.check("currency", set(links.asked("currency")) <= {name})
@@ -206,7 +106,7 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
         if basis == "Custom":
             past = _pick("Compare with dates", "against", span.back(timedelta(days=span.days)), limit)
         names = queries.product_names(version)
-        choices = _choices(version, book, currencies["currency"])
+        choices = choices_of(version, book, currencies["currency"])
         chosen = {name: _members(name, choices[name], names, width=170) for name in IN_ROW}
         with st.popover("More", icon=":material/tune:", help="Granularity of the charts, and more filters"):
             grain = links.choose(st.segmented_control, "Granularity", GRAINS, default="Day", required=True, key="grain")
@@ -237,7 +137,7 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
             icon=":material/event_upcoming:",
         )
     if book.lines_ahead:
-        st.info(_ahead(book), icon=":material/event_upcoming:")
+        st.info(told_ahead(book), icon=":material/event_upcoming:")
     if not daily_sales.orders_known(version, view.scope, span.start, span.end):
         most = Writer(settings().number_style, book.currency).number(daily_sales.MOST_COUNTED, 0)
         st.caption(
@@ -247,80 +147,6 @@ def choose(version: int, currencies: pd.DataFrame) -> View:
         )
     st.session_state["view"] = view
     return view
-
-
-@dataclass(frozen=True)
-class Book:
-    """Sales in one currency or, converted into it, in all: their first, last and last complete date.
-
-    `lines` of the last date, and how many that weekday usually has. `lines_ahead`, up to the date `latest`, are of days
-    that have not begun.
-    """
-
-    currency: str
-    converted: bool
-    first: date
-    last: date
-    complete: date
-    lines: int
-    usual_lines: int
-    latest: date
-    lines_ahead: int
-
-
-def _ahead(book: Book) -> str:
-    """A sentence about sales of days that have not begun, and where they are shown."""
-    lines = Writer(settings().number_style, book.currency).number(book.lines_ahead, 0)
-    many = f"{lines} sales lines are of days that have" if book.lines_ahead > 1 else "1 sales line is of a day that has"
-    latest = Span(book.latest, book.latest)
-    return (
-        f"{many} not begun, up to {latest}: a sheet has a wrong date, or came early. Until then only dates of your own "
-        "(*Custom*) show what is ahead."
-    )
-
-
-def _books(version: int, currencies: pd.DataFrame) -> dict[str, Book]:
-    """The books by the name under which they are offered, the currency that sold most first."""
-    books = {
-        row["currency"]: Book(
-            row["currency"], False, row["first_date"], row["last_date"], row["complete_until"], row["lines"],
-            row["usual_lines"], row["latest_date"], row["lines_ahead"],
-        )
-        for row in currencies.to_dict("records")
-    }  # fmt: skip
-    reporting = queries.reporting(version)
-    if reporting and not reporting[1]:
-        last = max(book.last for book in books.values())
-        newest = [book for book in books.values() if book.last == last]
-        books[f"All in {reporting[0]}"] = Book(
-            reporting[0], True, min(book.first for book in books.values()), last,
-            min(book.complete for book in newest), sum(book.lines for book in newest),
-            sum(book.usual_lines or 0 for book in newest),
-            max(book.latest for book in books.values()), sum(book.lines_ahead for book in books.values()),
-        )  # fmt: skip
-    return books
-
-
-def _why_not_converted(version: int) -> str | None:
-    """Why sales of all currencies are not offered in one."""
-    reporting = queries.reporting(version)
-    if not reporting or not reporting[1]:
-        return None
-    return (
-        f"All sales in {reporting[0]} are offered once each currency has a rate from its first sales on. Not yet: "
-        f"{', '.join(reporting[1])}. Rates are listed in `dbt_sales/seeds/currency_rates.csv`."
-    )
-
-
-def _choices(version: int, book: Book, currencies: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """The members of each dimension that these sales can be filtered by."""
-    if not book.converted:
-        return queries.members(version, book.currency) | {"product": tuple(queries.product_names(version))}
-    of_all = [queries.members(version, currency) for currency in currencies]
-    return {
-        name: tuple(sorted({member for members in of_all for member in members[name]}))
-        for name in daily_sales.CONVERTED_BY
-    }
 
 
 def _pick(label: str, key: str, offered: Span, limit: Span) -> Span:
@@ -403,12 +229,12 @@ def of_parameters(
         missing.append(name)
         return usual
 
-    books = _books(version, currencies)
+    books = books_of(version, currencies)
     book = books[one("currency", books, next(iter(books)))]
     book = replace(book, last=book.complete)
     limit, names = Span(book.first, book.last), queries.product_names(version)
     asked["product"] = [_product(names, value) for value in asked.get("product", [])]
-    choices = _choices(version, book, currencies["currency"])
+    choices = choices_of(version, book, currencies["currency"])
     chosen = {name: members(name, choices.get(name, ()), None) for name in LABELS}
     apart = members(EXCEPT, LABELS.values(), None)
     scope = _scope(book, chosen, [name for name in LABELS if LABELS[name] in apart])
@@ -515,12 +341,3 @@ def _chips(chosen: Mapping[str, Sequence[str]], products: Mapping[str, str]) -> 
 def escape(words: str) -> str:
     """Text as Markdown that shows just it: names come from sheets."""
     return re.sub(r"([\\`*_{}\[\]()#+\-.!<>|~$:&])", r"\\\1", words)
-
-
-def possible_dates(asked: Sequence[str], limit: Span) -> bool:
-    """Whether each date in the URL is one, lies within the sales, and not before the one it follows."""
-    try:
-        days = [date.fromisoformat(value) for value in asked]
-    except ValueError:
-        return False
-    return len(days) <= 2 and days == sorted(days) and all(limit.start <= day <= limit.end for day in days)

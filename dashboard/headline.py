@@ -11,8 +11,9 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import daily_sales, panels, queries
-from dashboard.filters import LABELS, Span, View, escape
+from dashboard.filters import LABELS, View, escape
 from dashboard.measures import MEASURES, Kind, Writer
+from dashboard.periods import Span
 
 NET_SALES = MEASURES["net_sales"]
 SUSPECTS = ("product", "category", "region", "channel")  # who may be behind a change, the most specific first

@@ -13,10 +13,11 @@ from html import escape
 import pandas as pd
 
 from dashboard import charts, export, headline, panels, paper
-from dashboard.filters import LABELS, Span, View
+from dashboard.filters import LABELS, View
 from dashboard.headline import Links
 from dashboard.measures import BRIEF_FROM, Kind, Measure, Writer, verdict
 from dashboard.notify import Attachment
+from dashboard.periods import Span
 from dashboard.queries import product_names
 
 LEADERS = 5  # of each dimension

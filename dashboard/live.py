@@ -8,6 +8,7 @@ import streamlit as st
 from streamlit import config
 
 from dashboard import access, alerts, filters, freshness, push
+from dashboard.alert_rules import describe
 from dashboard.database import Problem, Unavailable
 from dashboard.freshness import Freshness, Trouble
 
@@ -161,7 +162,7 @@ def _bell() -> None:
             st.caption("No new alert.")
         else:
             for _, rule, breach in [each for each in raised if each[0]["is_open"]][:BELL_SHOWS]:
-                st.markdown(f"**{filters.escape(rule.name)}** {filters.escape(alerts.describe(rule, breach))}")
+                st.markdown(f"**{filters.escape(rule.name)}** {filters.escape(describe(rule, breach))}")
         st.page_link("views/alerts.py", label="Alerts & views", icon=":material/arrow_forward:")
 
 

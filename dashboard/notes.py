@@ -9,7 +9,8 @@ from sqlalchemy.exc import IntegrityError
 
 from dashboard import access, database, freshness, queries, saved
 from dashboard.database import Unavailable
-from dashboard.filters import Span, View, escape
+from dashboard.filters import View, escape
+from dashboard.periods import Span
 
 LONGEST = 200
 SHOWN = 5

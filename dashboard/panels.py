@@ -12,8 +12,9 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import charts, daily_sales, filters, freshness, links, live, notes, queries
-from dashboard.filters import LABELS, TREND_DAYS, Span, View
+from dashboard.filters import LABELS, View
 from dashboard.measures import MISSING, Kind, Measure, Writer, direction, verdict
+from dashboard.periods import TREND_DAYS, Span
 from dashboard.settings import settings
 
 if TYPE_CHECKING:
@@ -273,7 +274,7 @@ def by_day(view: View, measures: Sequence[Measure]) -> pd.DataFrame:
     return pd.DataFrame({"sale_date": daily["sale_date"], **{name: daily[name] for name in sums}, **figures})
 
 
-def _by_member(view: View, span: filters.Span, dimension: str, measure: Measure) -> "pd.Series[Any]":
+def _by_member(view: View, span: Span, dimension: str, measure: Measure) -> "pd.Series[Any]":
     frame = view.sales(span, dimension, shown=measure.sums)
     figures = dict(zip(frame[daily_sales.DIMENSIONS[dimension]], measure.each(frame), strict=True))
     return pd.Series({name: value for name, value in figures.items() if value is not None}, dtype=object)

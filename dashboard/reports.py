@@ -16,9 +16,10 @@ from sqlalchemy.exc import IntegrityError
 
 from dashboard import database, filters, letter, notify, queries, saved
 from dashboard.database import Problem, Unavailable
-from dashboard.filters import Span, View
+from dashboard.filters import View
 from dashboard.headline import Links
 from dashboard.measures import CARDS, MEASURES, Measure, Writer
+from dashboard.periods import Span
 from dashboard.settings import settings
 
 SCHEDULES = ("daily", "weekly", "monthly")

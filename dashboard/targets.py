@@ -14,8 +14,9 @@ from sqlalchemy.exc import IntegrityError
 
 from dashboard import access, database, export, filters, freshness, live, queries
 from dashboard.database import Unavailable
-from dashboard.filters import View, escape, months_before
+from dashboard.filters import View, escape
 from dashboard.measures import MISSING, Kind, Writer
+from dashboard.periods import months_before
 
 if TYPE_CHECKING:
     from pandas.io.formats.style import Styler
@@ -172,17 +173,18 @@ def _begin(month: date, kind: str, shown: dict[str, Decimal | None], filled: dic
 
 
 def _edit(view: View, form: Form, writer: Writer) -> None:
+    table = _table(view, form)
+    table.insert(2, "kept", table["place"].map(form.shown).astype(float))
     edited = st.data_editor(
-        _written(_table(view, form), ("before",), writer),
+        _written(table, ("kept", "before"), writer),
         hide_index=True,
         num_rows="fixed",
-        disabled=["place", "before", "changed"],
+        disabled=["place", "kept", "before", "changed"],
         key=f"planned-{form.number}",
         column_config=_columns(view, form, writer),
     )
     wanted = {place: _amount(value) for place, value in zip(edited["place"], edited["target"], strict=True)}
-    together = sum((target for target in wanted.values() if target and target.is_finite()), Decimal(0))
-    st.caption(escape(f"Together {writer.money(together)}. A place that is left empty has no target."))
+    st.caption(escape(typed(form.shown, wanted, writer)))
     if fault := st.session_state.pop(_FAULT, None):
         st.error(escape(fault), icon=":material/error:")
     before = months_before(form.month, 1)
@@ -203,6 +205,19 @@ def _edit(view: View, form: Form, writer: Writer) -> None:
         ):
             _begin(form.month, form.kind, form.shown, of_month(view, before, form.kind))
             st.rerun(scope="fragment")
+
+
+def typed(shown: Mapping[str, Decimal | None], wanted: Mapping[str, Decimal | None], writer: Writer) -> str:
+    """The targets that are not kept as they were `shown`, in the dashboard's style, which cells to type in lack."""
+    known = {place: target for place, target in wanted.items() if target is None or target.is_finite()}
+    new = [
+        f"{place} {'none' if target is None else writer.exact(target, Kind.MONEY)}"
+        for place, target in known.items()
+        if target != shown[place]
+    ]
+    together = sum((target for target in known.values() if target), Decimal(0))
+    not_kept = f"Not saved yet: {', '.join(new)}. " if new else ""
+    return f"{not_kept}Together {writer.money(together)}. A place that is left empty has no target."
 
 
 def _save(view: View, form: Form, changed: dict[str, Decimal | None]) -> None:
@@ -255,6 +270,7 @@ def _columns(view: View, form: Form, writer: Writer) -> dict[str, Any]:
             step=float(Decimal(1).scaleb(-writer.decimals)),
             format=f"%{grouped}.{writer.decimals}f",
         ),
+        "kept": st.column_config.NumberColumn("As saved"),
         "before": st.column_config.NumberColumn(f"{months_before(form.month, 1):%B %Y}"),
         "changed": st.column_config.TextColumn("Last changed"),
     }

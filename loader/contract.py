@@ -112,6 +112,7 @@ class Column(Contract):
     strip_suffix: str = ""
     pattern: re.Pattern[str] | None = None  # its first group (or the whole match) is the cell; no match: as it is
     percent: bool = False  # 15 means 0.15; where suffix or pattern have a percent sign, each cell has one too
+    before_discount: bool = False  # a line's total as it was before the discount that the row states
     scale: Annotated[int, Field(ge=2, le=1000)] | None = None  # the best rating: 8, or 8/10, of 10 is four stars
 
     @model_validator(mode="before")

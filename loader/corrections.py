@@ -162,18 +162,20 @@ def _land(session: Session, file_id: int, feed: Feed, header: list[str], rows: l
         malformed=[],
         blank=0,
     )
+    contradicted: dict[int, list[dict[str, Any]]] = {}  # by the order, of which the sheet says nothing
     try:
         # The row above is not at hand, or belongs to another row: blank cells stay blank.
         verdict = Validator(feed.model_copy(update={"fill_down": ()}), header).validate(batch)
         good = verdict.accepted["row_number"].to_pylist()
         if good:
-            land(session, file_id, feed, verdict)
             corrected = [texts[line] for line in verdict.accepted["source_line"].to_pylist()]
             operate.mark_replayed(session, file_id, dict(zip(good, corrected, strict=True)))
+            land(session, file_id, feed, verdict)
             dates = set(verdict.dates)
             if feed.pair:
-                moved = load.put_together(session, file_id)
+                moved = load.put_together(session, file_id, {feed.feed} if feed.kind == "order_headers" else ())
                 dates |= moved.undated | moved.dated
+                contradicted = operate.still_rejected(session, file_id, good) if moved.rejected else {}
             operate.count_replayed(session, file_id, len(good), is_awaited=bool(dates))
             load.enqueue_dates(session, file_id, dates)
             load.notify_queue(session)
@@ -183,9 +185,11 @@ def _land(session: Session, file_id: int, feed: Feed, header: list[str], rows: l
     nothing = "the row has no data: to leave it out, take its line out of the CSV"
     wrong = dict.fromkeys((row.row_number for row in rows), nothing)
     wrong |= {each.row_number: problems(each.errors) for each in verdict.rejected}
+    wrong |= {row_number: problems(errors) for row_number, errors in contradicted.items()}
+    landed = {*good} - contradicted.keys()
     return [
         Correction(file_id, row.row_number, "landed", row.source_line)
-        if row.row_number in good
+        if row.row_number in landed
         else Correction(file_id, row.row_number, "rejected", row.source_line, wrong[row.row_number])
         for row in rows
     ]

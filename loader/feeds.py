@@ -36,6 +36,7 @@ FEED_NAME = r"^[a-z][a-z0-9_]*$"
 # Characters of a cell that a pattern of a feed looks at. Many a harmless pattern, such as (\d+) pieces, takes time by
 # the square of the length, and a cell may be a megabyte long.
 _PATTERN_CHARACTERS = 1_000
+_DISCOUNTS = ("discount_rate", "discount_amount")
 # Pairs of fields that say the same, so a feed maps one of them; and why.
 _NOT_BOTH = (
     ("discount_rate", "discount_amount", ""),
@@ -112,10 +113,8 @@ class Feed(Contract):
             said = f"{', '.join(telling[:-1])} and {telling[-1]}"
             raise ValueError(f"columns: {said} are all constants: nothing tells a row from none")
         for one, other, why in _NOT_BOTH:
-            if {one, other} <= self.columns.keys():
+            if {one, other} <= self.columns.keys() and not (other == "stated_total" and self.before_discount):
                 raise ValueError(f"columns: map {one} or {other}, not both{why}")
-        if scaled := [field for field, column in self.columns.items() if column.scale and field != "customer_rating"]:
-            raise ValueError(f"columns: {', '.join(scaled)} is no rating, so its column has no scale")
         named = [("line_type: tests", rule.when) for rule in self.line_type] + [
             ("skip: tests", when) for when in self.skip
         ]
@@ -132,6 +131,22 @@ class Feed(Contract):
     def price(self) -> Literal["unit_price", "line_total"]:
         """The field that says what a line is worth: multiplied by the quantity, or as it stands."""
         return "line_total" if "line_total" in self.columns else "unit_price"
+
+    @model_validator(mode="after")
+    def _options_fit_their_fields(self) -> "Feed":
+        for name, column in self.columns.items():
+            if column.scale and name != "customer_rating":
+                raise ValueError(f"columns: {name} is no rating, so its column has no scale")
+            if column.before_discount and name != "line_total":
+                raise ValueError(f"columns: {name} is no line_total, so its column has no before_discount")
+        if self.before_discount and not self.columns.keys() & {*_DISCOUNTS}:
+            raise ValueError(f"columns: line_total is before_discount: map {' or '.join(_DISCOUNTS)}, to be taken off")
+        return self
+
+    @property
+    def before_discount(self) -> bool:
+        """Whether its totals are those before discount."""
+        return "line_total" in self.columns and self.columns["line_total"].before_discount
 
     @property
     def pair(self) -> str | None:

@@ -51,8 +51,10 @@ class Load:
         self._described: tuple[Decoded, list[str]] | None = None
         self._profile = Profile(feed)
         sql.clear_rejected_rows(session, file_id)
+        removed = sql.remove_lines(session, file_id)
         # Dates to be rebuilt, whatever becomes of the lines that are copied from here on.
-        self._changed = sql.remove_lines(session, file_id)
+        self._changed = removed.dates
+        self._orders = removed.orders  # feeds of orders that came or went
         self._savepoint = session.savepoint()
 
     def __enter__(self) -> Self:
@@ -95,16 +97,21 @@ class Load:
             self._finish(State.UNCHANGED, sha256, None)
             return State.UNCHANGED
         removed = set(self._changed)
-        for each in earlier if self._feed.reupload != "append" else ():
-            removed |= sql.remove_lines(session, each.file_id)
-        sql.supersede(session, self._version, self._file_id, self._feed.reupload)
         # Other sheets may have items of orders of an earlier version, even if its key belongs to another feed by now.
-        for file_id in [self._file_id] if self._feed.pair else [each.file_id for each in earlier]:
-            moved = sql.put_together(session, file_id)
+        orders = self._orders | ({self._feed.feed} if self._feed.kind == "order_headers" else set())
+        for each in earlier if self._feed.reupload != "append" else ():
+            gone = sql.remove_lines(session, each.file_id)
+            removed |= gone.dates
+            orders |= gone.orders
+        sql.supersede(session, self._version, self._file_id, self._feed.reupload)
+        if self._feed.pair or orders:
+            moved = sql.put_together(session, self._file_id, orders)
             removed |= moved.undated
             self._dates |= moved.dated
+            self.counts.reject(moved.rejected)
         shrunk = self._shrunk(removed - self._dates)
         if shrunk and self._feed.shrink == "reject":
+            self.counts.reject(-moved.rejected)  # the report of those goes with the savepoint
             return self.finish_rejected(f"{shrunk} (shrink: reject)", sha256)
         self.warning = "; ".join(filter(None, (shrunk, warning_of(self.counts, self.drift)))) or None
         self._copy_rejected()

@@ -63,9 +63,9 @@ def forget(pipeline: Pipeline, file_ids: Sequence[int], reason: str) -> list[Out
     def withdraw(session: Session, file_id: int) -> bool:
         if not operate.withdraw(session, file_id, f"withdrawn by hand: {reason}"):
             return False
-        dates = load.remove_lines(session, file_id)
-        dates |= load.put_together(session, file_id).dated  # with the headers that are left
-        load.enqueue_dates(session, file_id, dates)
+        removed = load.remove_lines(session, file_id)
+        moved = load.put_together(session, file_id, removed.orders)  # with the headers that are left
+        load.enqueue_dates(session, file_id, removed.dates | moved.dated)
         load.notify_queue(session)
         return True
 

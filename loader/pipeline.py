@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import Full, Queue
@@ -135,15 +135,17 @@ class Pipeline:
     def lock(self, session: Session, bucket: str, key: str) -> Iterator[None]:
         """Keep others from loading this object, and sheets of the order headers or items that belong to its feed.
 
-        Of two such sheets that arrive at the same time, each would miss the rows of the other.
+        Of two such sheets that arrive at the same time, each would miss the rows of the other. Where the key had
+        another feed when its present version was loaded, the rows that go are of that one's pair: it is locked too.
         """
         feed = self.feeds.for_key(key)
-        with file_lock(session, bucket, key, self.settings.lease_seconds):
-            if not (feed and feed.pair):
-                yield
-                return
-            with file_lock(session, "order headers", feed.pair, self.settings.lease_seconds):
-                yield
+        lease = self.settings.lease_seconds
+        with file_lock(session, bucket, key, lease), ExitStack() as pairs:
+            of_key = {feed.pair if feed else None, *sql.pairs_of_key(session, bucket, key)}
+            session.commit()
+            for pair in sorted(filter(None, of_key)):  # in one order everywhere, or two loaders wait for each other
+                pairs.enter_context(file_lock(session, "order headers", pair, lease))
+            yield
 
     def _look(self, bucket: str, key: str) -> ObjectVersion | ObjectGone:
         """The object in the bucket, or why there is none: that is an outcome here, and no fault."""

@@ -1,5 +1,6 @@
 """Rows that are not loaded: the report of each, and what of it must not be seen."""
 
+import json
 from dataclasses import dataclass
 from decimal import Decimal
 from math import prod
@@ -52,6 +53,15 @@ class Reporter:
             errors = [_masked(each) if each["field"] in self._unquoted else each for each in errors]
         place = int(batch.row_numbers[index]), line
         return Rejected(*place, raw_text, errors, _revenue(self._feed, texts), lines)
+
+    def signed(self, batch: "Batch", index: int, texts: dict[str, str]) -> str:
+        """The report, in JSON, of an item whose order may turn out to have another currency than its amounts."""
+        signs = {name: sign_of(texts[name]) for name in NUMBER_FIELDS & texts.keys()}
+        found = [error_of(name, sign, texts[name]) for name, sign in sorted(signs.items()) if sign]
+        report = self.rejected(batch, index, found, texts)
+        amounts = [{"field": each["field"], "sign": each["message"], "value": each["value"]} for each in report.errors]
+        at_risk = None if report.revenue_at_risk is None else str(report.revenue_at_risk)
+        return json.dumps({"raw_text": report.raw_text, "revenue_at_risk": at_risk, "amounts": amounts})
 
     def malformed(self, each: "Malformed", lines: int) -> Rejected:
         """The report of a row whose cells nobody can tell apart: none is kept where some must not be seen."""

@@ -48,14 +48,18 @@ def line_types(feed: "Feed", by_test: list[Mask], rows: int) -> LineTypes:
     return types
 
 
-def may_break_a_rule(fields: Fields, line_types: LineTypes) -> Mask:
+def may_break_a_rule(fields: Fields, line_types: LineTypes, *, before_discount: bool) -> Mask:
     """Rows that could break one of `sales_line.RULES`, by floats and with slack: the model decides exactly.
+
+    `before_discount`: so are the totals.
 
     Rows with large amounts, where a float is no longer good to a hundredth of a cent, always go to the model.
     """
     numbers = {name: fields[name].numbers for name in AMOUNT_FIELDS & fields.keys()}
     stated = {name: ~np.isnan(each) for name, each in numbers.items()}
-    amounts = Amounts({name: np.nan_to_num(each) for name, each in numbers.items()}, nothing=0.0)
+    amounts = Amounts(
+        {name: np.nan_to_num(each) for name, each in numbers.items()}, nothing=0.0, before_discount=before_discount
+    )
     suspect = np.zeros(len(line_types), dtype=bool)
     for each in (*numbers.values(), amounts.gross, amounts.total, amounts.cost):
         suspect |= np.abs(each) > _LARGE
@@ -82,6 +86,17 @@ def contradict_the_currency(fields: Fields, rows: int) -> Mask:
             others = [contradicts(sign, currency) for currency in fields["currency"].distinct.to_pylist()]
             found |= decided.rows(texts) & fields["currency"].rows(np.array(others, dtype=bool))
     return found
+
+
+def signs_alone(fields: Fields, accepted: Mask) -> Mask:
+    """Rows with the sign of a currency that state none themselves."""
+    found = np.zeros(len(accepted), dtype=bool)
+    for decided in fields.values():
+        for texts in decided.signs.values():
+            found |= decided.rows(texts)
+    if found.any() and "currency" in fields:
+        found &= fields["currency"].rows(np.array([each is None for each in fields["currency"].distinct.to_pylist()]))
+    return np.asarray(found & accepted, dtype=bool)
 
 
 def report_undecided(feed: "Feed", fields: Fields, sales: Mask, drift: Drift) -> None:

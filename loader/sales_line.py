@@ -1,11 +1,14 @@
-"""The canonical sale line: pydantic decides by it what a row may say. `raw.sales_lines` has the same columns."""
+"""The canonical sale line: pydantic decides by it what a row may say. `raw.sales_lines` has the same columns.
+
+It is long because the fields, the arithmetic and the rules of a line are one definition, and are read together.
+"""
 
 import re
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_type_hints
 
 from pydantic import (
     AfterValidator,
@@ -104,11 +107,12 @@ class SalesLine(BaseModel):
 
     Amounts are exact decimals in `currency` (ISO 4217; XXX is its code for "none"). `quantity` keeps the sheet's sign;
     `discount_rate` is a share from 0 to 1, `discount_amount` the discount of the whole line. A line has a `unit_price`,
-    or a `line_total`, which is what it comes to after discount; `line_cost` is the cost of all of it. `tax_amount` and
+    or a `line_total`, after discount (a GrossLine: before); `line_cost` is the cost of all of it. `tax_amount` and
     `shipping_cost` are no part of sales. `stated_*` are the sheet's own results, checked against ours.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    before_discount: ClassVar[bool] = False  # of its total
 
     sale_id: Identifier
     line_number: Whole | None = None
@@ -150,7 +154,7 @@ class SalesLine(BaseModel):
         return self
 
     def _broken_rules(self) -> Iterable[tuple[str, str]]:
-        amounts = Amounts({name: getattr(self, name) for name in AMOUNT_FIELDS})
+        amounts = Amounts({name: getattr(self, name) for name in AMOUNT_FIELDS}, before_discount=self.before_discount)
         for rule in RULES:
             applies = all(getattr(self, name) is not None for name in rule.needs)
             applies &= all(getattr(self, name) is None for name in rule.lacks)
@@ -170,31 +174,41 @@ class TotalledLine(SalesLine):
     line_total: Number
 
 
+class GrossLine(TotalledLine):
+    """A line of a sheet that states what the whole line came to before its discount."""
+
+    before_discount: ClassVar[bool] = True
+
+
 # Rows that are not whole lines: an order's item has no date of its own, and an order's header is of no product.
 PricedItem = create_model("PricedItem", __base__=PricedLine, sold_at=(None, None))
 TotalledItem = create_model("TotalledItem", __base__=TotalledLine, sold_at=(None, None))
+GrossItem = create_model("GrossItem", __base__=GrossLine, sold_at=(None, None))
 OrderHeader = create_model("OrderHeader", __base__=SalesLine, product_id=(None, None), quantity=(None, None))
 
 
-def line_model(fields: Container[str]) -> type[SalesLine]:
-    """The model for the rows of a feed that maps these fields."""
+def line_model(fields: Container[str], *, before_discount: bool = False) -> type[SalesLine]:
+    """The model for the rows of a feed that maps these fields; `before_discount`: so are its totals."""
     if "product_id" not in fields:
         return OrderHeader
-    if "sold_at" not in fields:
-        return TotalledItem if "line_total" in fields else PricedItem
-    return TotalledLine if "line_total" in fields else PricedLine
+    if "line_total" not in fields:
+        return PricedLine if "sold_at" in fields else PricedItem
+    if before_discount:
+        return GrossLine if "sold_at" in fields else GrossItem
+    return TotalledLine if "sold_at" in fields else TotalledItem
 
 
 class Amounts:
     """The amounts of one line as decimals, or of many lines as arrays of floats: the arithmetic is the same.
 
-    `total` has the discount taken off.
+    `total` has the discount taken off; `before_discount`: the line's total that is stated has not.
     """
 
-    def __init__(self, stated: Mapping[str, Any], nothing: Any = Decimal(0)) -> None:
+    def __init__(self, stated: Mapping[str, Any], nothing: Any = Decimal(0), *, before_discount: bool = False) -> None:
         """`stated` by canonical field; `nothing` is what an amount that is not stated counts as, such as a discount."""
         self._stated = stated
         self._nothing = nothing
+        self.before_discount = before_discount
 
     def __getattr__(self, field: str) -> Any:
         if field not in AMOUNT_FIELDS:
@@ -204,11 +218,11 @@ class Amounts:
 
     @property
     def gross(self) -> Any:
-        return self.quantity * self.unit_price
+        return self.line_total if self.before_discount else self.quantity * self.unit_price
 
     @property
     def total(self) -> Any:
-        if self._stated.get("line_total") is not None:
+        if self._stated.get("line_total") is not None and not self.before_discount:
             return self.line_total
         gross = self.gross
         sign = 1 - 2 * (gross < 0)
@@ -266,7 +280,7 @@ RULES = (
     Rule(
         "line_total",
         ("line_total", "discount_rate"),
-        lambda of: abs(of.line_total) * (of.discount_rate >= 1),
+        lambda of: abs(of.line_total) * (of.discount_rate >= 1) * (not of.before_discount),
         lambda _: "A total is what is left after the discount, and 100% leaves nothing",
     ),
     Rule(
@@ -287,7 +301,7 @@ RULES = (
         "stated_total",
         ("stated_total",),
         lambda of: abs(abs(of.stated_total) - abs(of.total)),
-        lambda of: f"Quantity, price and discount give {cents(of.total)}",
+        lambda of: f"{'Total' if of.before_discount else 'Quantity, price'} and discount give {cents(of.total)}",
         CENT,
     ),
     Rule(
@@ -321,8 +335,9 @@ def cents(amount: Decimal) -> Decimal:
 
 
 NUMBER: TypeAdapter[Decimal] = TypeAdapter(Number)
-TYPES: dict[str, Any] = get_type_hints(SalesLine, include_extras=True)
 FIELDS = tuple(SalesLine.model_fields)
+_HINTS = get_type_hints(SalesLine, include_extras=True)
+TYPES: dict[str, Any] = {name: _HINTS[name] for name in FIELDS}
 REQUIRED = tuple(name for name, info in SalesLine.model_fields.items() if info.is_required())
 PRICES = ("unit_price", "line_total")  # one of them is required as well
 # Fields of a whole order. No amount is one of them: each line of the order would have it.

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date
+from decimal import Decimal
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ from loader.sales_line import (
     NUMBER_FIELDS,
     TIME_FIELDS,
     SalesLine,
+    cents,
     line_model,
 )
 from loader.verdict import Verdict
@@ -78,7 +80,8 @@ class Validator:
         by_test = rules.tests(self._feed, fields, rows)
         line_types = rules.line_types(self._feed, by_test, rows)
         skip = np.logical_or.reduce(by_test[len(self._feed.line_type) :], axis=0, initial=False) & np.ones(rows, bool)
-        suspect = rules.may_break_a_rule(fields, line_types) | rules.contradict_the_currency(fields, rows)
+        suspect = rules.may_break_a_rule(fields, line_types, before_discount=self._feed.before_discount)
+        suspect |= rules.contradict_the_currency(fields, rows)
         for name, decided in fields.items():
             bad = decided.rows(decided.bad)
             suspect |= bad & (line_types == 0) if name == "line_type" else bad
@@ -112,8 +115,8 @@ class Validator:
                 skipped["duplicate"] += 1
             accepted[repeat.row] = False
         rules.report_undecided(self._feed, fields, (line_types == 0) & accepted, self.drift)
-        rules.report_signs(fields, accepted, self.drift)
-        table, dates = self._table(batch, fields, line_types, accepted)
+        signed = self._signed(batch, texts, fields, accepted)
+        table, dates = self._table(batch, fields, line_types, accepted, signed)
         rejected.sort(key=lambda each: each.row_number)
         return Verdict(table, rejected, +skipped, dates)
 
@@ -148,8 +151,29 @@ class Validator:
             return self._no_data.reason(cells) or self._reporter.rejected(batch, index, errors, texts)
         return None
 
+    def _signed(
+        self, batch: "Batch", columns: dict[str, pa.Array | None], fields: dict[str, Decided], accepted: Mask
+    ) -> pa.Array | None:
+        """For each row with a currency's sign, and no currency, its report: its order may contradict it."""
+        if not self._feed.order_headers:
+            rules.report_signs(fields, accepted, self.drift)
+            return None
+        if not (alone := rules.signs_alone(fields, accepted)).any():
+            return None
+        present = {name: column for name, column in columns.items() if column is not None}
+        reports: list[str | None] = [None] * len(batch)
+        for index in np.flatnonzero(alone).tolist():
+            texts = {name: column[index].as_py() for name, column in present.items()}
+            reports[index] = self._reporter.signed(batch, index, texts)
+        return pa.array(reports, pa.string())
+
     def _table(
-        self, batch: "Batch", fields: dict[str, Decided], line_types: LineTypes, accepted: Mask
+        self,
+        batch: "Batch",
+        fields: dict[str, Decided],
+        line_types: LineTypes,
+        accepted: Mask,
+        signed: pa.Array | None,
     ) -> tuple[pa.Table, frozenset[date]]:
         rows = len(batch)
         columns = {name: decided.canonical for name, decided in fields.items() if name not in self.drift.missing}
@@ -158,6 +182,8 @@ class Validator:
             by_rule = pa.array([*TYPES_BY_RULE], pa.string()).take(pa.array(line_types))
             stated = pc.if_else(pc.equal(by_rule, ""), stated, by_rule)
         columns["line_type"] = pc.fill_null(stated, "sale")
+        if self._feed.before_discount:
+            columns |= _less_discount(columns)
         if not self._feed.pair:  # else the other of the two sheets may state it
             currency = SalesLine.model_fields["currency"].default
             columns["currency"] = (
@@ -168,7 +194,8 @@ class Validator:
         if self._matched.unknown:
             columns["extra"] = self._extra(batch)
         places = {"row_number": pa.array(batch.row_numbers), "source_line": pa.array(batch.source_lines)}
-        table = pa.table(places | {name: columns[name] for name in COLUMNS if name in columns})
+        of_items = {} if signed is None else {"signed": signed}
+        table = pa.table(places | {name: columns[name] for name in COLUMNS if name in columns} | of_items)
         if not accepted.all():
             table = table.filter(pa.array(accepted))
         if self._feed.pair:  # whose lines are dated where the two are put together
@@ -197,4 +224,28 @@ def validate_row(feed: "Feed", texts: dict[str, str]) -> SalesLine:
             cells[name] = texts[name]  # with its sign it is no number
     if line_type := feed.line_type_of(cells):
         cells["line_type"] = line_type
-    return line_model(feed.columns).model_validate({name: cell for name, cell in cells.items() if cell is not None})
+    model = line_model(feed.columns, before_discount=feed.before_discount)
+    return model.model_validate({name: cell for name, cell in cells.items() if cell is not None})
+
+
+def _less_discount(columns: dict[str, pa.Array]) -> dict[str, pa.Array]:
+    """Totals before discount → what is left of them, and what was taken off: in cents, so that the two add up."""
+    is_rate = "discount_rate" in columns
+    discounts = columns.get("discount_rate" if is_rate else "discount_amount")
+    if discounts is None:  # the file has no column for it
+        return {}
+    left: list[str | None] = []
+    taken_off: list[str | None] = []
+    rows = (columns[name] for name in ("line_total", "line_type"))
+    for total, line_type, discount in zip(*(each.to_pylist() for each in (*rows, discounts)), strict=True):
+        if total is None or discount is None:
+            left.append(total)
+            taken_off.append(None)
+            continue
+        size, less = abs(Decimal(total)), Decimal(discount)
+        # The marts take it off the size of a return, whichever signs the sheet gives the two.
+        less = cents(size * less) if is_rate else cents(less if line_type == "sale" else abs(less))
+        rest = cents(size) - less
+        left.append(format(-rest if Decimal(total) < 0 else rest, "f"))
+        taken_off.append(format(less, "f"))
+    return {"line_total": pa.array(left, pa.string()), "discount_amount": pa.array(taken_off, pa.string())}

@@ -65,6 +65,11 @@ class Counts:
             self.skip(rows, reason)
         self.read += verdict.accepted.num_rows + len(verdict.rejected) + verdict.skipped.total()
 
+    def reject(self, rows: int) -> None:
+        """Count accepted rows as rejected; a negative number takes that back."""
+        self.loaded -= rows
+        self.rejected += rows
+
     def skip(self, rows: int, reason: str) -> None:
         if rows:
             self.skipped += rows

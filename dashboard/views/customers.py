@@ -1,20 +1,17 @@
 """Customers: how many are new and how many come back, how cohorts stay, which segments there are, and who buys most."""
 
-from datetime import timedelta
 from decimal import Decimal
 from functools import partial
-from math import ceil
 
 import pandas as pd
 import streamlit as st
 
-from dashboard import access, charts, daily_sales, database, explain, export, filters, links, panels, queries
-from dashboard.filters import TREND_DAYS, Span, View
+from dashboard import charts, daily_sales, database, explain, export, filters, links, panels, queries, segments
+from dashboard.filters import View
 from dashboard.measures import Kind, Writer
+from dashboard.periods import TREND_DAYS, Span
 from dashboard.settings import settings
 
-TOP_CUSTOMERS = 25  # on a page
-TOP_PAGES = 10
 TYPES = {"returning": "Returning", "new": "New", "unknown": "Unknown"}
 SOLD_VALUE, ORDERS, CUSTOMERS = "Sold value", "Orders", "Customers"
 COLUMNS = {ORDERS: "orders", SOLD_VALUE: "sold_value", CUSTOMERS: "customers"}
@@ -55,9 +52,9 @@ def page() -> None:
         _cohorts(view, meaning, writer)
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
-        _segments(view, meaning, writer)
+        segments.overview(view, meaning, writer)
     with right.container(border=True, height="stretch"):
-        _top_customers(view, meaning, writer)
+        segments.top_customers(view, meaning, writer)
 
 
 def _cards(view: View, months: pd.DataFrame, meaning: dict[str, str], writer: Writer) -> None:
@@ -87,7 +84,7 @@ def _cards(view: View, months: pd.DataFrame, meaning: dict[str, str], writer: Wr
         {_key(label): partial(_explain_card, view, label, told, how) for label, _, told, how in cards}
         | {
             "repeat-rate": partial(_explain_repeat_rate, view),
-            "segments": partial(_explain_segments, view),
+            "segments": partial(segments.source, view),
         },
     )
     with st.grid(6, min_column_width=150, key="cards"):
@@ -148,17 +145,6 @@ def _explain_cohorts(view: View, column: str) -> explain.Source:
         f"kpi_cohort_retention.{column}",
         f"A cell is `{column}` of the row of its cohort and month.{first}",
         "cohorts",
-        currency=view.scope.currency,
-    )
-
-
-def _explain_segments(view: View) -> explain.Source:
-    return explain.of_statement(
-        view,
-        "Segments",
-        "kpi_rfm_segments.segment",
-        "A bar is `net_sales` of the row of its segment, a share that ÷ the sum over all segments.",
-        "rfm_segments",
         currency=view.scope.currency,
     )
 
@@ -259,108 +245,6 @@ def _cohorts(view: View, meaning: dict[str, str], writer: Writer) -> None:
     export.offer("cohorts", stamp, lambda: cells)
     explain.button("cohorts", "Cohorts")
     explain.panel(view, {"cohorts": partial(_explain_cohorts, view, column)})
-
-
-def _segments(view: View, meaning: dict[str, str], writer: Writer) -> None:
-    frame = queries.rfm_segments(view.version, view.scope.currency)
-    st.subheader("Segments", anchor=False, help=meaning.get("kpi_rfm_segments.segment"))
-    if frame.empty:
-        st.caption("No customer has ordered in the latest year.")
-        return
-    as_of = frame["as_of_date"].iloc[0]
-    year = Span(as_of - timedelta(days=364), as_of)
-    st.caption(
-        f"By recency, frequency and monetary value, {year}: net sales and share."
-        f"{panels.as_of(view, 'kpi_rfm_segments')}"
-    )
-    total = sum(frame["net_sales"])
-    share = [value / total if total else None for value in frame["net_sales"]]
-    members = int(frame["customers"].sum())
-    texts = pd.Series(
-        [
-            f"{writer.brief(value, Kind.MONEY)} · {writer.write(part, Kind.SHARE)}"
-            for value, part in zip(frame["net_sales"], share, strict=True)
-        ]
-    )
-    names = frame["segment"].str.capitalize()
-    spec = charts.leaderboard(names, frame["net_sales"], texts, room=1.9)
-    panels.draw(spec, "Net sales by customer segment", key="segments")
-    panels.table(
-        frame.assign(
-            segment=names,
-            customer_share=frame["customers"].map(lambda count: Decimal(count) / members),
-            share=pd.Series(share, dtype=object),
-        ),
-        {
-            "segment": st.column_config.TextColumn("Segment", help=meaning.get("kpi_rfm_segments.segment")),
-            "customers": ("Customers", Kind.COUNT),
-            "customer_share": ("of all", Kind.SHARE),
-            "orders": ("Orders", Kind.COUNT),
-            "net_sales": ("Net sales", Kind.MONEY),
-            "share": ("of all sales", Kind.SHARE),
-        },
-        writer,
-        key="segment-table",
-        mart="kpi_rfm_segments",
-    )
-    stamp = export.Stamp.apart(
-        view.version,
-        f"{year.start}-to-{year.end}",
-        export.link(view.span),
-        ("Orders of", str(year)),
-        ("Currency", view.scope.currency),
-        export.UNFILTERED,
-    )
-    export.offer("customer-segments", stamp, lambda: frame)
-    explain.button("segments", "Segments")
-
-
-def _top_customers(view: View, meaning: dict[str, str], writer: Writer) -> None:
-    if not access.may("customers"):
-        st.subheader("Top customers", anchor=False)
-        access.explain("customers")
-        return
-    by = panels.heading("Top customers", "Rank customers by", ("Value", "Orders"), "top-customers")
-    # The customers of the latest year are fewer than those of all time: no page of these is empty.
-    known = int(queries.rfm_segments(view.version, view.scope.currency)["customers"].sum())
-    pages = max(1, min(TOP_PAGES, ceil(known / TOP_CUSTOMERS)))
-    shown = min(st.session_state.get("customers-page", 1), pages)
-    column = "orders" if by == "Orders" else "net_sales"
-    offset = (shown - 1) * TOP_CUSTOMERS
-    frame = queries.top_customers(
-        access.reader(), view.version, view.scope.currency, by=column, limit=TOP_CUSTOMERS, offset=offset
-    )
-    st.caption(f"All time, in {view.scope.currency}; the year ends with the latest sale in it")
-    panels.table(
-        frame,
-        {
-            "customer_id": st.column_config.TextColumn("Customer", pinned=True),
-            "net_sales": ("Net sales", Kind.MONEY),
-            "orders": ("Orders", Kind.COUNT),
-            **{
-                name: st.column_config.DateColumn(label, format="D MMM YYYY", help=meaning.get(f"kpi_customers.{name}"))
-                for name, label in (("first_order_date", "First order"), ("last_order_date", "Latest order"))
-            },
-            "window_net_sales": ("Sales, year", Kind.MONEY),
-            "window_orders": ("Orders, year", Kind.COUNT),
-        },
-        writer,
-        key="customer-table",
-        mart="kpi_customers",
-        height=420,
-    )
-    if pages > 1:
-        st.pagination(pages, key="customers-page")
-    stamp = export.Stamp.apart(
-        view.version,
-        f"all-time-page-{shown}",
-        export.link(view.span),
-        ("Orders of", "all time"),
-        ("Customers", f"page {shown} of {pages}, most {'orders' if by == 'Orders' else 'net sales'} first"),
-        ("Currency", view.scope.currency),
-        export.UNFILTERED,
-    )
-    export.offer("top-customers", stamp, lambda: frame)
 
 
 page()

@@ -9,8 +9,9 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import charts, daily_sales, explain, filters, freshness, headline, notes, panels, printing, queries
-from dashboard.filters import LABELS, TREND_DAYS, Span, View
+from dashboard.filters import LABELS, View
 from dashboard.measures import CARDS, MEASURES, Kind, Writer
+from dashboard.periods import TREND_DAYS, Span
 from dashboard.settings import settings
 
 LEADERS = 8

@@ -36,7 +36,7 @@ from loader.drafting.recognition import (
     stand_ins,
     trial_feed,
 )
-from loader.drafting.totals import settle_price, settle_totals
+from loader.drafting.totals import settle_price, settle_totals, take_discount_off
 from loader.drafting.writing import written
 from loader.errors import SettingsError
 from loader.feeds import FEED_NAME, Feed, parse_yaml
@@ -136,6 +136,7 @@ def _draft_lines(sheet: Sheet, by_field: dict[str, Column], guess: Guess, head: 
     settle_cost(by_field, guess, head)
     find_discount(sheet, by_field, guess, head)
     settle_discount(sheet, by_field, guess, head)
+    take_discount_off(by_field, guess)
     settle_totals(sheet, by_field, guess, head)
     guess_line_types(by_field, guess, head)
 

@@ -65,6 +65,7 @@ class Guess:
     fill_down: list[str] = field(default_factory=list)
     reviews: dict[str, list[str]] = field(default_factory=dict)  # by key, e.g. encoding, or canonical field
     remarks: list[str] = field(default_factory=list)  # of columns that stay unmapped
+    before_discount: str | None = None  # why the line's total is one before its discount
     part: Literal["orders", "items"] | None = None  # of two sheets, one sale
 
     @property

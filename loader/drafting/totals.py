@@ -45,21 +45,38 @@ def settle_price(by_field: dict[str, Column], of_orders: dict[str, Column], gues
         )
         return
     if name == "line_total" and (part := _foreign_part(amounts, of_piece, feed, by_field | of_orders)):
+        field, said = part
+        if field == DISCOUNT and field in by_field:
+            guess.before_discount = f"by the prices of the products, it has {said}"
+            return
         del guess.columns[name], by_field[name]
-        guess.remarks.append(f"{header!r} is not what a line comes to: by the prices of the products, it has {part}")
+        guess.remarks.append(f"{header!r} is not what a line comes to: by the prices of the products, it has {said}")
 
 
-def _foreign_part(amounts: Numbers, of_piece: float, feed: Feed, by_field: dict[str, Column]) -> str | None:
-    """What the prices of products show a total to have in it that is no part of sales."""
+def take_discount_off(by_field: dict[str, Column], guess: Guess) -> None:
+    """Say of a total that it is before its discount, or leave it out where nothing says what that is."""
+    if not guess.before_discount or "line_total" not in guess.columns:
+        return
+    if {"discount_rate", "discount_amount"} & guess.columns.keys():
+        guess.columns["line_total"] |= {"before_discount": True}
+        guess.reviews["line_total"] = [f"the total of the line: {guess.before_discount}"]
+        return
+    header = guess.columns.pop("line_total")["header"]
+    del by_field["line_total"]
+    guess.remarks.append(f"{header!r} is not what a line comes to: {guess.before_discount}")
+
+
+def _foreign_part(amounts: Numbers, of_piece: float, feed: Feed, by_field: dict[str, Column]) -> tuple[str, str] | None:
+    """What the prices of products show a total to have in it that is no part of sales: its field, and in words."""
     products, quantities = by_field["product_id"].cells, np.abs(numbers_of(feed, "quantity", by_field["quantity"]))
     for name, sign in (("shipping_cost", -1), ("tax_amount", -1), (DISCOUNT, 1)):
         if name in by_field:
             part = np.abs(np.nan_to_num(plain_numbers(feed, by_field[name])))
             without = _spread_within(products, quantities, _ratio(amounts + sign * part, quantities))
             if name == DISCOUNT and 2 * of_piece < without:
-                return f"{by_field[name].header!r} not taken off"
+                return name, f"{by_field[name].header!r} not taken off"
             if name != DISCOUNT and 2 * without < of_piece:
-                return f"{by_field[name].header!r} in it"
+                return name, f"{by_field[name].header!r} in it"
     return None
 
 
@@ -138,6 +155,12 @@ def _settle_contradicted_total(
     shares = [abs(total / gross) for quantity, price, total in numbers if (gross := quantity * price)]
     shares = [share for share in shares if isfinite(share)]
     usual = median(shares) if shares else 0.0
+    if _is_gross(shares, feed, sheet, by_field, guess):
+        price = by_field["unit_price"].header
+        why = f"it is quantity × {price!r}, which is the same for a product, so the discount is still to be taken off"
+        _count_as_total("stated_total", by_field, guess, why)
+        guess.columns["line_total"] |= {"before_discount": True}
+        return
     why = f"quantity, price and discount give something else in {rows} of {sheet.rows} rows"
     why = f"{why}: it is {usual:.2f} × quantity × price in the middle of them"
     enough = len(shares) >= max(_ROWS, _MOST * sheet.rows)
@@ -165,6 +188,19 @@ def _settle_contradicted_total(
         guess.remarks.append(
             f"a line is worth {header!r}, or quantity × {price!r}: `line_total: {header}` or `unit_price: {price}`"
         )
+
+
+def _is_gross(shares: list[float], feed: Feed, sheet: Sheet, by_field: dict[str, Column], guess: Guess) -> bool:
+    """Whether a total is quantity times price, and what a product costs is steady without the discount taken off."""
+    same = sum(abs(share - 1) < _SAME for share in shares)
+    if not (DISCOUNT in by_field and {"discount_rate", "discount_amount"} & guess.columns.keys()):
+        return False
+    if same < max(_ROWS, _MOST * sheet.rows) or "product_id" not in by_field:
+        return False
+    quantities, totals = (np.abs(numbers_of(feed, each, by_field[each])) for each in ("quantity", "stated_total"))
+    of_piece = _spread_within(by_field["product_id"].cells, quantities, _ratio(totals, quantities))
+    part = _foreign_part(totals, of_piece, feed, by_field)
+    return part is not None and part[0] == DISCOUNT
 
 
 def _has_parts(sheet: Sheet, by_field: dict[str, Column], feed: Feed) -> bool:

@@ -11,12 +11,19 @@ from loader.decoding import Decoded
 from loader.feeds import Feed
 from loader.header import Drift
 from loader.ledger import Entry, State
+from loader.numbers import SIGNS
 from loader.object_store import ObjectVersion
 from loader.profile import Profile
 from loader.sql import Session, statements
 from loader.verdict import Counts
 
 _SQL = statements("load")
+_SIGNS = json.dumps({sign: sorted(currencies) for sign, currencies in SIGNS.items()})
+
+
+def pairs_of_key(session: Session, bucket: str, key: str) -> set[str]:
+    """The pairs of feeds (see `Feed.pair`) by which the versions of a key that count were loaded."""
+    return set(session.execute(_SQL["pairs_of_key"], bucket=bucket, key=key).scalars())
 
 
 def discover(session: Session, version: ObjectVersion, event_at: datetime, dialect: str | None) -> Entry:
@@ -65,9 +72,18 @@ def clear_rejected_rows(session: Session, file_id: int) -> None:
     session.execute(_SQL["clear_rejected_rows"], file_id=file_id)
 
 
-def remove_lines(session: Session, file_id: int) -> set[date]:
-    """Delete the rows of a version. Returns the dates of the lines that went, which have to be rebuilt."""
-    return set(session.execute(_SQL["remove_lines"], file_id=file_id).scalars())
+@dataclass(frozen=True)
+class Removed:
+    """Dates from which lines went, and the feeds of the orders that left items alone: they can be put together anew."""
+
+    dates: set[date]
+    orders: set[str]
+
+
+def remove_lines(session: Session, file_id: int) -> Removed:
+    """Delete the rows of a version. The dates of the lines that went have to be rebuilt."""
+    rows = session.execute(_SQL["remove_lines"], file_id=file_id).all()
+    return Removed({row.sale_date for row in rows if row.sale_date}, {row.orders for row in rows if row.orders})
 
 
 class Current(NamedTuple):
@@ -91,20 +107,27 @@ def supersede(session: Session, version: ObjectVersion, file_id: int, reupload: 
 
 @dataclass(frozen=True)
 class Moved:
-    """Dates from which lines went, and dates to which lines came."""
+    """Dates from which lines went, and dates to which lines came.
+
+    `rejected`: rows of the file that are no lines, because the order of each has another currency than its amounts.
+    """
 
     undated: set[date]
     dated: set[date]
+    rejected: int
 
 
-def put_together(session: Session, file_id: int) -> Moved:
+def put_together(session: Session, file_id: int, orders: Collection[str]) -> Moved:
     """Make lines of order items and order headers that this file has brought, or taken away, for each other.
 
-    The ledger entry of the file says which feeds belong together. Nobody else does so with them at the same time: see
-    `Pipeline.lock`.
+    `orders`: the feeds whose order headers came or went. Nobody else puts rows of theirs together at the same time: see
+    `Pipeline.lock`. The ledger is told how many rows are rejected by it, those of this file included.
     """
     undated = set(session.execute(_SQL["undate_items"], file_id=file_id).scalars())
-    return Moved(undated, set(session.execute(_SQL["date_items"], file_id=file_id).scalars()))
+    if orders:
+        session.execute(_SQL["clear_contradictions"], orders=sorted(orders))
+    rows = session.execute(_SQL["date_items"], file_id=file_id, orders=sorted(orders), signs=_SIGNS).all()
+    return Moved(undated, {row.sale_date for row in rows if row.sale_date}, sum(row.rejected for row in rows))
 
 
 def emptied_dates(session: Session, dates: Collection[date]) -> Sequence[date]:

@@ -1,5 +1,10 @@
 -- The load of one file, from its entry in the ledger to the rows that count.
 
+-- name: pairs_of_key
+-- The feeds of order headers to which the rows of a key belong that count.
+select distinct coalesce(order_headers, feed) as pair from raw.files
+where bucket = :bucket and key = :key and status = 'loaded' and (order_headers is not null or kind = 'order_headers');
+
 -- name: discover
 -- Finds or makes the ledger entry of an object's version, and counts the event that named it.
 insert into raw.files (bucket, key, version_id, etag, size_bytes, event_at, dialect)
@@ -45,7 +50,7 @@ delete from raw.rejected_rows where file_id = :file_id;
 
 -- name: remove_lines
 -- Deletes the rows of a version, with those that were corrected by hand, and returns their dates, which have to be
--- rebuilt. Items whose header was in this version wait again.
+-- rebuilt. Items whose header was in this version wait again: the feeds of their orders are returned too.
 with corrections as (
     delete from raw.replayed_rows where file_id = :file_id
 ), headers as (
@@ -63,9 +68,11 @@ with corrections as (
     where line.file_id = left_alone.file_id and line.row_number = left_alone.row_number
     returning line.sale_date
 )
-select sale_date from removed
+select sale_date, null as orders from removed
 union
-select sale_date from undated;
+select sale_date, null from undated
+union
+select null, files.order_headers from left_alone inner join raw.files on files.file_id = left_alone.file_id;
 
 -- name: current_versions
 -- The other versions of the key that count: at most one, or more where its feed says that uploads add up.
@@ -108,25 +115,43 @@ with bookkeeping as (
 )
 select distinct sale_date from undated;
 
+-- name: clear_contradictions
+-- Items that wait are rejected no longer: the order that contradicted them has gone, or says something else.
+with cleared as (
+    delete from raw.rejected_rows as rejected
+    using raw.sales_items as item, raw.files as sheet
+    where
+        sheet.order_headers = any(cast(:orders as text[]))
+        and item.file_id = sheet.file_id
+        and item.header_file_id is null
+        and item.signed is not null
+        and rejected.file_id = item.file_id
+        and rejected.row_number = item.row_number
+    returning rejected.file_id
+)
+update raw.files
+set rows_loaded = rows_loaded + cleared.rows, rows_rejected = rows_rejected - cleared.rows
+from (select file_id, count(*) as rows from cleared group by file_id) as cleared
+where files.file_id = cleared.file_id;
+
 -- name: date_items
--- Makes lines of items that wait, if their headers are there: the items of this sheet, or, if it is a sheet of headers,
--- of all sheets whose orders its feed has. Of several headers, the one whose sheet was written into the bucket last
--- counts, whatever the order of loading. An item's own value counts before that of its order. A cancelled order has
--- neither sales nor returns. Returns the dates of the new lines.
+-- Makes lines of items that wait, if their headers are there: the items of this sheet, and of all sheets whose orders one
+-- of these feeds has. Of several headers, the one whose sheet was written into the bucket last counts, whatever the order
+-- of loading. An item's own value counts before that of its order. A cancelled order has neither sales nor returns. An
+-- item with an amount whose sign is none of its order's currency becomes a rejected row, not a line, for as long as its
+-- order says so. Returns the dates of the new lines, and how many rows of this sheet were rejected.
 with found as (
     select distinct on (item.file_id, item.row_number)
         item.file_id,
         item.row_number,
         header.file_id as header_file_id,
         header.row_number as header_row
-    from raw.files as arrived
-    inner join raw.files as sheet
-        on case arrived.kind when 'order_headers' then arrived.feed = sheet.order_headers else arrived.file_id = sheet.file_id end
+    from raw.files as sheet
     inner join raw.sales_items as item on item.file_id = sheet.file_id and item.header_file_id is null
     inner join raw.order_headers as header on header.sale_id = item.sale_id
     inner join raw.files as header_sheet
         on header_sheet.file_id = header.file_id and header_sheet.feed = sheet.order_headers
-    where arrived.file_id = :file_id
+    where sheet.file_id = :file_id or sheet.order_headers = any(cast(:orders as text[]))
     order by
         item.file_id, item.row_number, header_sheet.event_at desc, header.file_id desc, header.row_number desc
 ), matched as (
@@ -135,6 +160,33 @@ with found as (
     from found
     where item.file_id = found.file_id and item.row_number = found.row_number
     returning item.*
+), contradicted as (
+    select
+        item.file_id, item.row_number, item.source_line, item.signed,
+        jsonb_agg(jsonb_build_object(
+            'field', amount.field, 'value', amount.value,
+            'message', format('The sign %s is not one of %s, the currency of its order', amount.sign, header.currency)
+        )) as errors
+    from matched as item
+    inner join raw.order_headers as header
+        on header.file_id = item.header_file_id and header.row_number = item.header_row
+    cross join lateral jsonb_to_recordset(item.signed -> 'amounts') as amount (field text, sign text, value text)
+    where
+        item.signed is not null
+        and header.currency <> 'XXX'
+        and not cast(:signs as jsonb) -> amount.sign @> to_jsonb(header.currency)
+    group by item.file_id, item.row_number, item.source_line, item.signed
+), rejected as (
+    insert into raw.rejected_rows (file_id, row_number, source_line, raw_text, errors, revenue_at_risk)
+    select
+        file_id, row_number, source_line, signed ->> 'raw_text', errors, cast(signed ->> 'revenue_at_risk' as numeric)
+    from contradicted
+    returning file_id
+), counted as (
+    update raw.files
+    set rows_loaded = rows_loaded - rejected.rows, rows_rejected = rows_rejected + rejected.rows
+    from (select file_id, count(*) as rows from rejected group by file_id) as rejected
+    where files.file_id = rejected.file_id
 ), dated as (
     insert into raw.sales_lines (
         file_id, row_number, source_line, sale_id, line_number, sold_at, sale_date, line_type,
@@ -167,9 +219,15 @@ with found as (
     from matched as item
     inner join raw.order_headers as header
         on header.file_id = item.header_file_id and header.row_number = item.header_row
+    where not exists (
+        select from contradicted
+        where contradicted.file_id = item.file_id and contradicted.row_number = item.row_number
+    )
     returning sale_date
 )
-select distinct sale_date from dated;
+select distinct sale_date, 0 as rejected from dated
+union all
+select null, count(*) from rejected where file_id = :file_id having count(*) > 0;
 
 -- name: emptied_dates
 -- The dates among these on which no file has a line any more.

@@ -150,6 +150,12 @@ def mark_replayed(session: Session, file_id: int, texts: Mapping[int, str]) -> N
     session.execute(_SQL["mark_replayed"], file_id=file_id, row_numbers=list(texts.keys()), texts=list(texts.values()))
 
 
+def still_rejected(session: Session, file_id: int, row_numbers: Collection[int]) -> dict[int, list[dict[str, Any]]]:
+    """The faults of those of the corrected rows that their orders contradict: they count as rejected, as before."""
+    rows = session.execute(_SQL["still_rejected"], file_id=file_id, row_numbers=list(row_numbers))
+    return {row.row_number: row.errors for row in rows}
+
+
 def count_replayed(session: Session, file_id: int, rows: int, *, is_awaited: bool) -> None:
     """`is_awaited`: dates of the version wait to be rebuilt, so it is not modelled until they are."""
     session.execute(_SQL["count_replayed"], file_id=file_id, rows=rows, is_awaited=is_awaited)

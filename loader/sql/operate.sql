@@ -124,19 +124,41 @@ order by file_id, row_number;
 select row_number, source_line, false as replayed from raw.rejected_rows
 where file_id = :file_id and row_number = any(:row_numbers)
 union all
-select row_number, source_line, true from raw.replayed_rows
-where file_id = :file_id and row_number = any(:row_numbers);
+select row_number, source_line, true from raw.replayed_rows as replayed
+where
+    file_id = :file_id and row_number = any(:row_numbers)
+    and not exists (
+        select from raw.rejected_rows as rejected
+        where rejected.file_id = replayed.file_id and rejected.row_number = replayed.row_number
+    );
 
 -- name: mark_replayed
--- Moves corrected rows from the rejected ones to the replayed ones, which keep the text before and after.
+-- Moves corrected rows from the rejected ones to the replayed ones, which keep the text before and after. An item that its
+-- order contradicted was landed, and makes room for the corrected one.
 with replayed as (
     delete from raw.rejected_rows where file_id = :file_id and row_number = any(:row_numbers) returning *
+), contradicted as (
+    delete from raw.sales_items where file_id = :file_id and row_number = any(:row_numbers)
 )
 insert into raw.replayed_rows (file_id, row_number, source_line, raw_text, errors, corrected_text, rejected_at)
 select file_id, row_number, source_line, raw_text, errors, corrected.corrected_text, rejected_at
 from replayed
 inner join unnest(cast(:row_numbers as bigint[]), cast(:texts as text[])) as corrected (row_number, corrected_text)
-    using (row_number);
+    using (row_number)
+on conflict (file_id, row_number) do update
+set
+    raw_text = excluded.raw_text, errors = excluded.errors, corrected_text = excluded.corrected_text,
+    rejected_at = excluded.rejected_at;
+
+-- name: still_rejected
+-- Takes back that these rows were replayed, where their order contradicts them still; their faults.
+with contradicted as (
+    select row_number, errors from raw.rejected_rows where file_id = :file_id and row_number = any(:row_numbers)
+), taken_back as (
+    delete from raw.replayed_rows as replayed using contradicted
+    where replayed.file_id = :file_id and replayed.row_number = contradicted.row_number
+)
+select row_number, errors from contradicted;
 
 -- name: count_replayed
 -- Counts corrected rows as loaded. The version is not modelled until its dates are rebuilt.

@@ -23,7 +23,7 @@ from streamlit.runtime.state.query_params import QueryParams
 from streamlit.testing.v1 import AppTest
 
 from dashboard import alerts, daily_sales, database, dispatch, notify, saved
-from dashboard.alerts import Breach, Rule
+from dashboard.alert_rules import Breach, Rule, condition, describe, judge
 from dashboard.daily_sales import Scope
 from dashboard.database import Problem, Unavailable
 from tests.e2e.conftest import DAYS, LAST_DAY, READY, Warehouse, choose_period, week_of_one_region
@@ -130,9 +130,9 @@ def test_a_day_without_sales_is_below_anything_but_has_no_average(app: AppTest, 
     daily = daily_sales.read_sales(a_rule().scope, FIRST_DAY, LAST_DAY, ("date",))
     daily = daily[daily["sale_date"] != gone]
     sums = a_rule(direction="below", threshold=Decimal(1))
-    assert alerts.judge(sums, daily, FIRST_DAY, FIRST_DAY, LAST_DAY) == [Breach(gone, Decimal(0), None)]
+    assert judge(sums, daily, FIRST_DAY, FIRST_DAY, LAST_DAY) == [Breach(gone, Decimal(0), None)]
     ratio = a_rule(measure="aov", direction="below", threshold=Decimal(1))
-    assert alerts.judge(ratio, daily, FIRST_DAY, FIRST_DAY, LAST_DAY) == []
+    assert judge(ratio, daily, FIRST_DAY, FIRST_DAY, LAST_DAY) == []
 
 
 def test_two_evaluators_at_the_same_moment_raise_an_alert_once(app: AppTest, warehouse: Warehouse) -> None:
@@ -467,7 +467,7 @@ def test_an_alert_is_changed_in_the_form_and_what_it_has_raised_stays_true(
     rule = a_rule(name="Before", basis="same weekday", kept={"region": [region]}, from_date=LAST_DAY - timedelta(30))
     alerts.save(rule)
     assert alerts.evaluate() > 0
-    before = [alerts.describe(rule, breach) for _, rule, breach in alerts.events()]
+    before = [describe(rule, breach) for _, rule, breach in alerts.events()]
     [(rule_id,)] = warehouse.sql("select rule_id from dashboard.alert_rules")
     open_alerts(app)
     app.button(key=f"rule-edit-{rule_id}").click().run()
@@ -489,7 +489,7 @@ def test_an_alert_is_changed_in_the_form_and_what_it_has_raised_stays_true(
     assert warehouse.sql(
         "select rule_id, name, measure, basis, email, recipients, from_date from dashboard.alert_rules"
     ) == [(rule_id, "After", "orders", "same weekday", True, ["boss@example.com"], LAST_DAY)]
-    assert [alerts.describe(rule, breach) for _, rule, breach in alerts.events()] == before
+    assert [describe(rule, breach) for _, rule, breach in alerts.events()] == before
     assert app.text_input(key="alert-name").value == ""
     assert "New alert" in [each.value for each in app.subheader]
 
@@ -669,8 +669,8 @@ def test_the_receiver_can_check_a_signature_of_the_standard(app: AppTest) -> Non
 
 def test_descriptions_are_sentences(app: AppTest) -> None:
     rule = a_rule(basis="previous day", direction="below", threshold=Decimal(20), kept={"region": ["North"]})
-    assert alerts.condition(rule) == "Total sales falls by more than 20.0% against the day before. Only region North."
+    assert condition(rule) == "Total sales falls by more than 20.0% against the day before. Only region North."
     breach = Breach(date(2026, 3, 31), Decimal(812), Decimal(1000))
-    assert alerts.describe(rule, breach) == (
+    assert describe(rule, breach) == (
         "Total sales on 31 Mar 2026: $812.00, 18.8% less than the day before ($1,000). Only region North."
     )

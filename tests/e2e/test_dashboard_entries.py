@@ -15,7 +15,9 @@ from streamlit.testing.v1 import AppTest
 from dashboard import access, database, freshness, notes, queries, targets
 from dashboard.access import Rights
 from dashboard.daily_sales import Scope
-from dashboard.filters import Span, View
+from dashboard.filters import View
+from dashboard.measures import Writer
+from dashboard.periods import Span
 from scripts.browser import serving
 from tests.e2e.conftest import LAST_DAY, READY, Warehouse, chart, download, forget, minus
 
@@ -94,6 +96,7 @@ def test_a_target_set_on_the_page_moves_the_figures_of_every_open_page(
     expect(page.locator(READY)).to_be_visible()
     page.get_by_role("button", name="Set targets").click()
     enter(page, "North America", "123456.78")
+    expect(page.get_by_role("dialog").get_by_text("Not saved yet: North America $123,456.78.")).to_be_visible()
     page.get_by_role("button", name="Save targets").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
     kept = warehouse.sql("select month, place_type, place, currency, target_net_sales from dashboard.target_changes")
@@ -115,6 +118,14 @@ def test_a_target_set_on_the_page_moves_the_figures_of_every_open_page(
     )
     expect(card).to_contain_text(minus(change))
     elsewhere.close()
+
+
+def test_what_is_typed_is_repeated_in_the_style_of_the_dashboard() -> None:
+    shown = {"North": Decimal("1234.5"), "South": Decimal(10), "West": None}
+    wanted = {"North": Decimal("98765.43"), "South": None, "West": None}
+    said = targets.typed(shown, wanted, Writer("1.234,56", "EUR"))
+    assert said.startswith("Not saved yet: North €98.765,43, South none. Together €98.765")
+    assert targets.typed(shown, shown, Writer("1.234,56", "EUR")).startswith("Together €1.24")
 
 
 def test_targets_of_a_month_are_copied_to_the_next_and_taken_away(

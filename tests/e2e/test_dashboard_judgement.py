@@ -10,8 +10,8 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Metric
 
 from dashboard import filters, queries
-from dashboard.filters import Span
 from dashboard.measures import Kind, Writer
+from dashboard.periods import Span
 from tests.e2e.conftest import LAST_DAY, Warehouse, chart, forget, minus
 
 DOLLARS = Writer("1,234.56", "USD")

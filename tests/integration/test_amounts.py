@@ -67,11 +67,46 @@ SAP = {
 """,
 }
 
+# A list of a wholesaler: the total is quantity × price, and the discount, in percent, is still to be taken off.
+WHOLESALE = {
+    "feed": {
+        "columns": COLUMNS
+        | {
+            "line_total": {"header": "Amount", "before_discount": True},
+            "discount_rate": {"header": "Discount %", "percent": True},
+            "stated_total": {"header": "To pay", "optional": True},
+        },
+        "line_type": [{"when": {"quantity": "^-"}, "is": "return"}],
+    },
+    "sheet": """Order,Date,Product,Qty,Amount,Discount %,To pay
+W-1,2026-03-02,bench,3,1000.00,12.5,875.00
+W-1,2026-03-02,bottle,1,10.05,50,5.02
+W-1,2026-03-02,soil,7,10.00,,10.00
+W-2,2026-03-03,bench,-1,-333.33,12.5,-291.66
+W-3,2026-03-03,sample,1,5.00,100,0
+""",
+}
+
+# The same where the discount is an amount, and a sale ends in half a cent.
+RECEIPTS = {
+    "feed": {
+        "columns": COLUMNS | {"line_total": {"header": "Total", "before_discount": True}, "discount_amount": "Saved"},
+        "line_type": [{"when": {"line_total": "^-"}, "is": "return"}],
+    },
+    "sheet": """Order,Date,Product,Qty,Total,Saved
+B-1,2026-03-02,bench,3,100.005,0.005
+B-1,2026-03-02,soil,7,10.00,
+B-2,2026-03-03,bench,1,-33.33,-3.33
+""",
+}
+
 # Net of sales and returns; gross, discounts, returns; cost; per sheet, of all days.
 EXPECTED = {
     "superstore": (SUPERSTORE, "1705.20", ("2492.59", "787.39", "0"), "1863.08"),
     "invoices": (INVOICES, "674.87", ("1060.00", "50.00", "335.13"), None),
     "sap": (SAP, "741.67", ("1075.00", "0", "333.33"), "491.67"),
+    "wholesale": (WHOLESALE, "598.36", ("1025.05", "135.03", "291.66"), None),
+    "receipts": (RECEIPTS, "80.00", ("110.01", "0.01", "30.00"), None),
 }
 
 

@@ -327,6 +327,109 @@ def test_items_keep_the_order_of_another_sheet_where_the_key_of_theirs_has_anoth
     assert (world.value(WAITING), world.rows(of_items)) == (0, before)
 
 
+EUROS = SAP_DETAIL.replace("1.000,00", "€ 1.000,00").replace("410,05", "€410,05")
+IN_EUROS = [
+    {
+        "row_number": 4,
+        "source_line": 5,
+        "raw_text": "902;10;P1;pump;1;€410,05",
+        "errors": [
+            {
+                "field": "line_total",
+                "value": "€410,05",
+                "message": "The sign € is not one of CHF, the currency of its order",
+            }
+        ],
+        "revenue_at_risk": Decimal("410.05"),
+    }
+]
+REJECTED = "select row_number, source_line, raw_text, errors, revenue_at_risk from raw.rejected_rows order by 1"
+COUNTED = """
+    select rows_read, rows_loaded, rows_rejected, warning from raw.files where feed = 'sap_items' and status = 'loaded'
+"""
+
+
+@pytest.mark.parametrize("first", ["headers", "items"])
+def test_an_amount_with_the_sign_of_another_currency_than_its_orders_is_a_rejected_row(
+    first: str, world: World, pipeline: Pipeline
+) -> None:
+    sheets = [("sap/vbak.txt", SAP_HEADER), ("sap/vbap.txt", EUROS)]
+    for key, sheet in sheets if first == "headers" else reversed(sheets):
+        assert pipeline.load_file(world.drop(key, sheet.encode())).status == "loaded"
+    assert world.rows(REJECTED) == IN_EUROS
+    assert world.rows(COUNTED) == [{"rows_read": 5, "rows_loaded": 4, "rows_rejected": 1, "warning": None}]
+    without = {(date(2026, 3, 3), "unknown", "unknown", "CHF"): Decimal("-4.50")}
+    assert net(world, IN_RAW) == SAP_NET | without
+    assert world.value(WAITING) == 0
+    world.transform()
+    assert net(world, IN_MARTS) == SAP_NET | without
+    assert world.value("select errors from ops.ops_rejected_rows") == IN_EUROS[0]["errors"]
+
+
+def test_a_row_that_its_order_contradicted_is_a_line_as_soon_as_the_order_is_corrected(
+    world: World, pipeline: Pipeline, load: Callable[[str, str], int]
+) -> None:
+    load("sap/vbap.txt", EUROS)
+    orders = load("sap/vbak.txt", SAP_HEADER)
+    assert world.rows(REJECTED) == IN_EUROS
+    forget(pipeline, [orders], "wrong currency")
+    assert (world.rows(REJECTED), world.value(WAITING)) == ([], 5)
+    emptied(world)
+    load("sap/vbak.txt", SAP_HEADER.replace("CHF", "EUR"))
+    assert (world.rows(REJECTED), world.value(WAITING)) == ([], 0)
+    assert world.rows(COUNTED) == [{"rows_read": 5, "rows_loaded": 5, "rows_rejected": 0, "warning": None}]
+    assert (len(world.rows(LINES)), days(world)) == (5, ["2026-03-02", "2026-03-03"])
+    load("sap/vbak.txt", SAP_HEADER.replace("C2", "C3"))
+    assert world.rows(REJECTED) == IN_EUROS
+    assert world.rows(COUNTED) == [{"rows_read": 5, "rows_loaded": 4, "rows_rejected": 1, "warning": None}]
+
+
+def test_a_sign_counts_where_the_row_states_its_own_currency_or_nobody_states_one(
+    world: World, load: Callable[[str, str], int]
+) -> None:
+    own = "".join(
+        f"{line};{'WAERK' if line.startswith('VBELN') else 'EUR' * ('€' in line)}\n" for line in EUROS.splitlines()
+    )
+    load("sap/vbap.txt", own)
+    load("sap/vbak.txt", SAP_HEADER)
+    assert world.value("select count(*) from raw.sales_lines where currency = 'EUR'") == 4
+    load("sap/vbak.txt", SAP_HEADER.replace("EUR", "").replace("CHF", ""))
+    load("sap/vbap.txt", EUROS)
+    assert world.value("select count(*) from raw.sales_lines where currency = 'XXX'") == 5
+
+
+def test_a_row_that_its_order_contradicts_can_be_corrected_by_hand(
+    world: World, pipeline: Pipeline, load: Callable[[str, str], int], tmp_path: Path
+) -> None:
+    load("sap/vbak.txt", SAP_HEADER)
+    pipeline.load_file(world.drop("sap/vbap.txt", EUROS.encode()))
+    path = tmp_path / "rows.csv"
+    rows = corrections.export(pipeline, (), None)
+    path.write_text(rows.replace("€410,05", "£410,05"), encoding="utf-8")
+    (outcome,) = corrections.replay(pipeline, path)
+    assert (outcome.status, outcome.problems) == (
+        "rejected", "line_total: The sign £ is not one of CHF, the currency of its order",
+    )  # fmt: skip
+    assert world.rows(COUNTED) == [{"rows_read": 5, "rows_loaded": 4, "rows_rejected": 1, "warning": None}]
+    path.write_text(rows.replace("€410,05", "410,05"), encoding="utf-8")
+    for status in ("landed", "replayed before"):
+        assert [each.status for each in corrections.replay(pipeline, path)] == [status]
+    assert (net(world, IN_RAW), world.rows(REJECTED)) == (SAP_NET, [])
+    assert world.rows(COUNTED) == [{"rows_read": 5, "rows_loaded": 5, "rows_rejected": 0, "warning": None}]
+    (kept,) = world.rows("select raw_text, corrected_text from raw.replayed_rows")
+    assert kept == {"raw_text": "902;10;P1;pump;1;£410,05", "corrected_text": "902;10;P1;pump;1;410,05"}
+
+
+def test_cells_that_must_not_be_seen_are_not_seen_in_a_row_that_its_order_contradicts(
+    world: World, feeds: Path, load: Callable[[str, str], int]
+) -> None:
+    (feeds / "sap_items.yml").write_text(yaml.safe_dump(SAP_ITEMS | {"mask": ["product_name"]}))
+    load("sap/vbak.txt", SAP_HEADER)
+    with Pipeline(world.settings) as masking:
+        masking.load_file(world.drop("sap/vbap.txt", EUROS.encode()))
+    assert world.value("select raw_text from raw.rejected_rows") == "902;10;P1;•••;1;€410,05"
+
+
 def test_a_replay_of_either_sheet_ends_in_the_same_lines(
     world: World, pipeline: Pipeline, load: Callable[[str, str], int]
 ) -> None:
@@ -468,6 +571,65 @@ def test_two_sheets_that_arrive_at_the_same_time_do_not_miss_each_other(world: W
     assert (net(world, IN_RAW), world.value(WAITING)) == (ADVENTURE_NET, 0)
 
 
+@pytest.mark.parametrize("was", ["orders", "items"])
+def test_a_sheet_whose_feed_is_of_no_pair_any_more_does_not_miss_another_of_the_pair(
+    was: str, world: World, feeds: Path, load: Callable[[str, str], int]
+) -> None:
+    """Of orders or items before, lines by now: its old rows go while another sheet looks for them."""
+    key, _ = HEADERS if was == "orders" else ITEMS
+    load(*ITEMS)
+    if was == "orders":
+        load(*HEADERS)
+    plain = ADVENTURE_ITEMS | {"feed": "aw_plain", "match": key}
+    plain["columns"] = ADVENTURE_ITEMS["columns"] | {"sold_at": {"value": "2026-03-09"}}
+    del plain["order_headers"]
+    (feeds / "aaa_plain.yml").write_text(yaml.safe_dump(plain))
+    header, row, *_ = ADVENTURE_DETAIL.splitlines(keepends=True)
+    lines = world.drop(key, (header + row.replace("43659", "new")).encode())
+    others = world.drop("aw/SalesOrderHeader_2.csv", ADVENTURE_HEADER.encode())
+    with (
+        Pipeline(world.settings) as later,
+        world.process("stop:finished", "load", lines.key, module="tests.integration.crashing_loader") as stopped,
+    ):
+        eventually("the lines to stand before their commit", lambda: state_of(stopped.pid) == "T")
+
+        def load_others(_: Any) -> None:
+            assert later.load_file(others).status == "loaded"
+
+        with beside(load_others):
+            waits = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+            eventually("the orders to wait for them", lambda: world.value(waits) == 1)
+            stopped.send_signal(signal.SIGCONT)
+            assert stopped.wait(60) == 0
+    assert world.value(WAITING) == 0
+    sold = world.rows("select sale_id, sale_date from raw.sales_lines order by row_number, sale_id desc")
+    new = {"sale_id": "new", "sale_date": date(2026, 3, 9)}
+    of_items = ["43659", "43659", "43660", "43660", "43661", "43662"] if was == "orders" else []
+    assert sold[0] == new
+    assert [row["sale_id"] for row in sold[1:]] == of_items
+
+
+def test_a_replay_by_a_feed_of_lines_gives_items_to_the_other_sheet_that_has_their_orders(
+    world: World, feeds: Path, load: Callable[[str, str], int]
+) -> None:
+    load("aw/SalesOrderHeader_first.csv", ADVENTURE_HEADER)
+    load(*HEADERS)
+    load(*ITEMS)
+    before = world.rows("select sale_id, sale_date, quantity from raw.sales_lines order by row_number")
+    columns = {"sale_id": "SalesOrderID", "sold_at": "OrderDate", "product_id": {"value": "order"}}
+    columns |= {"quantity": {"value": "1"}, "line_total": "TotalDue"}
+    said = {"feed": "aw_plain", "match": HEADERS[0], "format": ADVENTURE_ORDERS["format"], "columns": columns}
+    (feeds / "aaa_plain.yml").write_text(yaml.safe_dump(said))
+    since = world.value("select min(received_at) from raw.files")
+    with Pipeline(world.settings) as later:
+        assert [each.status for each in replay(later, since, None, HEADERS[0])] == ["loaded"]
+    assert world.value(WAITING) == 0
+    of_items = (
+        "select sale_id, sale_date, quantity from raw.sales_lines where product_id <> 'order' order by row_number"
+    )
+    assert world.rows(of_items) == before
+
+
 def state_of(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
 
@@ -515,25 +677,40 @@ class Shop:
     headers: list[Sheet]  # in the order of writing
     items: dict[str, Sheet]  # by key
 
-    def lines(self) -> list[tuple[Any, ...]]:
-        """Key, row, date, customer, channel, type, and what it adds to net sales."""
+    def rows(self) -> list[tuple[str, int, dict[str, str], dict[str, str]]]:
+        """Key, row number, order and item, where the order has come."""
         orders = {row["Order"]: row for sheet in self.headers for row in sheet}
         return sorted(
-            (key, number, *self.line(orders[row["Order"]], row))
+            (key, number, orders[row["Order"]], row)
             for key, sheet in self.items.items()
             for number, row in enumerate(sheet, 1)
             if row["Order"] in orders
         )
 
+    @staticmethod
+    def contradicts(order: dict[str, str], row: dict[str, str]) -> bool:
+        return row["Price"].startswith("€") and order["Currency"] == "USD"
+
+    def lines(self) -> list[tuple[Any, ...]]:
+        """Key, row, date, customer, channel, type, and what it adds to net sales."""
+        return [
+            (key, number, *self.line(order, row))
+            for key, number, order, row in self.rows()
+            if not self.contradicts(order, row)
+        ]
+
+    def rejected(self) -> list[tuple[str, int]]:
+        return [(key, number) for key, number, order, row in self.rows() if self.contradicts(order, row)]
+
     def waiting(self) -> int:
-        return sum(map(len, self.items.values())) - len(self.lines())
+        return sum(map(len, self.items.values())) - len(self.rows())
 
     @staticmethod
     def line(order: dict[str, str], row: dict[str, str]) -> tuple[Any, ...]:
         own = "return" if row["Qty"].startswith("-") else "sale"
         kind = {"void": "cancellation", "back": "return"}.get(order["Status"], "sale")
         kind = own if own == "return" and kind != "cancellation" else kind
-        amount = cents(abs(Decimal(row["Qty"]) * Decimal(row["Price"])))
+        amount = cents(abs(Decimal(row["Qty"]) * Decimal(row["Price"].strip("€"))))
         worth = {"sale": amount, "return": -amount, "cancellation": Decimal(0)}[kind]
         return (
             date.fromisoformat(order["Date"]), order["Customer"] or None, row["Channel"] or order["Channel"] or None,
@@ -548,6 +725,16 @@ LINES_OF_SHOP = """
 """
 
 
+REJECTED_OF_SHOP = """
+    select key, row_number from raw.rejected_rows inner join raw.files using (file_id)
+    where status = 'loaded' order by 1, 2
+"""
+MISCOUNTED = """
+    select count(*) from raw.files where status = 'loaded' and rows_rejected <>
+        (select count(*) from raw.rejected_rows where rejected_rows.file_id = files.file_id)
+"""
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_whatever_arrives_in_whichever_order_the_lines_equal_a_recomputation(
     seed: int, world: World, tmp_path: Path
@@ -559,7 +746,7 @@ def test_whatever_arrives_in_whichever_order_the_lines_equal_a_recomputation(
             "kind": "order_headers",
             "duplicates": "keep",
             "columns": {"sale_id": "Order", "sold_at": "Date", "customer_id": "Customer"}
-            | {"sales_channel": "Channel", "payment_status": "Status"},
+            | {"sales_channel": "Channel", "payment_status": "Status", "currency": "Currency"},
             "line_type": [
                 {"when": {"payment_status": ["void"]}, "is": "cancellation"},
                 {"when": {"payment_status": ["back"]}, "is": "return"},
@@ -579,13 +766,13 @@ def test_whatever_arrives_in_whichever_order_the_lines_equal_a_recomputation(
         return {
             "Order": draw.choice(ORDERS), "Date": f"{date(2026, 3, 1) + timedelta(draw.randrange(4))}",
             "Customer": draw.choice(["", "C1", "C2"]), "Channel": draw.choice(["", "web", "shop"]),
-            "Status": draw.choice(["", "", "void", "back"]),
+            "Status": draw.choice(["", "", "void", "back"]), "Currency": draw.choice(["", "EUR", "USD"]),
         }  # fmt: skip
 
     def item() -> dict[str, str]:
         return {
             "Order": draw.choice(ORDERS), "Product": draw.choice("PQ"), "Qty": draw.choice(["1", "3", "-2"]),
-            "Price": draw.choice(PRICES), "Channel": draw.choice(["", "", "fair"]),
+            "Price": draw.choice(["", "", "€"]) + draw.choice(PRICES), "Channel": draw.choice(["", "", "fair"]),
         }  # fmt: skip
 
     sheets: dict[str, Sheet] = {}  # by the digest of their bytes
@@ -630,6 +817,8 @@ def test_whatever_arrives_in_whichever_order_the_lines_equal_a_recomputation(
             after = shop()
             assert [tuple(row.values()) for row in world.rows(LINES_OF_SHOP)] == after.lines(), number
             assert world.value(WAITING) == after.waiting()
+            assert [tuple(row.values()) for row in world.rows(REJECTED_OF_SHOP)] == after.rejected()
+            assert world.value(MISCOUNTED) == 0
             queued = world.rows("delete from raw.rebuild_queue returning sale_date, file_id")
             queue += queued
             changed = {line[2] for line in {*before} ^ {*after.lines()}}
@@ -672,7 +861,7 @@ def test_the_tables_of_both_sheets_have_the_columns_of_the_line(world: World) ->
     assert headers <= line
     assert {name for name, _ in headers} - OF_A_FILE == {*ORDER_FIELDS}
     assert {name for name, _ in line - items} == {"sold_at", "sale_date"}
-    assert {name for name, _ in items - line} == {"header_file_id", "header_row", "waits_since"}
+    assert {name for name, _ in items - line} == {"header_file_id", "header_row", "waits_since", "signed"}
 
 
 def test_every_column_of_a_line_is_made_of_the_two_sheets(world: World) -> None:
@@ -695,5 +884,6 @@ def test_the_migration_may_be_run_again(world: World, load: Callable[[str, str],
     load(*ITEMS)
     versions = REPOSITORY / "loader" / "migrations" / "versions"
     world.run((versions / "0022_order_headers.sql").read_text())
+    world.run((versions / "0026_signs.sql").read_text())
     load(*HEADERS)
     assert net(world, IN_RAW) == ADVENTURE_NET

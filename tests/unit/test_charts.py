@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from dashboard import charts, export
-from dashboard.filters import Span, comparison, period_span, possible_dates
 from dashboard.measures import MEASURES, Kind, Writer, direction
+from dashboard.periods import Span, comparison, period_span, possible_dates
 from scripts.stack import REPOSITORY
 
 DOLLARS = Writer("1,234.56", "USD")

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from dashboard import charts
-from dashboard.filters import Span
 from dashboard.measures import Kind, Writer
+from dashboard.periods import Span
 
 DOLLARS = Writer("1,234.56", "USD")
 

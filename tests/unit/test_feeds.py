@@ -406,6 +406,14 @@ def test_the_first_rule_whose_patterns_all_match_decides_the_line_type() -> None
             "map line_total or stated_total, not both: the total counts as it stands, or is only checked",
         ),
         (
+            {"columns": TOTALLED | {"line_total": {"header": "Total", "before_discount": True}}},
+            "line_total is before_discount: map discount_rate or discount_amount, to be taken off",
+        ),
+        (
+            {"columns": COLUMNS | {"unit_price": {"header": "Price", "before_discount": True}, "discount_rate": "Off"}},
+            "unit_price is no line_total, so its column has no before_discount",
+        ),
+        (
             {"columns": COLUMNS | {"line_cost": "Cost", "stated_cost": "COGS"}},
             "map line_cost or stated_cost, not both: the cost of the line counts as it stands, or is only checked",
         ),

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from dashboard.alerts import BASES, COMPARED_DAYS, Breach, Rule, condition, describe, judge
-from dashboard.filters import Span
+from dashboard.alert_rules import BASES, COMPARED_DAYS, Breach, Rule, condition, describe, judge
+from dashboard.periods import Span
 
 SINCE, NEWEST = date(2026, 1, 1), date(2026, 4, 2)  # a Thursday and a Thursday
 DAY = timedelta(days=1)

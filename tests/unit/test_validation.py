@@ -20,7 +20,7 @@ from loader.errors import InvalidFile
 from loader.feeds import Feed
 from loader.reader import Reader
 from loader.rejects import Rejected, way_of_writing
-from loader.sales_line import COLUMNS, FIELDS, Amounts, Number, Rule
+from loader.sales_line import COLUMNS, FIELDS, Amounts, Number, Rule, SalesLine, cents
 from loader.settings import Limits
 from loader.validation import Validator, validate_row
 from loader.verdict import Counts
@@ -132,10 +132,23 @@ def row_by_row(sheet: Sheet) -> Decided:
             continue
         day = sale_line.sold_at.astimezone(ZoneInfo(sheet.feed.format.timezone)).date()
         values = {field: canonical(getattr(sale_line, field)) for field in FIELDS}
+        values |= what_is_left(sale_line) if sheet.feed.before_discount else {}
         about = {"row_number": number, "source_line": place, "sale_date": day.isoformat()}
         accepted.append(about | values | {"extra": sheet.extra(cells) or None})
         dates.add(day)
     return Decided(accepted, rejected, skipped, frozenset(dates))
+
+
+def what_is_left(line: SalesLine) -> dict[str, str | None]:
+    """A total before discount as the description of the feed has it."""
+    total, discount = line.line_total or Decimal(0), line.discount_amount
+    if line.discount_rate is not None:
+        discount = abs(total) * line.discount_rate
+    if discount is None:
+        return {}
+    discount = cents(discount if line.line_type == "sale" else abs(discount))
+    left = cents(abs(total)) - discount
+    return {"line_total": canonical(-left if total < 0 else left), "discount_amount": canonical(discount)}
 
 
 def reasons(feed: Feed, error: ValidationError, texts: dict[str, str]) -> list[dict[str, str | None]]:
@@ -309,7 +322,7 @@ def rows(draw: st.DrawFn, feed: Feed) -> dict[str, str]:
         "unit_cost": unit_cost,
     }
     stated = {"stated_total": total, "stated_cost": cost, "stated_profit": total - cost}
-    stated |= {"line_total": total, "line_cost": cost}
+    stated |= {"line_total": quantity * price if feed.before_discount else total, "line_cost": cost}
     numbers |= {field: computed.quantize(Decimal("0.000001")) for field, computed in stated.items()}
     numbers[draw(st.sampled_from(sorted(stated)))] += draw(OFF_BY)
     numbers[draw(st.sampled_from(sorted(stated)))] *= draw(st.sampled_from([1, 1, 1, -1]))
@@ -345,6 +358,9 @@ def sheets(draw: st.DrawFn) -> Sheet:
             columns["discount_rate"] = {"header": "Discount", "percent": True}
         case "amount":
             columns["discount_amount"] = "Discount"
+    if "line_total" in columns and columns.keys() & {*DISCOUNTS} and draw(st.booleans()):
+        columns["line_total"] = {"header": "Amount", "before_discount": True}
+        columns |= draw(st.sampled_from([{}, {"stated_total": "Left"}]))
     for field, values in {
         "currency": ["GBP", "GBP", "GBP", "pounds"],
         "customer_name": ["Everybody", ""],

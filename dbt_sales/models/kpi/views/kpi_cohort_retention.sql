@@ -4,17 +4,26 @@ with cohort_months as (
     select * from {{ ref('kpi_cohort_months') }}
 ),
 
+-- A day that has not begun ends no month.
+newest_days as (
+    select * from {{ ref('kpi_newest_days') }}
+),
+
+days as (
+    select * from {{ ref('kpi_daily_category_sales') }}
+),
+
 spans as (
     select
         currency,
-        max(sale_date) as as_of_date,
-        min(min(sale_date)) over () as first_sale_date
-    from {{ ref('kpi_daily_category_sales') }}
-    group by currency
+        sale_date as as_of_date,
+        (select min(days.sale_date) from days) as first_sale_date
+    from newest_days
 ),
 
 last_month as (
     select max(month) as month from cohort_months
+    where month <= (select max(as_of_date) from spans)
 ),
 
 sizes as (

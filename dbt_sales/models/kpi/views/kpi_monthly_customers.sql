@@ -4,13 +4,21 @@ with cohort_months as (
     select * from {{ ref('kpi_cohort_months') }}
 ),
 
+-- A day that has not begun ends no month.
+newest_days as (
+    select * from {{ ref('kpi_newest_days') }}
+),
+
+days as (
+    select * from {{ ref('kpi_daily_category_sales') }}
+),
+
 spans as (
     select
         currency,
-        max(sale_date) as as_of_date,
-        min(min(sale_date)) over () as first_sale_date
-    from {{ ref('kpi_daily_category_sales') }}
-    group by currency
+        sale_date as as_of_date,
+        (select min(days.sale_date) from days) as first_sale_date
+    from newest_days
 ),
 
 -- A customer belongs to one cohort, so customers may be summed over cohorts.
@@ -34,7 +42,7 @@ final as (
         totals.month <= spans.first_sale_date as is_first_month,
         (totals.month + interval '1 month')::date - 1 <= spans.as_of_date as is_month_complete
     from totals
-    inner join spans on totals.currency = spans.currency
+    inner join spans on totals.currency = spans.currency and totals.month <= spans.as_of_date
 )
 
 select * from final
