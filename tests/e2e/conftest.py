@@ -5,7 +5,7 @@ import io
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from ipaddress import ip_address
@@ -186,9 +186,12 @@ def page(tab: Page) -> Iterator[Page]:
     tab.emulate_media(media="null", color_scheme="null")
     tab.set_viewport_size(VIEWPORT)
     tab.mouse.move(0, 0)
-    with suppress(PlaywrightError):  # where it has been nowhere, or its server has ended
-        tab.evaluate("() => { localStorage.clear(); sessionStorage.clear() }")
-        tab.goto(urljoin(tab.url, "/_stcore/health"))  # a page of the same place, so that its process stays
+    if tab.url.startswith("http"):
+        try:
+            tab.evaluate("() => { localStorage.clear(); sessionStorage.clear() }")
+            tab.goto(urljoin(tab.url, "/_stcore/health"))  # a page of the same place, so that its process stays
+        except PlaywrightError:  # its server has ended
+            tab.wait_for_url("chrome-error://**")
 
 
 @pytest.fixture(scope="session")

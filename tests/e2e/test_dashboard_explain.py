@@ -237,7 +237,7 @@ def test_paper_holds_the_figures_and_what_they_are_of_but_nothing_to_press(
     expect(page.get_by_test_id("stMetric")).to_have_count(6)
     expect(page.locator(READY)).to_be_visible()
     expect(page.locator(".st-key-printed")).to_be_hidden()
-    page.evaluate("window.prints = 0; window.print = () => { window.prints += 1 }")
+    page.evaluate("() => { window.prints = 0; window.print = () => { window.prints += 1 } }")
     page.get_by_role("button", name="Print / PDF").click()
     assert page.evaluate("window.prints") == 1
     page.emulate_media(media="print")
