@@ -116,17 +116,6 @@ def test_click_on_a_representative_shows_a_chip_that_takes_the_filter_away(
     expect(_card(page)).to_have_text(everything, use_inner_text=True)
 
 
-def test_second_click_on_a_category_shows_all_again(page: Page, dashboard: str) -> None:
-    _visit(page, f"{dashboard}/explore")
-    everything = _card(page).inner_text()
-    _click_first_bar(page, "category")
-    expect(page).to_have_url(re.compile(r"[?&]category="))
-    expect(_card(page)).not_to_have_text(everything, use_inner_text=True)
-    _click_first_bar(page, "category")
-    expect(page).not_to_have_url(re.compile(r"[?&]category="))
-    expect(_card(page)).to_have_text(everything, use_inner_text=True)
-
-
 def test_keyboard_reaches_the_same_filter(page: Page, dashboard: str, warehouse: Warehouse) -> None:
     [(rep, now, _), *_] = warehouse.sql(LEADERS.format(column="sales_representative", mart="kpi_daily_sales"))
     _visit(page, f"{dashboard}/explore")
