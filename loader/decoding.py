@@ -50,7 +50,8 @@ _UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile
 _OF_A_DESKTOP = re.compile(r"(^|/)(__MACOSX/|\.DS_Store$|\._|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
 _LONE_CR = re.compile(rb"\r(?!\n)")
 _HELD_BYTES = 4096
-_WORD = re.compile(rb"[A-Za-z]*[\x80-\xff][A-Za-z\x80-\xff]*[0-9-]?")
+# Looked for where a word begins: from each letter on, a long run of letters would take as long as its square.
+_WORD = re.compile(rb"(?<![A-Za-z])[A-Za-z]*[\x80-\xff][A-Za-z\x80-\xff]*[0-9-]?")
 _WORDS = 5000  # distinct ones that a guess looks at
 _SYMBOLS = "µªºƒ"  # letters to Unicode, and no part of a word
 _FIRST_BEYOND_LATIN = "\u0370"

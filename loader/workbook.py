@@ -157,6 +157,8 @@ class _SheetCheck:
         for number in map(int, _ROW_NUMBER.findall(rows)):
             if number <= self._row:
                 self.fault = f"is damaged: row {number} stands behind row {self._row}"
+            elif number > _ROWS:  # for which a million blank ones would be read
+                self.fault = f"is damaged: it has a row beyond {_ROWS:,}"
             self._row = number
         if self.has_results and any(not _is_text(rows, match.start()) for match in _NO_RESULT.finditer(rows)):
             self.has_results = False

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pandas as pd
 import psycopg
@@ -19,7 +20,8 @@ import streamlit as st
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
+from playwright.sync_api import Error as PlaywrightError
 from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.testing.v1 import AppTest
 
@@ -35,6 +37,7 @@ DAYS = 60
 APP = REPOSITORY / "dashboard" / "app.py"
 EVERYTHING = "customers,rejects,editor"
 DEADLINE = 20_000
+VIEWPORT: ViewportSize = {"width": 1360, "height": 900}
 READY = "[data-testid=stApp][data-test-script-state=notRunning]"
 WEEK_OF_A_REGION = """
     with main as (
@@ -173,11 +176,51 @@ def week_of_one_region(page: Page, warehouse: Warehouse) -> tuple[str, str]:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1360, "height": 900}, accept_downloads=True)
+def page(tab: Page) -> Iterator[Page]:
+    """The tab of the session, on no page, as a new one: for what is not taken back afterwards there is `own_page`."""
+    yield tab
+    for other in tab.context.pages:
+        if other is not tab:
+            other.close()
+    tab.context.clear_cookies()
+    tab.emulate_media(media="null", color_scheme="null")
+    tab.set_viewport_size(VIEWPORT)
+    tab.mouse.move(0, 0)
+    if tab.url.startswith("http"):
+        try:
+            tab.evaluate("() => { localStorage.clear(); sessionStorage.clear() }")
+            tab.goto(urljoin(tab.url, "/_stcore/health"))  # a page of the same place, so that its process stays
+        except PlaywrightError:  # its server has ended
+            tab.wait_for_url("chrome-error://**")
+
+
+@pytest.fixture(scope="session")
+def tab(browser: Browser) -> Iterator[Page]:
+    """A browser compiles Streamlit's scripts anew for each new tab, which takes longer than all that a page does."""
+    with context_of(browser) as context:
+        yield context.new_page()
+
+
+@pytest.fixture
+def own_page(browser: Browser) -> Iterator[Page]:
+    """A tab of a browser that has seen nothing, for tests that change its clock, its requests or its scripts."""
+    with context_of(browser) as context:
+        yield context.new_page()
+
+
+@contextmanager
+def context_of(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport=VIEWPORT, accept_downloads=True)
     context.set_default_timeout(DEADLINE)
-    yield context.new_page()
+    yield context
     context.close()
+
+
+def another(page: Page, address: str) -> Page:
+    """A further tab, opened as by a link of the page."""
+    with page.context.expect_page() as opened:
+        page.evaluate("address => { window.open(address) }", address)
+    return opened.value
 
 
 @pytest.fixture(scope="session")

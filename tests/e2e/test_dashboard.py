@@ -19,7 +19,7 @@ from scripts.bench_dashboard import PUBLISH
 from scripts.browser import serving
 from scripts.csv_generator import sheet
 from tests.conftest import DEADLINE_SECONDS, World, eventually
-from tests.e2e.conftest import LAST_DAY, READY, Warehouse, forget, week_of_one_region
+from tests.e2e.conftest import LAST_DAY, READY, Warehouse, another, forget
 
 PAGES = ("/pipeline", "/")  # not the default page first: a fresh server must give it the shell too
 NET_SALES_28_DAYS = """
@@ -102,7 +102,6 @@ def test_impossible_link_falls_back_and_says_so(app: AppTest) -> None:
 
 
 def test_pipeline_cards_equal_the_ledger(app: AppTest, warehouse: Warehouse) -> None:
-    app.run()
     cards = _cards(app.switch_page("views/pipeline.py").run())
     assert not app.exception
     [(rejected, waiting)] = warehouse.sql(
@@ -119,7 +118,6 @@ def test_a_sheet_that_counts_and_is_odd_is_shown_with_what_is_odd(app: AppTest, 
     try:
         warehouse.sql(f"update raw.files set warning = %s {where}", warning)
         forget()
-        app.run()
         app.switch_page("views/pipeline.py").run()
         assert not app.exception
         assert ["something about it is odd" in each.value for each in app.warning] == [True]
@@ -131,7 +129,6 @@ def test_a_sheet_that_counts_and_is_odd_is_shown_with_what_is_odd(app: AppTest, 
 
 
 def test_unusual_days_are_those_of_the_mart(app: AppTest, warehouse: Warehouse) -> None:
-    app.run()
     app.switch_page("views/pipeline.py").run()
     assert any("what its weekday had" in caption.value for caption in app.caption)
     day = "sale_date = '2026-03-27'"
@@ -185,17 +182,13 @@ def test_server_without_the_roles_says_what_to_do(app: AppTest, monkeypatch: pyt
     assert "loader migrate" in app.expander[0].markdown[0].value
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_page_renders_whole_and_without_exception(page: Page, dashboard: str, path: str) -> None:
-    page.goto(dashboard + path)
-    expect(page.get_by_test_id("stMetric")).to_have_count(6)
-    expect(page.locator(READY)).to_be_visible()
-    expect(page.locator(".st-key-live-bar")).to_be_visible()
-    expect(page.get_by_test_id("stException")).to_have_count(0)
-
-
-def test_every_card_draws_its_course(page: Page, dashboard: str) -> None:
-    page.goto(dashboard)
+def test_page_renders_whole_and_every_card_draws_its_course(page: Page, dashboard: str) -> None:
+    for path in PAGES:
+        page.goto(dashboard + path)
+        expect(page.get_by_test_id("stMetric")).to_have_count(6)
+        expect(page.locator(READY)).to_be_visible()
+        expect(page.locator(".st-key-live-bar")).to_be_visible()
+        expect(page.get_by_test_id("stException")).to_have_count(0)
     courses = page.locator(".sparkline img")
     expect(courses).to_have_count(6)
     for course in courses.all():
@@ -223,11 +216,11 @@ def test_published_version_changes_a_card_without_reload(page: Page, dashboard: 
 
 def test_every_tab_of_a_browser_hears_of_a_published_version(page: Page, dashboard: str, warehouse: Warehouse) -> None:
     """More of them than a browser opens connections to one place."""
-    tabs = [page, *(page.context.new_page() for _ in range(7))]
+    page.goto(f"{dashboard}/alerts")
+    tabs = [page, *(another(page, page.url) for _ in range(6))]
     for tab in tabs:
-        tab.goto(dashboard)
-        expect(_metric(tab, "Total sales")).to_be_visible()
-    tabs[0].close()  # that which listened for all
+        expect(tab.get_by_role("button", name="Version")).to_be_visible()
+    tabs[0].goto("about:blank")  # that which listened for all
     warehouse.sql(PUBLISH)
     [(version,)] = warehouse.sql("select mart_version from ops.mart_version")
     for tab in tabs[1:]:
@@ -339,8 +332,9 @@ def test_a_page_tells_of_a_process_that_died_though_nobody_notifies(
     expect(page.get_by_role("button", name="Version")).to_be_visible()
 
 
-def test_a_stream_that_was_refused_is_asked_for_again(page: Page, dashboard: str, warehouse: Warehouse) -> None:
+def test_a_stream_that_was_refused_is_asked_for_again(own_page: Page, dashboard: str, warehouse: Warehouse) -> None:
     """As by a proxy while the dashboard restarts."""
+    page = own_page
     page.route(f"**{push.PATH}", lambda route: route.fulfill(status=502), times=1)
     with page.expect_response(lambda answer: answer.url.endswith(push.PATH) and answer.status == 200):
         page.goto(dashboard)
@@ -349,8 +343,9 @@ def test_a_stream_that_was_refused_is_asked_for_again(page: Page, dashboard: str
     expect(page.get_by_role("button", name=f"Version {version}")).to_be_visible()
 
 
-def test_a_page_that_hears_nothing_looks_by_itself(page: Page, dashboard: str, warehouse: Warehouse) -> None:
+def test_a_page_that_hears_nothing_looks_by_itself(own_page: Page, dashboard: str, warehouse: Warehouse) -> None:
     """As behind a proxy that keeps events back."""
+    page = own_page
     page.clock.install()
     page.route(f"**{push.PATH}", lambda route: route.abort())
     page.goto(dashboard)
@@ -364,7 +359,8 @@ def test_a_page_that_hears_nothing_looks_by_itself(page: Page, dashboard: str, w
     expect(page.get_by_role("button", name=f"Version {version}")).to_be_visible()
 
 
-def test_a_page_whose_stream_is_alive_does_not_look_by_itself(page: Page, dashboard: str) -> None:
+def test_a_page_whose_stream_is_alive_does_not_look_by_itself(own_page: Page, dashboard: str) -> None:
+    page = own_page
     sent: list[str | bytes] = []
 
     def note(frame: str | bytes) -> None:
@@ -402,32 +398,21 @@ def test_a_dropped_sheet_changes_the_card_without_reload(page: Page, world: Worl
         assert page.evaluate("window.notReloaded")
 
 
-def test_link_reopens_the_view(page: Page, dashboard: str, warehouse: Warehouse) -> None:
-    page.goto(dashboard)
-    title, card = week_of_one_region(page, warehouse)
-    other = page.context.new_page()
-    other.goto(page.url)
-    expect(other.locator("h1")).to_have_text(title)
-    expect(_metric(other, "Total sales")).to_have_text(card, use_inner_text=True)
-
-
-@pytest.mark.parametrize("kind", ["CSV", "XLSX"])
 def test_download_holds_every_rejected_row_and_says_what_it_is(
-    page: Page, dashboard: str, warehouse: Warehouse, tmp_path: Path, kind: str
+    page: Page, dashboard: str, warehouse: Warehouse, tmp_path: Path
 ) -> None:
     page.goto(f"{dashboard}/pipeline?status=loaded")
-    with page.expect_download() as download:
-        page.locator(f".st-key-download-rejected-rows-{kind} button").click()
     [(version, rejected)] = warehouse.sql(
         "select mart_version, (select count(*) from ops.ops_rejected_rows) from ops.mart_version"
     )
-    assert download.value.suggested_filename == f"rejected-rows-newest-v{version}.{kind.lower()}"
-    download.value.save_as(tmp_path / kind)
-    if kind == "XLSX":
-        sheet = zipfile.ZipFile(tmp_path / kind).read("xl/worksheets/sheet1.xml").decode()
-        assert sheet.count("<row ") == int(str(rejected)) + 1
-        return
-    rows = list(csv.DictReader(io.StringIO((tmp_path / kind).read_text("utf-8-sig"))))
+    for kind in ("CSV", "XLSX"):
+        with page.expect_download() as download:
+            page.locator(f".st-key-download-rejected-rows-{kind} button").click()
+        assert download.value.suggested_filename == f"rejected-rows-newest-v{version}.{kind.lower()}"
+        download.value.save_as(tmp_path / kind)
+    sheet = zipfile.ZipFile(tmp_path / "XLSX").read("xl/worksheets/sheet1.xml").decode()
+    assert sheet.count("<row ") == int(str(rejected)) + 1
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "CSV").read_text("utf-8-sig"))))
     assert len(rows) == rejected
     assert all(row["reasons"] for row in rows)
     assert {(row["mart_version"], row["filters"]) for row in rows} == {

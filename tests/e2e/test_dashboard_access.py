@@ -68,7 +68,6 @@ def begin(page: Page, door: str, identity: Provider, *roles: str, subject: str =
 
 
 def test_a_viewer_is_told_what_the_page_leaves_out(viewer: AppTest) -> None:
-    viewer.run()
     viewer.switch_page("views/pipeline.py").run()
     assert not viewer.exception
     assert "role `rejects`" in viewer.info[0].value
@@ -76,7 +75,6 @@ def test_a_viewer_is_told_what_the_page_leaves_out(viewer: AppTest) -> None:
 
 
 def test_a_viewer_sees_how_many_customers_come_back_but_not_which(viewer: AppTest, app: AppTest) -> None:
-    viewer.run()
     viewer.switch_page("views/customers.py").run()
     assert not viewer.exception
     assert viewer.metric
@@ -89,7 +87,6 @@ def test_a_viewer_sees_how_many_customers_come_back_but_not_which(viewer: AppTes
 
 
 def test_a_viewer_pages_through_order_lines_without_who_bought(viewer: AppTest) -> None:
-    viewer.run()
     viewer.switch_page("views/orders.py").run()
     assert not viewer.exception
     assert viewer.dataframe
@@ -98,7 +95,6 @@ def test_a_viewer_pages_through_order_lines_without_who_bought(viewer: AppTest) 
 
 
 def test_a_viewer_sees_the_same_quality_figures(viewer: AppTest, warehouse: Warehouse) -> None:
-    viewer.run()
     viewer.switch_page("views/pipeline.py").run()
     cards = {card.label: card.value for card in viewer.metric}
     [(rejected, at_risk)] = warehouse.sql(
@@ -143,13 +139,13 @@ def test_required_sign_in_that_is_not_configured_shows_nothing(app: AppTest, mon
     assert not app.dataframe
 
 
-@pytest.mark.parametrize("path", ["/", "/pipeline", "/alerts", "/customers", "/orders"])
-def test_nothing_is_shown_before_signing_in(page: Page, door: str, path: str) -> None:
-    page.goto(door + path)
-    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
-    expect(page.locator(READY)).to_be_visible()
-    for sign in ("stMetric", "stDataFrame", "stTopNavLink", "stException"):
-        expect(page.get_by_test_id(sign)).to_have_count(0)
+def test_nothing_is_shown_before_signing_in(page: Page, door: str) -> None:
+    for path in ("/", "/pipeline", "/alerts", "/customers", "/orders"):
+        page.goto(door + path)
+        expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+        expect(page.locator(READY)).to_be_visible()
+        for sign in ("stMetric", "stDataFrame", "stTopNavLink", "stException"):
+            expect(page.get_by_test_id(sign), path).to_have_count(0)
 
 
 def test_who_signs_in_sees_what_the_token_says(page: Page, door: str, identity: Provider) -> None:

@@ -26,7 +26,7 @@ from dashboard import alerts, daily_sales, database, dispatch, notify, saved
 from dashboard.alert_rules import Breach, Rule, condition, describe, judge
 from dashboard.daily_sales import Scope
 from dashboard.database import Problem, Unavailable
-from tests.e2e.conftest import DAYS, LAST_DAY, READY, Warehouse, choose_period, week_of_one_region
+from tests.e2e.conftest import DAYS, LAST_DAY, READY, Warehouse, another, choose_period, week_of_one_region
 from tests.e2e.smtp import mail_server
 
 FIRST_DAY = LAST_DAY - timedelta(DAYS - 1)
@@ -170,7 +170,6 @@ def test_a_rule_that_can_no_longer_be_judged_stops_no_other(app: AppTest, wareho
     alerts.save(a_rule(name="Of money nobody takes", currency="XXX"))
     alerts.save(a_rule(name="Of today"))
     assert alerts.evaluate() == 1
-    app.run()
     app.switch_page("views/alerts.py").run()
     assert not app.exception
     assert any("no longer known" in each.value for each in app.markdown)
@@ -423,7 +422,6 @@ def test_a_webhook_of_slacks_shape_gets_text_that_calls_nobody(
 
 
 def open_alerts(app: AppTest) -> AppTest:
-    app.run()
     app.switch_page("views/alerts.py").run()
     assert not app.exception
     return app
@@ -583,8 +581,7 @@ def test_an_alert_rings_on_an_open_page_and_is_seen(
     expect(page.locator(".st-key-bell")).to_contain_text("1")
     page.locator(".st-key-bell").get_by_role("button").click()
     expect(page.get_by_text("Ring Total sales on 31 Mar 2026")).to_be_visible()
-    other = page.context.new_page()
-    other.goto(f"{dashboard}/alerts")
+    other = another(page, f"{dashboard}/alerts")
     other.get_by_role("button", name="Mark all as seen").click()
     expect(page.locator(".st-key-bell")).not_to_contain_text("1")
 
@@ -613,11 +610,10 @@ def test_a_saved_view_opens_as_it_was_saved(page: Page, dashboard: str, warehous
     # In the same session, whose filters say something else by then, and in a new one.
     choose_period(page, "28D")
     expect(page.locator("h1")).not_to_have_text(heading)
-    for tab in (page, page.context.new_page()):
-        if tab is page:
+    for is_new in (False, True):
+        tab = another(page, f"{dashboard}/alerts") if is_new else page
+        if not is_new:
             tab.get_by_test_id("stTopNavLink").filter(has_text="Alerts").click()
-        else:
-            tab.goto(f"{dashboard}/alerts")
         tab.get_by_role("link", name=re.compile("Week of one region")).click()
         expect(tab.locator("h1")).to_have_text(heading)
         expect(tab.get_by_test_id("stMetric").filter(has_text="Total sales")).to_have_text(figure, use_inner_text=True)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 from sqlalchemy.exc import IntegrityError
 from streamlit.testing.v1 import AppTest
 
@@ -19,7 +19,7 @@ from dashboard.filters import View
 from dashboard.measures import Writer
 from dashboard.periods import Span
 from scripts.browser import serving
-from tests.e2e.conftest import LAST_DAY, READY, Warehouse, chart, download, forget, minus
+from tests.e2e.conftest import LAST_DAY, READY, Warehouse, another, chart, download, forget, minus
 
 MARCH = date(2026, 3, 1)
 EDITOR = Rights("ann@example.com", frozenset({"editor"}), "1")
@@ -81,15 +81,14 @@ def enter(page: Page, place: str, amount: str) -> None:
 
 
 def test_a_target_set_on_the_page_moves_the_figures_of_every_open_page(
-    page: Page, browser: Browser, dashboard: str, warehouse: Warehouse
+    page: Page, dashboard: str, warehouse: Warehouse
 ) -> None:
-    elsewhere = browser.new_page()
-    elsewhere.goto(dashboard)
+    page.goto(f"{dashboard}/places?target-month=March+2026")
+    elsewhere = another(page, dashboard)
     card = elsewhere.get_by_test_id("stMetric").filter(has_text="March run rate")
     planned = "select 'Target $' || round(sum(target_net_sales) / 1000) || 'K' from kpi.kpi_target_attainment "
     [(before,)] = warehouse.sql(planned + OF_MARCH)
     expect(elsewhere.get_by_text(str(before))).to_be_visible()
-    page.goto(f"{dashboard}/places?target-month=March+2026")
     [(attained_before,)] = warehouse.sql(ATTAINED)
     attainment = page.get_by_test_id("stMetric").filter(has_text="Attainment")
     expect(attainment).to_contain_text(str(attained_before))
@@ -117,7 +116,6 @@ def test_a_target_set_on_the_page_moves_the_figures_of_every_open_page(
         f"from kpi.kpi_target_attainment {OF_MARCH}"
     )
     expect(card).to_contain_text(minus(change))
-    elsewhere.close()
 
 
 def test_what_is_typed_is_repeated_in_the_style_of_the_dashboard() -> None:
@@ -198,7 +196,6 @@ def test_nobody_but_an_editor_sets_a_target_or_notes_a_day(
         targets.save(view, MARCH, "sales_region", {"Europe": Decimal(5)})
     with pytest.raises(notes.NotNotable):
         notes.add(view, MARCH, None, "A note")
-    app.run()
     app.switch_page("views/places.py").run()
     app.button(key="targets-button").click().run()
     assert not app.exception
@@ -224,7 +221,6 @@ def test_the_log_says_who_changed_what_from_what(view: View, app: AppTest) -> No
         (Decimal(200), None, EDITOR.name), (Decimal("100.50"), Decimal(200), EDITOR.name),
         (None, Decimal("100.50"), EDITOR.name),
     ]  # fmt: skip
-    app.run()
     app.switch_page("views/places.py").run()
     said = "\n".join(caption.value for caption in app.caption).replace("\\", "")
     assert "Last change: Europe, March 2026: taken away, by ann@example.com" in said

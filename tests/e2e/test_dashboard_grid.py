@@ -1,5 +1,6 @@
-"""The grid and the filters of many members: every figure against the lines, sorting, leafing, files, in a browser."""
+"""The grid and the filters of many members: every figure against the lines; sorting, leafing and files in a browser."""
 
+import json
 import re
 from datetime import date, timedelta
 from decimal import Decimal
@@ -83,25 +84,23 @@ NOTHING: Figures = (None,) * len(MEASURED)
     ],
 )
 def test_every_row_has_its_figures_comparison_and_change(
-    page: Page, dashboard: str, warehouse: Warehouse, link: dict[str, str], keys: tuple[str, ...]
+    app: AppTest, warehouse: Warehouse, link: dict[str, str], keys: tuple[str, ...]
 ) -> None:
     now, before = (figures(warehouse, dates, *keys) for dates in (NOW, BEFORE))
     names = dict(warehouse.sql("select product_id, product_name from kpi.kpi_products"))
-    grid = visit(page, dashboard, **link)
+    shown = texts(grid(explore(app, **link))["rows"])
     expected = {
         (*(names.get(part, part) for part in key), *written(now.get(key, NOTHING), before.get(key, NOTHING)))
         for key in now.keys() | before.keys()
     }
-    shown = cells(grid)
     assert len(shown) == min(len(expected), 50)
     assert set(map(tuple, shown)) <= expected
 
 
-def test_the_last_line_is_the_whole_and_no_sum_of_the_rows(page: Page, dashboard: str, warehouse: Warehouse) -> None:
+def test_the_last_line_is_the_whole_and_no_sum_of_the_rows(app: AppTest, warehouse: Warehouse) -> None:
     [now], [before] = (list(figures(warehouse, dates).values()) for dates in (NOW, BEFORE))
     rows = figures(warehouse, NOW, "product_category")
-    grid = visit(page, dashboard, rows="Category")
-    assert total(grid) == ["All", *written(now, before)]
+    assert texts([grid(explore(app, rows="Category"))["total"]]) == [["All", *written(now, before)]]
     assert sum(each[1] or 0 for each in rows.values()) > (now[1] or 0), "orders of several categories"
 
 
@@ -111,41 +110,40 @@ def test_a_header_sorts_all_rows_and_not_only_those_of_the_page(
     keys = ("product_id", "sales_region")
     now = figures(warehouse, NOW, *keys)
     assert len(now) > 100
-    grid = visit(page, dashboard, rows="Product", then="Region", compare="None")
+    table = visit(page, dashboard, rows="Product", then="Region", compare="None")
     order = sorted(now.items(), key=lambda row: (row[1][3] is None, -(row[1][3] or 0), row[0]))
-    grid.get_by_role("button", name="Sort by Margin").click()
-    expect(grid.get_by_role("columnheader", name="Margin", exact=False)).to_have_attribute("aria-sort", "descending")
-    assert [row[2:] for row in cells(grid)] == [written(figure) for _, figure in order[:50]]
-    assert total(grid)[0] == "All"
+    table.get_by_role("button", name="Sort by Margin").click()
+    expect(table.get_by_role("columnheader", name="Margin", exact=False)).to_have_attribute("aria-sort", "descending")
+    assert [row[2:] for row in cells(table)] == [written(figure) for _, figure in order[:50]]
+    assert total(table)[0] == "All"
     page.get_by_role("button", name="Rows after").click()
     expect(page.get_by_text(f"Rows 51 to 100 of {len(now)}")).to_be_visible()
     expect(page.locator(READY)).to_be_visible()
-    assert [row[2:] for row in cells(grid)] == [written(figure) for _, figure in order[50:100]]
+    assert [row[2:] for row in cells(table)] == [written(figure) for _, figure in order[50:100]]
     # The other way, from the first page on; and a copied link shows the same.
-    grid.get_by_role("button", name="Sort by Margin").click()
-    expect(grid.get_by_role("columnheader", name="Margin", exact=False)).to_have_attribute("aria-sort", "ascending")
+    table.get_by_role("button", name="Sort by Margin").click()
+    expect(table.get_by_role("columnheader", name="Margin", exact=False)).to_have_attribute("aria-sort", "ascending")
     order = sorted(now.items(), key=lambda row: (row[1][3] is None, row[1][3] or 0, row[0]))
-    shown = cells(grid)
+    shown = cells(table)
     assert [row[2:] for row in shown] == [written(figure) for _, figure in order[:50]]
     page.goto(page.url)
     settle(page)
     assert cells(page.locator(".st-key-grid")) == shown
     expect(page.get_by_text("The link asks for")).to_have_count(0)
+    # A name is sorted by from A on.
+    table.get_by_role("button", name="Sort by product").click()
+    header = table.get_by_role("columnheader").filter(has=page.get_by_role("button", name="Sort by product"))
+    expect(header).to_have_attribute("aria-sort", "ascending")
 
 
-@pytest.mark.parametrize(("column", "name"), [("Sort by product", 0), ("Sort by Total sales, change", 1)])
-def test_names_and_changes_can_be_sorted_by(
-    page: Page, dashboard: str, warehouse: Warehouse, column: str, name: int
-) -> None:
+@pytest.mark.parametrize("label", ["Sort by product", "Sort by Total sales, change"])
+def test_names_and_changes_can_be_sorted_by(app: AppTest, warehouse: Warehouse, label: str) -> None:
     now, before = (figures(warehouse, dates, "product_id") for dates in (NOW, BEFORE))
     names = dict(warehouse.sql("select product_id, product_name from kpi.kpi_products"))
-    grid = visit(page, dashboard, rows="Product")
-    grid.get_by_role("button", name=column, exact=True).click()
-    header = grid.get_by_role("columnheader").filter(has=page.get_by_role("button", name=column, exact=True))
-    expect(header).to_have_attribute("aria-sort", re.compile("scending"))
-    settle(page)
-    shown = [row[0] for row in cells(grid)]
-    if name == 0:
+    [column] = [each["name"] for each in grid(explore(app, rows="Product"))["columns"] if each["says"] == label]
+    app.query_params["grid-sort"] = column if column == "product" else f"-{column}"
+    shown = [row[0] for row in texts(grid(app.run())["rows"])]
+    if column == "product":
         assert shown == [
             each for (each,) in warehouse.sql(
                 "select product_name from kpi.kpi_products where product_id = any(%s) order by product_name",
@@ -162,15 +160,12 @@ def test_names_and_changes_can_be_sorted_by(
         assert ranked == sorted(change, key=lambda each: -change[each])
 
 
-def test_days_weeks_and_months_meet_the_days_of_the_comparison(
-    page: Page, dashboard: str, warehouse: Warehouse
-) -> None:
-    grid = visit(page, dashboard, rows="Week")
+def test_days_weeks_and_months_meet_the_days_of_the_comparison(app: AppTest, warehouse: Warehouse) -> None:
     later = (NOW[0] - BEFORE[0]).days
     week = "date_trunc('week', sale_date)::date"
     now = figures(warehouse, NOW, week)
     before = figures(warehouse, BEFORE, f"date_trunc('week', sale_date + {later})::date")
-    assert cells(grid) == [
+    assert texts(grid(explore(app, rows="Week"))["rows"]) == [
         [f"{key[0].day} {key[0]:%b %Y}", *written(now[key], before.get(key, NOTHING))] for key in sorted(now)
     ]
 
@@ -195,21 +190,21 @@ def test_weeks_begin_on_the_day_that_the_shop_says(
 def test_a_row_filters_everything_by_both_its_members_and_again_by_none(
     page: Page, dashboard: str, warehouse: Warehouse
 ) -> None:
-    grid = visit(page, dashboard, rows="Region", then="Channel", compare="None")
-    (region, channel, *row), *_ = cells(grid)
-    everything = total(grid)
-    grid.locator("tbody tr").first.click()
+    table = visit(page, dashboard, rows="Region", then="Channel", compare="None")
+    (region, channel, *row), *_ = cells(table)
+    everything = total(table)
+    table.locator("tbody tr").first.click()
     expect(page).to_have_url(re.compile(r"[?&]region="))
     expect(page).to_have_url(re.compile(r"[?&]channel="))
-    expect(grid.locator("tbody tr")).to_have_count(1)
+    expect(table.locator("tbody tr")).to_have_count(1)
     settle(page)
     [now] = figures(warehouse, NOW, condition=f"sales_region = '{region}' and sales_channel = '{channel}'").values()
-    assert total(grid)[2:] == written(now) == row
+    assert total(table)[2:] == written(now) == row
     # With the keyboard, as a button of the row.
-    grid.locator("tbody button").first.press("Enter")
+    table.locator("tbody button").first.press("Enter")
     expect(page).not_to_have_url(re.compile(r"[?&]region="))
     settle(page)
-    assert total(grid) == everything
+    assert total(table) == everything
 
 
 def test_the_file_holds_every_row_with_exact_figures(
@@ -236,46 +231,43 @@ def test_the_file_holds_every_row_with_exact_figures(
     assert amounts == sorted(amounts, reverse=True)
 
 
-def test_a_young_history_has_no_columns_to_compare_with(page: Page, dashboard: str) -> None:
-    grid = visit(page, dashboard, period="YTD", rows="Region")
-    expect(grid.get_by_role("columnheader", name="Before")).to_have_count(0)
-    expect(page.locator(".st-key-figures").get_by_text("sales are known from").last).to_be_visible()
+def test_a_young_history_has_no_columns_to_compare_with(app: AppTest) -> None:
+    drawn = grid(explore(app, period="YTD", rows="Region"))
+    assert "Before" not in [column["label"] for column in drawn["columns"]]
+    assert any("sales are known from" in caption.value for caption in app.caption)
 
 
 @pytest.mark.parametrize(
     "link", [{"grid-sort": "bogus"}, {"grid-sort": "-orders_change", "compare": "None"}, {"grid-page": "99"}]
 )
-def test_a_link_to_a_column_or_a_page_that_is_not_there_is_named(
-    page: Page, dashboard: str, link: dict[str, str]
-) -> None:
-    visit(page, dashboard, **link)
+def test_a_link_to_a_column_or_a_page_that_is_not_there_is_named(app: AppTest, link: dict[str, str]) -> None:
     [name] = [name for name in link if name.startswith("grid-")]
-    expect(page.get_by_test_id("stAlert").filter(has_text="The link asks for")).to_contain_text(name)
+    [warning] = explore(app, **link).warning
+    assert warning.value.endswith(f": `{name}`.")
 
 
-def test_taking_the_sorted_column_away_is_no_fault_of_the_link(page: Page, dashboard: str) -> None:
-    grid = visit(page, dashboard, rows="Region", compare="None")
-    grid.get_by_role("button", name="Sort by Orders").click()
-    expect(page).to_have_url(re.compile("grid-sort=-orders"))
-    settle(page)
-    page.locator(".st-key-columns").get_by_role("button", name=re.compile("Remove Orders|Orders")).first.click()
-    expect(grid.get_by_role("button", name="Sort by Orders")).to_have_count(0)
-    settle(page)
-    expect(page.get_by_text("The link asks for")).to_have_count(0)
+def test_taking_the_sorted_column_away_is_no_fault_of_the_link(app: AppTest) -> None:
+    explore(app, rows="Region", compare="None", **{"grid-sort": "-orders"})
+    assert (grid(app)["sort"], grid(app)["descending"]) == ("orders", True)
+    columns = app.multiselect(key="columns")
+    columns.set_value([name for name in columns.value if name != "orders"]).run()
+    assert "orders" not in [column["name"] for column in grid(app)["columns"]]
+    assert not app.warning
+    assert "grid-sort" not in app.query_params
 
 
 @pytest.mark.parametrize("path", [path for path in saved.PAGES if path != "pipeline"])
-def test_what_is_left_out_is_said_on_every_page_and_comes_back(page: Page, dashboard: str, path: str) -> None:
-    page.goto(f"{dashboard}/{path}?{urlencode({'region': 'Europe', 'except': 'Region'})}")
-    settle(page)
-    chip = page.get_by_role("button", name="Region: all but Europe")
-    expect(chip).to_be_visible()
-    expect(page.get_by_test_id("stException")).to_have_count(0)
-    expect(page.get_by_test_id("stAlert").filter(has_text="The link asks for")).to_have_count(0)
-    chip.click()
-    expect(page).not_to_have_url(re.compile("Europe"))
-    settle(page)
-    expect(chip).to_have_count(0)
+def test_what_is_left_out_is_said_on_every_page_and_comes_back(app: AppTest, path: str) -> None:
+    app.query_params["region"], app.query_params["except"] = "Europe", "Region"
+    app.switch_page(saved.PAGES[path]).run()
+    assert not app.exception
+    assert not app.warning
+    chip = app.button(key="chip-region")
+    assert chip.label == "Region: all but Europe"
+    chip.click().run()
+    assert not app.exception
+    assert "region" not in app.query_params
+    assert "chip-region" not in [button.key for button in app.button]
 
 
 @pytest.mark.parametrize(
@@ -294,21 +286,21 @@ def test_what_is_left_out_is_said_on_every_page_and_comes_back(page: Page, dashb
     ],
     ids=["without a region", "two products", "without two products", "two categories", "without several", "one"],
 )  # fmt: skip
-@pytest.mark.parametrize("rows", ["Region", "Category", "Product"])
 def test_orders_of_several_members_are_counted_once(
-    page: Page, dashboard: str, warehouse: Warehouse, link: dict[str, Any], condition: str, rows: str
+    app: AppTest, warehouse: Warehouse, link: dict[str, Any], condition: str
 ) -> None:
-    column = {"Region": "sales_region", "Category": "product_category", "Product": "product_id"}[rows]
-    by = figures(warehouse, NOW, column, condition=condition)
-    [whole] = figures(warehouse, NOW, condition=condition).values()
     names = dict(warehouse.sql("select product_id, product_name from kpi.kpi_products"))
-    grid = visit(page, dashboard, rows=rows, compare="None", **link)
-    assert total(grid) == ["All", *written(whole)]
-    assert {tuple(row) for row in cells(grid)} == {
-        (names.get(key, key), *written(figure)) for (key,), figure in by.items()
-    }
-    card = page.get_by_test_id("stMetric").filter(has_text="Orders")
-    expect(card).to_contain_text(DOLLARS.write(whole[1], Kind.COUNT))
+    [whole] = figures(warehouse, NOW, condition=condition).values()
+    explore(app, compare="None", **link)
+    for rows, column in (("Region", "sales_region"), ("Category", "product_category"), ("Product", "product_id")):
+        drawn = grid(app.selectbox(key="rows").set_value(rows.lower()).run())
+        by = figures(warehouse, NOW, column, condition=condition)
+        assert texts([drawn["total"]]) == [["All", *written(whole)]]
+        assert set(map(tuple, texts(drawn["rows"]))) == {
+            (names.get(key, key), *written(figure)) for (key,), figure in by.items()
+        }
+    cards = {card.label: card.value for card in app.metric}
+    assert cards["Orders"] == DOLLARS.write(whole[1], Kind.COUNT)
 
 
 def test_orders_of_too_many_lines_are_not_known_and_not_wrong(
@@ -329,7 +321,7 @@ def test_orders_of_too_many_lines_are_not_known_and_not_wrong(
 def test_a_filter_finds_a_word_inside_a_name_and_keeps_several(
     page: Page, dashboard: str, warehouse: Warehouse
 ) -> None:
-    grid = visit(page, dashboard, rows="Product", compare="None")
+    table = visit(page, dashboard, rows="Product", compare="None")
     page.get_by_role("button", name=re.compile("More")).press("Enter")
     box = page.get_by_role("combobox", name=re.compile("Product"))
     for word, name in (("Monitor", '27" Monitor'), ("spresso", "Espresso Maker")):
@@ -341,10 +333,10 @@ def test_a_filter_finds_a_word_inside_a_name_and_keeps_several(
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
     names = ('27" Monitor', "Espresso Maker")
-    expect(grid.locator("tbody tr")).to_have_count(2)
+    expect(table.locator("tbody tr")).to_have_count(2)
     settle(page)
     [whole] = figures(warehouse, NOW, condition=f"product_name in {names}").values()
-    assert total(grid) == ["All", *written(whole)]
+    assert total(table) == ["All", *written(whole)]
     expect(page.get_by_role("button", name=re.compile("Product: .*Espresso Maker"))).to_be_visible()
 
 
@@ -355,11 +347,33 @@ def test_a_link_may_name_a_product_by_its_identifier_alone(page: Page, dashboard
     expect(page.get_by_text("The link asks for")).to_have_count(0)
 
 
-def test_every_dimension_with_several_members_can_be_chosen_for_rows(page: Page, dashboard: str) -> None:
-    for label in (*(label for label in LABELS.values() if label != "Store"), "Day", "Week", "Month"):
-        grid = visit(page, dashboard, rows=label)
-        expect(grid.get_by_role("button", name=f"Sort by {label.lower()}")).to_be_visible()
-        expect(page.get_by_test_id("stException")).to_have_count(0)
+def test_every_dimension_with_several_members_can_be_chosen_for_rows(app: AppTest) -> None:
+    explore(app)
+    names = {name: label for name, label in LABELS.items() if label != "Store"}
+    for name, label in (names | {"date": "Day", "week": "Week", "month": "Month"}).items():
+        drawn = grid(app.selectbox(key="rows").set_value(name).run())
+        assert drawn["columns"][0]["says"] == f"Sort by {label.lower()}"
+
+
+def explore(app: AppTest, **link: Any) -> AppTest:
+    """The page that this link opens."""
+    for name, value in link.items():
+        app.query_params[name] = value
+    app.switch_page(saved.PAGES["explore"]).run()
+    return app
+
+
+def grid(app: AppTest) -> dict[str, Any]:
+    """What the table is told to draw, as in TABLE of dashboard/grid.py."""
+    assert not app.exception
+    [drawn] = [each.proto for each in app.get("bidi_component") if each.proto.component_name == "grid"]
+    told: dict[str, Any] = json.loads(drawn.json)
+    return told
+
+
+def texts(rows: list[list[tuple[str, str]]]) -> list[list[str]]:
+    """The texts of the cells, without what is good or bad of them."""
+    return [[text for text, _ in row] for row in rows]
 
 
 def visit(page: Page, dashboard: str, **link: Any) -> Locator:
@@ -374,14 +388,14 @@ def settle(page: Page) -> None:
     expect(page.locator(READY)).to_be_visible()
 
 
-def cells(grid: Locator) -> list[list[str]]:
-    expect(grid.locator("tfoot tr")).to_be_visible()
-    rows: list[list[str]] = grid.locator("tbody").evaluate(
+def cells(table: Locator) -> list[list[str]]:
+    expect(table.locator("tfoot tr")).to_be_visible()
+    rows: list[list[str]] = table.locator("tbody").evaluate(
         "body => [...body.rows].map(row => [...row.cells].map(cell => cell.textContent))"
     )
     return rows
 
 
-def total(grid: Locator) -> list[str]:
-    texts: list[str] = grid.locator("tfoot tr").evaluate("row => [...row.cells].map(cell => cell.textContent)")
-    return texts
+def total(table: Locator) -> list[str]:
+    shown: list[str] = table.locator("tfoot tr").evaluate("row => [...row.cells].map(cell => cell.textContent)")
+    return shown

@@ -123,7 +123,6 @@ def test_the_bridge_of_the_running_month_is_of_complete_days(app: AppTest, wareh
         "from kpi.kpi_price_volume_mix where currency = 'USD' and month = '2026-03-01' and not is_month_complete"
     )
     assert effects == [(now, before, now - before)]
-    app.run()
     app.switch_page("views/products.py").run()
     change = DOLLARS.money(now - before, cents=True, signed=True)
     assert f"March 2026 against February 2026: {change}, of it volume" in _said(app)
@@ -249,7 +248,6 @@ def test_who_was_rated_a_few_times_is_not_ranked(app: AppTest, warehouse: Wareho
             rep,
         )
         forget()
-        app.run()
         app.switch_page("views/places.py").run()
         drawn = chart(app, "Shares of one to five stars by representative")
         expected = warehouse.sql(

@@ -21,7 +21,7 @@ from streamlit.testing.v1 import AppTest
 
 from scripts.bench_dashboard import PUBLISH
 from tests.conftest import beside
-from tests.e2e.conftest import READY, Warehouse, forget
+from tests.e2e.conftest import READY, Warehouse, another, forget
 
 SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 WEEK = """
@@ -374,8 +374,7 @@ def test_files_hold_every_line_to_the_cent_and_no_formula(
     assert rows[0]["view"] in about
 
     title = page.locator("h1").inner_text()
-    other = page.context.new_page()
-    other.goto(rows[0]["view"])
+    other = another(page, rows[0]["view"])
     expect(other.locator("h1")).to_have_text(title)
     expect(other.get_by_text(f"{int(str(count)) - 1:,} lines")).to_be_visible()
     expect(other.get_by_test_id("stAlert")).to_have_count(0)

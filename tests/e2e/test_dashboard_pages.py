@@ -56,9 +56,7 @@ def test_explore_draws_a_rate_of_sums_per_week(app: AppTest, warehouse: Warehous
 @pytest.mark.parametrize(
     ("dimension", "column", "mart"),
     [
-        ("region", "sales_region", "kpi_daily_sales"),
         ("channel", "sales_channel", "kpi_daily_sales"),
-        ("representative", "sales_representative", "kpi_daily_sales"),
         ("category", "product_category", "kpi_daily_category_sales"),
     ],
 )

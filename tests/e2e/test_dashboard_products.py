@@ -14,7 +14,7 @@ from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
 from streamlit.testing.v1 import AppTest
 
 from dashboard import queries
-from tests.e2e.conftest import READY, Warehouse, download, forget
+from tests.e2e.conftest import Warehouse, another, download, forget
 
 PRODUCTS, CUSTOMERS = "views/products.py", "views/customers.py"
 MAIN = """
@@ -293,8 +293,7 @@ def test_files_say_of_which_month_they_are_and_lead_there_again(
         "where month = '2026-03-01' and comparison = 'previous_month' "
         "order by abs(net_sales_change) desc, product_id limit 10"
     )
-    other = page.context.new_page()
-    other.goto(rows[0]["view"])
+    other = another(page, rows[0]["view"])
     expect(other.get_by_text("March 2026 against February 2026")).to_be_visible()
     expect(other.get_by_test_id("stAlert")).to_have_count(0)
     assert {"bridge=Month+before", "bridge-month=Mar+2026"} <= set(rows[0]["view"].partition("?")[2].split("&"))
@@ -330,19 +329,7 @@ def test_files_of_customers_say_of_which_time_and_page_they_are(
     )
 
 
-@pytest.mark.parametrize("width", [1360, 390])
-@pytest.mark.parametrize(("path", "charts"), [("/products", 5), ("/customers", 4)])
-def test_page_fits_and_draws(page: Page, dashboard: str, path: str, charts: int, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 900})
-    page.goto(dashboard + path)
-    expect(page.get_by_test_id("stEChartsChart")).to_have_count(charts)
-    expect(page.locator(READY)).to_be_visible()
-    expect(page.get_by_test_id("stException")).to_have_count(0)
-    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= width
-
-
 def _open(app: AppTest, path: str) -> AppTest:
-    app.run()
     app.switch_page(path).run()
     assert not app.exception
     return app

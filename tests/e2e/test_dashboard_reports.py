@@ -274,7 +274,6 @@ def test_a_report_whose_view_is_gone_says_so_in_its_log(
     dispatch.deliver()
     assert log(warehouse) == [("boss@example.com", 1, False, False, "its saved view is deleted")]
     assert not mailbox.mails
-    app.run()
     app.switch_page("views/alerts.py").run()
     assert not app.exception
     shown = next(each.value for each in app.markdown if each.value.startswith("**Every morning**"))
@@ -377,7 +376,6 @@ def test_every_view_that_a_page_can_save_reads_the_same_without_its_widgets(
 
 
 def open_page(app: AppTest) -> AppTest:
-    app.run()
     app.switch_page("views/alerts.py").run()
     assert not app.exception
     return app

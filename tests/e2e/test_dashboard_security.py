@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page, expect
+from playwright.sync_api import Page, expect
 from streamlit.testing.v1 import AppTest
 
 from dashboard import push, saved, security
@@ -35,25 +35,6 @@ HOSTILE = [
     "-1e400",
 ]  # fmt: skip
 STOP_SECONDS = 5
-
-
-@pytest.mark.parametrize("path", PATHS)
-def test_pages_work_under_the_policy(page: Page, dashboard: str, path: str) -> None:
-    violations: list[str] = []
-
-    def note(message: ConsoleMessage) -> None:
-        if "Content Security Policy" in message.text or "violates" in message.text:
-            violations.append(message.text)
-
-    foreign: list[str] = []
-    page.on("console", note)
-    page.on("request", lambda request: None if dashboard in request.url else foreign.append(request.url))
-    page.goto(dashboard + path)
-    expect(page.locator("h1")).to_be_visible()
-    expect(page.locator(READY)).to_be_visible()
-    expect(page.get_by_test_id("stException")).to_have_count(0)
-    assert violations == []
-    assert [url for url in foreign if not url.startswith("data:")] == []
 
 
 def test_charts_events_and_downloads_work_under_the_policy(page: Page, dashboard: str, warehouse: Warehouse) -> None:

@@ -287,6 +287,10 @@ def test_other_code_pages_that_sheets_come_in_are_guessed(words: str, written_in
     assert guessed(words.encode(written_in)) == written_in
 
 
+def test_a_word_of_a_million_letters_keeps_nobody_waiting() -> None:
+    assert guessed(b"id,item\n1," + b"a" * 1_000_000 + b",Caf\xe9\n") == "cp1252"
+
+
 def test_a_few_damaged_words_do_not_make_utf_8_another_encoding() -> None:
     content = "id,item\n1,Gießkanne\n2,Café\n3,Müller\n4,Piña\n5,".encode() + b"T\xfcr\n"
     assert guessed(content) == "utf-8"

@@ -391,7 +391,9 @@ def test_rows_beyond_the_dimensions_that_a_workbook_states_are_read(dimension: b
             "beyond MAX_EXPANSION=200",
         ),
         (
-            lambda text: text.replace(b'<row r="4"', b"<row>" + b"<c/>" * (3 * 1024 * 1024) + b'</row><row r="9"'),
+            lambda text: text.replace(
+                b'<row r="4"', b"<row>" + b"<c/>" * 65_536 + b" " * (12 * 1024 * 1024) + b'</row><row r="9"'
+            ),
             None,
         ),
     ],
