@@ -19,6 +19,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from loader.errors import TransientError
 from loader.feeds import Feed, Feeds
+from loader.lake.place import prepare, reach
 from loader.lake.reading import Reading
 from loader.lake.records import FILE, LINE, SCHEMA, file_id, object_id
 from loader.ledger import DONE, SUPERSEDE, State
@@ -91,7 +92,7 @@ class Lake:
 def backfill(
     spark: SparkSession, settings: Settings, bucket: str, prefix: str, to: str, *, at_once: int = 1000
 ) -> list[Outcome]:
-    """Bring what is under the prefix into the lake, exactly once; `at_once`: files in a commit.
+    """Bring what is under the prefix into the lake, a folder or URL, exactly once; `at_once`: files in a commit.
 
     Returns the outcome of each object, in order of keys. Raises TransientError when S3 or Spark fails: what has been
     committed stays, and the same call goes on from there.
@@ -99,7 +100,8 @@ def backfill(
     feeds = Feeds(settings.feeds_dir)
     with closing(ObjectStore(settings)) as store:
         objects = list(store.list(bucket, prefix))
-    lake = Lake(spark, to)
+        prepare(store, to)
+    lake = Lake(spark, reach(spark, settings, to))
     began: set[int] = set()
     while True:
         ledger = lake.ledger()
