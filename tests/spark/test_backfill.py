@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.spark.lake import MARKS, bring, correct, in_lake, in_postgresql, load  # isort: skip  # skips all without Spark
+import pyspark
 from pyspark.sql import SparkSession
 
 from loader.lake.backfill import Lake
@@ -62,6 +63,8 @@ def test_a_job_that_another_has_overtaken_writes_nothing(shop: World, spark: Spa
 def test_a_killed_process_leaves_no_row_missing_or_double(
     victim: str, shop: World, spark: SparkSession, tmp_path: Path
 ) -> None:
+    installed = Path(pyspark.__file__).parent
+    before = {*installed.iterdir()}
     load(shop)
     lake = tmp_path / "lake"
     command = [
@@ -78,6 +81,7 @@ def test_a_killed_process_leaves_no_row_missing_or_double(
     else:
         bring(shop, spark, lake)
     assert in_lake(spark, lake) == in_postgresql(shop)
+    assert {*installed.iterdir()} == before, "workers wrote into the installed package"
 
 
 def reading_executor(job: int) -> int | None:
