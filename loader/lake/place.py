@@ -22,8 +22,6 @@ def reach(spark: SparkSession, settings: Settings, to: str) -> str:
         "access.key": settings.aws_access_key_id,
         "secret.key": secret and secret.get_secret_value(),
         "session.token": token and token.get_secret_value(),
-        # S3 itself then refuses to replace a commit (If-None-Match). Delta looks for one, and no longer when it writes.
-        "performance.flags": "create",
     }
     for name, value in given.items():
         if value:

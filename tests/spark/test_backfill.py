@@ -13,6 +13,7 @@ from tests.spark.lake import MARKS, bring, correct, in_lake, in_postgresql, load
 import pyspark
 from pyspark.sql import SparkSession
 
+from loader.errors import TransientError
 from loader.lake.backfill import Lake
 from loader.lake.records import FILE, LINE, REJECTED
 from scripts.stack import REPOSITORY
@@ -57,6 +58,12 @@ def test_a_job_that_another_has_overtaken_writes_nothing(shop: World, spark: Spa
     before = in_lake(spark, tmp_path / "lake")
     lake.append(lake.records(), seen)
     assert in_lake(spark, tmp_path / "lake") == before
+
+
+def test_a_lake_that_cannot_be_written_is_said_in_one_line(shop: World, spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "lake").touch()
+    with pytest.raises(TransientError, match=r"\ASpark failed: .*lake.*run the command again\Z"):
+        bring(shop, spark, tmp_path / "lake")
 
 
 @pytest.mark.parametrize("victim", ["executor", "job"])
