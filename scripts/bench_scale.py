@@ -44,24 +44,23 @@ def bench_spark(bench: Bench) -> str:
             content = sheet_of(bench.rows // SHEETS, number, DAY - timedelta(30 * number), days=30)
             store.put(bench.settings.s3_bucket, key, content)
         sheets = sum(each.size for each in store.list(bench.settings.s3_bucket, "bench/"))
+        size = {"sheets (CSV)": sheets}
     with psycopg.connect(bench.url, autocommit=True) as database, Pipeline(bench.settings) as pipeline:
         arrivals = [FileArrived(bench.settings.s3_bucket, key, datetime.now(UTC)) for key in keys]
         taken["the loader, one process, into `raw`"] = loader = seconds(
             lambda: [pipeline.load_file(each) for each in arrivals]
         )
         assert database.execute("select sum(rows_loaded) from raw.files").fetchone() == (bench.rows,)
-        taken["dbt: a full refresh of core and marts from them"] = seconds(lambda: dbt("run", "--full-refresh"))
-        size = {
-            "sheets (CSV)": sheets,
-            "PostgreSQL, `raw`, with indexes": size_of(database, "raw"),
-            "PostgreSQL, core and marts, with indexes": size_of(database, "staging", "core", "kpi"),
-        }
+        for workers in (1, 2):
+            lake = bench.folder / f"lake{workers}"
+            taken[f"`loader backfill`, workers of one core: {workers}"] = backfilled(bench, workers, lake)
+            size["the lake (Parquet)"] = sum(each.stat().st_size for each in lake.rglob("*.parquet"))
+            shutil.rmtree(lake)
+        dbt("seed")
+        taken["dbt: a full refresh of core and marts from `raw`"] = seconds(lambda: dbt("run", "--full-refresh"))
+        size["PostgreSQL, `raw`, with indexes"] = size_of(database, "raw")
+        size["PostgreSQL, core and marts, with indexes"] = size_of(database, "staging", "core", "kpi")
         empty(database)
-    for workers in (1, 2):
-        lake = bench.folder / f"lake{workers}"
-        taken[f"`loader backfill`, workers of one core: {workers}"] = backfilled(bench, workers, lake)
-        size["the lake (Parquet)"] = sum(each.stat().st_size for each in lake.rglob("*.parquet"))
-        shutil.rmtree(lake)
     stages = [
         (name, f"{each / millions:.1f}", f"{bench.rows / each:,.0f}", f"{loader / each:.2f}")
         for name, each in taken.items()
