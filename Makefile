@@ -37,7 +37,7 @@ test: $(VENV)/installed ## Every test, on real servers and in a real browser
 test-servers: $(VENV)/installed ## The loader on Apache Kafka and versitygw, and the image (skips what the machine has not)
 	@$(BIN)/python -m pytest tests/servers $(ARGS)
 
-test-spark: $(VENV)/installed ## `loader backfill` against the loader, on Spark, which it installs (needs Java 17 or newer)
+test-spark: $(VENV)/installed ## `loader backfill` against the loader, on Spark, which it installs (half a gigabyte)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-spark.lock
 	@$(BIN)/python -m pytest -n 0 tests/spark $(ARGS)
 

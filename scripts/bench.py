@@ -1,7 +1,7 @@
 r"""`make bench`: what the loader does, as ratios measured in one run on a throwaway stack.
 
 The base of every ratio is psql's `\copy` of the same file in the same run, because the machine's own speed drifts.
-`make bench ARGS="load small"` measures only those; `ARGS="--write"` puts the tables into docs/benchmarks.md.
+`make bench ARGS="load small"` measures only those; `ARGS="--write"` puts the tables into the docs.
 """
 
 import io
@@ -15,7 +15,6 @@ import time
 import venv
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -24,7 +23,6 @@ from statistics import median, quantiles
 from threading import Event, Thread
 from typing import Annotated
 
-import numpy as np
 import pandas as pd
 import psycopg
 import sqlalchemy as sa
@@ -41,36 +39,26 @@ from loader.pipeline import Pipeline
 from loader.settings import Settings
 from loader.warehouse import migrate
 from scripts.bench_dashboard import measure as dashboard
-from scripts.stack import REPOSITORY, Stack, postgres_binaries, throwaway
+from scripts.bench_parts import (
+    CUSTOMERS,
+    DAY,
+    FEED,
+    FIELD_OF,
+    Bench,
+    dbt,
+    empty,
+    running,
+    seconds,
+    sheet_of,
+    table,
+    wait_for,
+    write_sheet,
+)
+from scripts.bench_scale import bench_replicas, bench_spark
+from scripts.stack import REPOSITORY, postgres_binaries, throwaway
 
 RESULTS = REPOSITORY / "docs" / "benchmarks.md"
-DAY = date(2026, 8, 28)  # late in a month and in a year, so that to date is most of either
-CUSTOMERS = 400_000  # of a history: some eleven orders each in ten million lines
-FIELD_OF = {
-    "Sale Date": "sold_at",
-    "Sale ID": "sale_id",
-    "Product ID": "product_id",
-    "Product Name": "product_name",
-    "Product Category": "product_category",
-    "Quantity Sold": "quantity",
-    "Unit Price": "unit_price",
-    "Discount (%)": "discount_rate",
-    "Total Value (with Discount)": "stated_total",
-    "Customer ID": "customer_id",
-    "Payment Method": "payment_method",
-    "Sales Channel": "sales_channel",
-    "Sales Region": "sales_region",
-    "Shipping Cost": "shipping_cost",
-    "Delivery Status": "delivery_status",
-}
-FEED = {
-    "feed": "bench",
-    "match": "bench/*.csv",
-    "format": {"encoding": "utf-8", "dates": ["%Y-%m-%d"]},
-    "shares": ["customers", "products", "stores"],
-    "columns": {field: header for header, field in FIELD_OF.items()}
-    | {"discount_rate": {"header": "Discount (%)", "percent": True}, "currency": {"value": "USD"}},
-}
+SCALING = REPOSITORY / "docs" / "scaling.md"
 DLT = """
 import sys
 import dlt
@@ -82,28 +70,16 @@ pipeline.run((filesystem(bucket_url=f"file://{folder}", file_glob=name) | read_c
 """
 
 
-@dataclass(frozen=True)
-class Bench:
-    """The parts that all measurements use."""
-
-    folder: Path
-    stack: Stack
-    settings: Settings
-    rows: int
-    rounds: int
-
-    @property
-    def url(self) -> str:
-        return self.stack.env()["ADMIN_DATABASE_URL"]
-
-
 def main(
     parts: Annotated[
-        list[str] | None, typer.Argument(help="load, small, others, latency, dashboard, memory; default: all.")
+        list[str] | None,
+        typer.Argument(
+            help="load, small, others, latency, dashboard, memory, replicas, spark; default: all but spark."
+        ),
     ] = None,
     rows: int = 1_000_000,
     rounds: int = 5,
-    write: Annotated[bool, typer.Option(help="Put the tables into docs/benchmarks.md.")] = False,
+    write: Annotated[bool, typer.Option(help="Put the tables into the docs.")] = False,
 ) -> None:
     """Print what was measured."""
     with tempfile.TemporaryDirectory() as name, throwaway(Path(name) / "stack") as stack:
@@ -116,7 +92,7 @@ def main(
         migrate(os.environ["ADMIN_DATABASE_URL"])
         tuning.for_loads()
         for part, measure in PARTS.items():
-            if not parts or part in parts:
+            if part in parts if parts else part != "spark":  # it needs what `make test-spark` installs
                 # A bucket and topics of its own: nothing of another part arrives meanwhile.
                 os.environ |= {"S3_BUCKET": part, "KAFKA_TOPIC": part, "KAFKA_GROUP": part}
                 bench = Bench(folder, stack, Settings.read(), rows, rounds)
@@ -337,11 +313,6 @@ def until_modelled(listener: psycopg.Connection, database: psycopg.Connection, k
             return
 
 
-def dbt(*arguments: str) -> None:
-    command = [str(Path(sys.executable).parent / "dbt"), "--quiet", *arguments, "--target", "prod"]
-    subprocess.run(command, cwd=REPOSITORY / "dbt_sales", check=True)
-
-
 def bench_memory(bench: Bench, gigabytes: int = 5) -> str:
     """The largest resident size of a process that loads a very large file."""
     block = sheet_of(1_000_000)
@@ -390,50 +361,19 @@ PARTS: dict[str, Callable[[Bench], str]] = {
     "latency": bench_latency,
     "dashboard": bench_dashboard,
     "memory": bench_memory,
+    "replicas": bench_replicas,
+    "spark": bench_spark,
 }
-
-
-def sheet_of(rows: int, seed: int = 7, until: date = DAY, days: int = 90, customers: int = 50_000) -> bytes:
-    """A sheet of 15 columns: orders of some two lines, two thousand products, as many days as are asked for."""
-    rng = np.random.default_rng(seed)
-    order = np.cumsum(rng.random(rows) < 0.45)
-    product = rng.integers(0, 2000, rows)
-    cents = np.round(rng.lognormal(3, 1, 2000) * 100).astype(int)[product]
-    quantity = rng.integers(1, 10, rows)
-    discount = rng.choice([0, 0, 0, 5, 10, 15], rows)
-    total = (quantity * cents * (100 - discount) + 50) // 100
-    customer = rng.integers(0, customers, order[-1] + 1)[order]
-    cells = {
-        "Sale Date": (np.datetime64(until) - days + 1 + np.arange(rows) * days // rows).astype(str),
-        "Sale ID": np.char.add("S", (seed * 10**9 + order).astype(str)),
-        "Product ID": np.char.add("P", product.astype(str)),
-        "Product Name": np.char.add("Product ", product.astype(str)),
-        "Product Category": np.array(["Clothing", "Electronics", "Toys", "Garden", "Books", "Food"])[product % 6],
-        "Quantity Sold": quantity,
-        "Unit Price": [f"{each // 100}.{each % 100:02}" for each in cents.tolist()],
-        "Discount (%)": discount,
-        "Total Value (with Discount)": [f"{each // 100}.{each % 100:02}" for each in total.tolist()],
-        "Customer ID": np.char.add("C", customer.astype(str)),
-        "Payment Method": rng.choice(["Card", "Cash", "Transfer"], rows),
-        "Sales Channel": rng.choice(["Online", "Store", "Phone"], rows),
-        "Sales Region": rng.choice(["North", "South", "East", "West"], rows),
-        "Shipping Cost": rng.choice(["0.00", "4.90", "9.90"], rows),
-        "Delivery Status": rng.choice(["Delivered", "Shipped", "Pending"], rows),
-    }
-    return pd.DataFrame(cells, columns=list(FIELD_OF)).to_csv(index=False).encode()
 
 
 def put_into_docs(part: str, measured: str) -> None:
     """Replace what an earlier run measured of this part, and keep what it measured of others."""
-    before, marker, after = RESULTS.read_text().partition(f"<!-- {part} -->\n")
-    assert marker, f"{RESULTS} has no place for {part}"
+    page = SCALING if part in ("replicas", "spark") else RESULTS
+    before, marker, after = page.read_text().partition(f"<!-- {part} -->\n")
+    assert marker, f"{page} has no place for {part}"
     _, end, rest = after.partition("<!-- end -->")
     machine = f"{os.cpu_count()} cores, {memory_gib()} GiB, {platform.system()}, Python {platform.python_version()}"
-    RESULTS.write_text(f"{before}{marker}\n{measured}\n\nMachine: {machine}.\n\n{end}{rest}")
-
-
-def write_sheet(file: Path, rows: int) -> None:
-    file.write_bytes(sheet_of(rows))
+    page.write_text(f"{before}{marker}\n{measured}\n\nMachine: {machine}.\n\n{end}{rest}")
 
 
 class _Repeated(io.RawIOBase):
@@ -519,29 +459,9 @@ def create_copy_tables(database: psycopg.Connection) -> None:
     """)
 
 
-def wait_for(database: psycopg.Connection, condition: str) -> None:
-    while database.execute(condition).fetchone() != (True,):
-        time.sleep(0.02)
-
-
-def empty(database: psycopg.Connection) -> None:
-    database.execute(
-        "truncate raw.sales_lines, raw.rejected_rows, raw.replayed_rows, raw.rebuild_queue, raw.files cascade"
-    )
-    database.execute("drop table if exists to_sql")
-    if database.execute("select to_regclass('bare')").fetchone() != (None,):
-        database.execute("truncate bare, alike")
-    database.execute("checkpoint")
-
-
 def copy(bench: Bench, target: str, file: Path) -> None:
     statement = f"\\copy {target} from '{file}' with (format csv, header)"
     subprocess.run([postgres_binaries() / "psql", bench.url, "-qc", statement], check=True)
-
-
-def table(title: str, head: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
-    rows = [head, ("---",) * len(head), *lines]
-    return f"### {title}\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def peak_kib(process_id: int) -> int:
@@ -552,21 +472,6 @@ def peak_kib(process_id: int) -> int:
 
 def memory_gib() -> int:
     return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
-
-
-@contextmanager
-def running(*command: str) -> Iterator[None]:
-    with subprocess.Popen([sys.executable, "-m", "loader", *command], cwd=REPOSITORY) as process:
-        try:
-            yield
-        finally:
-            process.terminate()
-
-
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

