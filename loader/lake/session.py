@@ -14,8 +14,11 @@ _SPARK_HAS = (
 )
 
 
-def spark_session(master: str | None) -> SparkSession:
-    """The session of this process; `master` None: as spark-submit says. The first one fetches the jars of Delta."""
+def spark_session(master: str | None, **options: str) -> SparkSession:
+    """The session of this process; `master` None: as spark-submit says. The first one fetches the jars of Delta.
+
+    `options`: more of Spark's own, in whose names _ stands for a dot.
+    """
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # executors on this machine have the packages of the driver
     builder = SparkSession.builder.appName("sales-etl backfill")
     if master:
@@ -24,6 +27,8 @@ def spark_session(master: str | None) -> SparkSession:
     if master and master.startswith("local"):
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")  # no other machine has to reach it
         builder = builder.config("spark.databricks.delta.snapshotPartitions", "2")  # 50 tasks for a log are a cluster's
+    for name, value in options.items():
+        builder = builder.config(f"spark.{name.replace('_', '.')}", value)
     spark = (
         builder.config("spark.jars.packages", f"io.delta:delta-spark_{SPARK}_2.13:{DELTA}")
         .config("spark.jars.excludes", _SPARK_HAS)
