@@ -65,6 +65,7 @@ def _spark(master: str | None, **options: str) -> "Iterator[SparkSession]":
     """A session, with options of Spark's own. Raises SettingsError where Spark is not installed."""
     try:
         import dbt.adapters.spark  # noqa: F401  # dbt loads it by its name
+
         from loader.lake.session import spark_session
     except ModuleNotFoundError as error:
         raise SettingsError(

@@ -1,7 +1,7 @@
-"""The lake → PostgreSQL: Spark builds the models of dbt_sales, and those of the dates before a seam go beside the live window.
+"""The lake → PostgreSQL: Spark builds the models of dbt_sales, and what is before a seam goes beside the live window.
 
-PostgreSQL keeps the lines from the seam on, and builds its marts of them. Before the seam it has the marts of Spark, in the
-schema `served`, from where a full refresh of dbt takes them. So whatever is built anew there later has history as well.
+PostgreSQL keeps the lines from the seam on, and builds its marts of them. Before the seam it has the marts of Spark, in
+the schema `served`, from where a full refresh of dbt takes them: whatever is built anew there later has history as well.
 """
 
 import json
@@ -44,10 +44,10 @@ class Served:
 
 
 def serve(spark: SparkSession, settings: Settings, lake: str, before: date) -> Served:
-    """Bring the marts of the dates before `before`, which becomes the first date of the live window, and publish them.
+    """Bring the marts of the dates before `before`, the first date of the live window, and publish them.
 
-    Raises Refused where `before` is not the first of a month, where PostgreSQL has sales before it that the lake has not,
-    and where dbt cannot build or publish: what is published stays as it is, and the same call may be repeated.
+    Raises Refused where `before` is not the first of a month, or PostgreSQL has sales before it that the lake has not,
+    and TransientError where dbt cannot build or publish: what is published stays, and the same call may be repeated.
     """
     if before.day != 1:
         raise Refused(f"{before} is not the first of a month, and some marts are of whole months: choose one that is")
@@ -70,7 +70,7 @@ def serve(spark: SparkSession, settings: Settings, lake: str, before: date) -> S
 def model(project: Path, lake: str) -> list[ModelNode]:
     """Build the models on the lake, in the Spark session of this process. Returns those that PostgreSQL is to have.
 
-    Raises Refused with the first thing that failed.
+    Raises TransientError with the first thing that failed.
     """
     with TemporaryDirectory() as folder:  # a parse for this target: the loader's own stays
         options = ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test", "--target-path", folder]
@@ -81,7 +81,7 @@ def model(project: Path, lake: str) -> list[ModelNode]:
 
 
 def publish(project: Path) -> None:
-    """Build the marts of PostgreSQL anew, with what was brought, and publish them in one transaction, if all tests pass."""
+    """Build the marts of PostgreSQL anew, with what was brought, and publish them at once, if the tests pass."""
     with _started_by("loader serve"):
         _dbt(project, "build", "--selector", "everything", "--full-refresh", "--target", "prod")
 
@@ -104,9 +104,7 @@ def _bring(session: Session, node: ModelNode, rows: DataFrame) -> int:
     served, published = Identifier("served", node.name), Identifier(node.schema, node.name)
     there = sql.columns_of(session, f"served.{node.name}")
     if there and there != sorted(node.columns):
-        raise Refused(
-            f"served.{node.name} has the columns of an earlier version: drop it as its owner, and serve again"
-        )
+        raise Refused(f"served.{node.name} has the columns of an earlier version: drop it, and serve again")
     driver = session.driver
     if not there:
         driver.execute(SQL("create table {} (like {})").format(served, published))

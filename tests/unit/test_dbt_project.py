@@ -335,7 +335,7 @@ def is_currency(column: str) -> bool:
 
 
 def test_macros_stay_few() -> None:
-    """A macro is SQL that nobody finds where it runs. `engines` has each line twice, for as many engines, or saves one."""
+    """A macro is SQL that does not stand where it runs. In `engines` one says a thing once for each engine."""
     lines = {True: 0, False: 0}
     for file in (PROJECT / "macros").rglob("*.sql"):
         lines["engines" in file.parts] += len(file.read_text().splitlines())
