@@ -1,7 +1,7 @@
 """The lake → PostgreSQL: Spark builds the models of dbt_sales, and what is before a seam goes beside the live window.
 
 PostgreSQL keeps the lines from the seam on, and builds its marts of them. Before the seam it has the marts of Spark, in
-the schema `served`, from where a full refresh of dbt takes them: whatever is built anew there later has history as well.
+the schema `served`, from where a full refresh of dbt takes them: what is built anew there later has history as well.
 """
 
 import json
