@@ -373,7 +373,7 @@ def test_one_properties_file_per_folder_and_kind(project: Project) -> None:
 
 def test_every_selector_that_is_named_exists_and_is_described(project: Project) -> None:
     named = set(re.findall(r"--selector (\w+)", (PROJECT / "README.md").read_text()))
-    worker = (REPOSITORY / "loader/transform.py").read_text()
+    worker = "".join((REPOSITORY / "loader" / each).read_text() for each in ("transform.py", "lake/serving.py"))
     assert named
     assert named | {"on_arrival"} <= set(project.manifest["selectors"])
     assert not [name for name in project.manifest["selectors"] if name not in worker and name not in named]
