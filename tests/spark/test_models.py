@@ -128,10 +128,10 @@ def rows(world: World, mart: str) -> list[dict[str, Any]]:
 
 
 def bare(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without the numbers of files. A ratio is compared as a float: each engine divides to digits of its own."""
+    """Without the numbers of files. What has more digits than cents is a ratio: each engine has digits of its own."""
 
     def value(each: Any) -> Any:
-        return float(each) if isinstance(each, Decimal) and each != round(each, 2) else each
+        return float(each) if isinstance(each, Decimal) and int(each.as_tuple().exponent) < -2 else each
 
     return [{name: value(each) for name, each in row.items() if name not in ASIDE} for row in found]
 
