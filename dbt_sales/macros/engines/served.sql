@@ -10,7 +10,7 @@
     {#- Select statement of the served rows of this model, or '' where there are none. Of members those without later rows.
         A view is of the seam that is published, and so is its history, also while the next one is built. -#}
     {%- if not config.get('served') or not has_served() -%}{{ return('') }}{%- endif -%}
-    {%- set keys = config.get('unique_key', []) | join(', ') -%}
+    {%- set keys = (config.get('unique_key') or []) | join(', ') -%}
     select {{ model.columns | join(', ') }} from {{ api.Relation.create(schema='served', identifier=model.name) }} as earlier
     {%- if config.get('keep') %}
     where ({{ keys }}) not in (select {{ keys }} from {{ rows }})
