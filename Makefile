@@ -7,13 +7,17 @@ STACK_ENV := test -f .stack/env || { echo "no stack yet: make demo starts it"; e
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo live down status logs sql test test-servers test-spark lint format docs bench screenshots lock
+.PHONY: help demo demo-spark live down status logs sql test test-servers test-spark lint format docs bench screenshots lock
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 demo: $(VENV)/installed ## The whole path on real servers: three months of sheets, KPIs, dashboard
 	@$(BIN)/python -m scripts.demo
+
+demo-spark: $(VENV)/installed ## Two years of sheets: history by Spark, what comes now by PostgreSQL (needs Java 17 or newer)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-spark.lock
+	@$(BIN)/python -m scripts.demo_spark
 
 live: $(VENV)/installed ## One new sheet every few seconds, to watch the dashboard move (after `make demo`; Ctrl-C ends it)
 	@$(STACK_ENV) && $(BIN)/python -m scripts.csv_generator --live --upload --every 3 --manifest .stack/manifest.json

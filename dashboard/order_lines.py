@@ -157,6 +157,12 @@ def stream_lines(reader: str, lines: Lines, limit: int, size: int = 10_000) -> I
         raise database.Unavailable(database.problem_of(error)) from error
 
 
+@st.cache_data(max_entries=4, show_spinner=False)
+def kept_since(version: int) -> date | None:
+    """The first date of which single lines are kept here, where earlier ones are in a lake; else None."""
+    return next((row["live_since"] for row in database.rows("live_since")), None)
+
+
 @st.cache_data(max_entries=64, show_spinner=False)
 def order(reader: str, version: int, wanted: Order, customers: bool) -> pd.DataFrame:
     """All lines of the order that a line of this number and day is of, and its returns until the number comes again."""

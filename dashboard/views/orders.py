@@ -58,6 +58,10 @@ def page() -> None:
     if search and not order_lines.is_number(reader, view.version, search, customers):
         lines = replace(lines, products=order_lines.products_called(view.version, search))
     count = order_lines.count_lines(reader, view.version, lines)
+    since = order_lines.kept_since(view.version)
+    if since and view.span.start < since:
+        st.info(f"Single orders are kept here from {since.day} {since:%b %Y} on. Earlier ones are in the archive of "
+                "sheets; the totals on the other pages have them.", icon=":material/inventory_2:")  # fmt: skip
     if not count:
         st.info(f"Nothing in {view.span} is found by this. Take a longer period, or search for something else.",
                 icon=":material/search_off:")  # fmt: skip

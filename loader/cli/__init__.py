@@ -22,7 +22,7 @@ _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         *(ledger.status, ledger.files, ledger.load, ledger.retry, ledger.skip, ledger.forget, ledger.replay),
         ledger.reconcile,
     ),
-    "Beyond one machine": (lake.backfill,),
+    "Beyond one machine": (lake.backfill, lake.serve),
 }
 for _panel, _commands in _PANELS.items():
     for _command in _commands:

@@ -1,6 +1,10 @@
-"""The command that takes in history beyond one machine. Spark is imported by it alone."""
+"""The commands for history beyond one machine. Spark is imported by them alone."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +13,9 @@ from loader.cli.output import show_outcomes
 from loader.cli.start import start
 from loader.errors import SettingsError
 from loader.ledger import State
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 def backfill(
@@ -25,16 +32,47 @@ def backfill(
     if not source.startswith("s3://") or not bucket:
         raise SettingsError(f"{source} is no bucket: write s3://bucket/prefix")
     settings = start()
-    try:
+    with _spark(master) as spark:
         from loader.lake import backfill as job
+
+        outcomes = job.backfill(spark, settings, bucket, prefix, to, at_once=at_once)
+    show_outcomes([each for each in outcomes if each.status != State.UNCHANGED], as_json, State.LOADED)
+
+
+def serve(
+    lake: Annotated[str, typer.Option("--from", help="The lake that `loader backfill` has written.", metavar="LAKE")],
+    before: Annotated[
+        datetime, typer.Option(formats=["%Y-%m-%d"], help="The first date that PostgreSQL's own lines go on from.")
+    ],
+    master: Annotated[
+        str | None, typer.Option(help="Spark's master, such as local[4]; default: as spark-submit says.")
+    ] = None,
+) -> None:
+    """Model the lake by Spark, and bring the marts of the dates before a month into PostgreSQL, in one publication."""
+    settings = start()
+    # On one machine the models are tables of this command alone; on a cluster they are where its warehouse is.
+    with TemporaryDirectory() as folder, _spark(master, **({"sql_warehouse_dir": folder} if master else {})) as spark:
+        from loader.lake import serving
+
+        served = serving.serve(spark, settings, lake, before.date())
+    for name, rows in sorted(served.rows.items()):
+        print(f"{name:<32}{rows:>14,} rows")
+    print(f"served: sales before {before.date()} are those of {lake}; {served.waited} dates of arrivals had waited")
+
+
+@contextmanager
+def _spark(master: str | None, **options: str) -> "Iterator[SparkSession]":
+    """A session, with options of Spark's own. Raises SettingsError where Spark is not installed."""
+    try:
+        import dbt.adapters.spark  # noqa: F401  # dbt loads it by its name
+
         from loader.lake.session import spark_session
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"{error.name} is not installed: `pip install -r requirements-spark.lock` brings Spark, for Java 17"
         ) from error
-    spark = spark_session(master)
+    spark = spark_session(master, **options)
     try:
-        outcomes = job.backfill(spark, settings, bucket, prefix, to, at_once=at_once)
+        yield spark
     finally:
         spark.stop()
-    show_outcomes([each for each in outcomes if each.status != State.UNCHANGED], as_json, State.LOADED)

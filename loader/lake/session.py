@@ -26,10 +26,10 @@ _SPARK_HAS = (
 _NOT_NEEDED = "software.amazon.awssdk:bundle,org.wildfly.openssl:*"
 
 
-def spark_session(master: str | None) -> SparkSession:
+def spark_session(master: str | None, **options: str) -> SparkSession:
     """The session of this process; `master` None: as spark-submit says. The first one fetches the jars of Delta and S3.
 
-    Raises SettingsError where there is no Java.
+    `options`: more of Spark's own, in whose names _ stands for a dot. Raises SettingsError where there is no Java.
     """
     find_java()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # executors on this machine have the packages of the driver
@@ -42,6 +42,8 @@ def spark_session(master: str | None) -> SparkSession:
     if master and master.startswith("local"):
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")  # no other machine has to reach it
         builder = builder.config("spark.databricks.delta.snapshotPartitions", "2")  # 50 tasks for a log are a cluster's
+    for name, value in options.items():
+        builder = builder.config(f"spark.{name.replace('_', '.')}", value)
     spark = (
         builder.config("spark.jars.packages", PACKAGES)
         .config("spark.jars.excludes", f"{_SPARK_HAS},{_NOT_NEEDED}")

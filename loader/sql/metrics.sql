@@ -20,6 +20,7 @@ with waiting as (
     where status = 'loaded' and attempts = 1 and modelled_at > now() - interval '1 hour'
 ), queue as (
     select count(distinct sale_date) as dates, min(enqueued_at) as since from raw.rebuild_queue
+    where sale_date >= raw.live_since()
 ), last_run as (
     select status, started_at, finished_at from raw.dbt_runs
     where status <> 'running' and dates > 0

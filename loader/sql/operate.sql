@@ -51,8 +51,11 @@ select
         'file_id', file_id, 'key', key, 'status', status,
         'seconds', round(extract(epoch from clock_timestamp() - received_at))
     ) from raw.files where status in ('discovered', 'loading', 'failed') order by received_at limit 1) as oldest_waiting,
-    (select count(distinct sale_date) from raw.rebuild_queue) as dates_waiting,
-    (select round(extract(epoch from clock_timestamp() - min(enqueued_at))) from raw.rebuild_queue) as queue_seconds,
+    (select count(distinct sale_date) from raw.rebuild_queue where sale_date >= raw.live_since()) as dates_waiting,
+    (
+        select round(extract(epoch from clock_timestamp() - min(enqueued_at)))
+        from raw.rebuild_queue where sale_date >= raw.live_since()
+    ) as queue_seconds,
     (select jsonb_build_object(
         'files', count(*),
         'p50', round(cast(percentile_cont(0.5) within group (order by seconds) as numeric), 1),

@@ -21,7 +21,7 @@ with under_way as (
     order by run_id desc limit 1
 )
 select
-    (select count(distinct sale_date) from raw.rebuild_queue) as dates,
+    (select count(distinct sale_date) from raw.rebuild_queue where sale_date >= raw.live_since()) as dates,
     exists (select from under_way where is_live) as is_busy,
     exists (select from under_way where is_history) as is_busy_with_history,
     history.is_behind,

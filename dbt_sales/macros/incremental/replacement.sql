@@ -29,7 +29,7 @@
         {%- endif -%}
     {%- endset %}
     {% if is_whole -%}
-    {{ get_create_table_as_sql(false, next, 'select * from ' ~ arg_dict.temp_relation) }}
+    {{ get_create_table_as_sql(false, next, with_served(arg_dict.temp_relation)) }}
     {%- for index in config.get('indexes', []) %}
     {{ get_create_index_sql(next, index) }};
     {%- endfor %}
@@ -57,9 +57,9 @@
 {%- endmacro %}
 
 {# Post-hook of every model. A table that was not there is created in its place: should the run fail, it is dropped again. #}
-{% macro complete_created_table() -%}
+{% macro default__complete_created_table() -%}
     {%- if execute and config.get('materialized') == 'incremental' and not is_incremental() -%}
-    {{ complete_table(this.incorporate(type='table')) }};
+    {{ complete_table(this.incorporate(type='table')) }}; {{ insert_served() }}
     analyze {{ this }};
     insert into {{ next_schema() }}.built values ('{{ this }}', true, {{ 'history' in model.tags }}, '')
     {%- endif -%}

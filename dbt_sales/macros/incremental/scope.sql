@@ -8,7 +8,7 @@
     {{ return(api.Relation.create(database=relation.database, schema=next_schema(), identifier=relation.identifier, type='table')) }}
 {%- endmacro %}
 
-{% macro built(relation) -%}
+{% macro default__built(relation) -%}
     {#- What this run has built of a fact or mart: 'whole', a 'part', or none. A view is on what is published. -#}
     {%- if not execute or flags.WHICH not in ['run', 'build'] or config.get('materialized') == 'view' -%}
         {{ return(none) }}

@@ -1,5 +1,5 @@
 {# on-run-start. A run of the production target claims what waits to be rebuilt, and refuses what would publish a part. #}
-{% macro begin_run() -%}
+{% macro default__begin_run() -%}
     {%- if not execute -%}{{ return('') }}{%- endif -%}
     {{ refuse_unmigrated_database() }}
     {%- if flags.WHICH not in ['run', 'build'] -%}{{ return('') }}{%- endif -%}
@@ -30,7 +30,7 @@
 
 {# on-run-start, after that. dbt has listed the views before this run waited for another one, which may have failed in the
    midst of its own: one that dbt takes for there while it is not cannot be built anew. #}
-{% macro forget_dropped_views() -%}
+{% macro default__forget_dropped_views() -%}
     {%- if not execute -%}{{ return('') }}{%- endif -%}
     {%- set there = run_query("select schemaname || '.' || viewname from pg_views").columns[0].values() -%}
     {%- for node in graph.nodes.values() if node.config.materialized == 'view' -%}
@@ -41,7 +41,7 @@
 
 {% macro refuse_unmigrated_database() -%}
     {#- A column of the last revision that models need, and a role that reads them. -#}
-    {%- set needed = "select 1 from pg_attribute where attrelid = to_regclass('raw.files') and attname = 'profile'"
+    {%- set needed = "select 1 from pg_attribute where attrelid = to_regclass('ops.seam') and attname = 'live_since'"
         ~ " and exists (select from pg_roles where rolname = 'analyst')" -%}
     {%- if not run_query(needed).rows -%}
         {{ exceptions.raise_compiler_error(

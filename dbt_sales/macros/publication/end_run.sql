@@ -1,5 +1,5 @@
 {# on-run-end. Everything that the run has built is published in one transaction, if every node passed; else nothing is. #}
-{% macro end_run(results) -%}
+{% macro default__end_run(results) -%}
     {%- if not execute or flags.WHICH not in ['run', 'build'] -%}{{ return('') }}{%- endif -%}
     {%- set nodes = [] -%}
     {%- set problems = [] -%}

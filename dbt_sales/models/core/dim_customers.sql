@@ -1,5 +1,6 @@
 {{ config(
     materialized='incremental',
+    served=true,
     keep='last_line_date is not null',
     unique_key=['customer_id'],
     indexes=[{'columns': ['customer_id'], 'unique': true}],

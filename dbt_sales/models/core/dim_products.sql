@@ -1,5 +1,6 @@
 {{ config(
     materialized='incremental',
+    served=true,
     keep='last_line_date is not null',
     unique_key=['product_id'],
     indexes=[{'columns': ['product_id'], 'unique': true}],

@@ -2,6 +2,7 @@
    side by side, also where all days are built at once: kpi_customers reads the days that leave its window. #}
 {{ config(
     materialized='incremental',
+    served=true,
     next_order='sale_date, customer_id',
     indexes=[
         {'columns': ['sale_date', 'customer_id', 'currency'], 'unique': true},

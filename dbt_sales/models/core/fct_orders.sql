@@ -8,6 +8,8 @@
     ],
 ) }}
 
+{% set by_line = "partition by sale_date, sale_id, feed order by line_type = 'cancellation', file_id, row_number" %}
+
 with lines as (
     select * from {{ affected(ref('fct_sales_lines')) }} as line
     where line_type in ('sale', 'cancellation')
@@ -19,7 +21,7 @@ with lines as (
 whole_orders as (
     select
         *,
-        row_number() over whole_order as nth,
+        {{ row_number_over('whole_order', by_line) }} as nth,
         sum(case when line_type = 'sale' then 1 else 0 end) over whole_order as sale_lines,
         sum(gross_amount) over whole_order as order_gross_amount,
         sum(discount_amount) over whole_order as order_discount_amount,
@@ -27,8 +29,7 @@ whole_orders as (
         sum(cancelled_value) over whole_order as order_cancelled_value
     from lines
     window whole_order as (
-        partition by sale_date, sale_id, feed
-        order by line_type = 'cancellation', file_id, row_number
+        {{ by_line }}
         rows between unbounded preceding and unbounded following
     )
 ),

@@ -14,6 +14,8 @@
     }},
 ) }}
 
+{% set sold_at = local_time('lines.sold_at', 'files.timezone') %}
+
 with lines as (
     select * from {{ affected(ref('stg_raw_sales__sales_lines')) }} as line
 ),
@@ -31,8 +33,8 @@ named as (
             when
                 files.times = 'always'
                 or files.times = 'sometimes'
-                and (lines.sold_at at time zone files.timezone)::time != '00:00'::time
-                then extract(hour from lines.sold_at at time zone files.timezone)::integer
+                and {{ sold_at }} != date_trunc('day', {{ sold_at }})
+                then extract(hour from {{ sold_at }})::integer
         end as sale_hour,
         case
             when files.shares_customers or lines.customer_id = 'unknown' then lines.customer_id

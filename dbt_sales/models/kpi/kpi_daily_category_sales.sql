@@ -1,5 +1,6 @@
 {{ config(
     materialized='incremental',
+    served=true,
     indexes=[{'columns': ['sale_date', 'product_category', 'currency'], 'unique': true}],
 ) }}
 

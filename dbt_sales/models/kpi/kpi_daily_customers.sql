@@ -1,5 +1,6 @@
 {{ config(
     materialized='incremental',
+    served=true,
     reaches_further=true,
     unique_key=['sale_date', 'currency', 'customer_type'],
     indexes=[

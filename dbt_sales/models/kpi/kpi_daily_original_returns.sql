@@ -1,5 +1,6 @@
 {{ config(
     materialized='incremental',
+    served=true,
     reaches_further=true,
     unique_key=['original_sale_date', 'sale_date', 'product_id', 'store_id', 'sales_region', 'sales_channel', 'sales_representative', 'currency'],
     indexes=[
@@ -34,7 +35,7 @@
         ) as line
 {% endset %}
 
-with orders as not materialized (
+with orders as {{ materialized(false) }} (
     select * from {{ whole(orders) }} as sold
 ),
 
@@ -49,7 +50,7 @@ returned as (
 ),
 
 -- Materialized: else the order is looked for wherever its date is named.
-matched as materialized (
+matched as {{ materialized() }} (
     select
         returned.sale_date,
         returned.product_id,

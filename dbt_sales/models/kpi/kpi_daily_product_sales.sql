@@ -1,5 +1,6 @@
 {{ config(
     materialized='incremental',
+    served=true,
     indexes=[
         {'columns': ['sale_date', 'product_id', 'currency'], 'unique': true},
         {'columns': ['product_id', 'sale_date']},

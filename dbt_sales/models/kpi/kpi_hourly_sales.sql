@@ -1,5 +1,6 @@
 {{ config(
     materialized='incremental',
+    served=true,
     indexes=[{
         'columns': [
             'sale_date', 'sale_hour', 'store_id', 'sales_region', 'sales_channel', 'sales_representative', 'currency',

@@ -123,3 +123,4 @@ differences as (
 select *
 from differences
 where sale_date not in ({{ awaited_dates() }})
+{{ 'and sale_date >= (select raw.live_since())' if has_served() }}

@@ -8,7 +8,7 @@ lines as (
     select
         file_id,
         count(*) as lines
-    from {{ ref('stg_raw_sales__sales_lines') }}
+    from {{ source('raw_sales', 'sales_lines') }} -- also those before the seam, which are history's
     group by file_id
 ),
 

@@ -35,7 +35,7 @@ scored as (
         ranked.customer_id,
         as_of.as_of_date,
         ranked.currency,
-        greatest(as_of.as_of_date - ranked.last_order_date, 0) as recency_days,
+        greatest({{ days_between('ranked.last_order_date', 'as_of.as_of_date') }}, 0) as recency_days,
         ranked.window_orders as frequency,
         ranked.window_net_sales as monetary,
         (5 - floor(5.0 * ranked.more_recent_customers / ranked.customers))::integer as recency_score,

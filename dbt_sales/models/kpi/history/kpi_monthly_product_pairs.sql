@@ -1,5 +1,6 @@
 {{ config(
     materialized='incremental',
+    served=true,
     indexes=[
         {'columns': ['month', 'product_a', 'product_b'], 'unique': true},
     ],
@@ -29,7 +30,7 @@ product_orders as (
         item.product_id,
         count(*) as orders
     from baskets
-    cross join unnest(baskets.products) as item (product_id)
+    cross join {{ items('baskets.products') }} as item (product_id)
     group by baskets.month, item.product_id
 ),
 
@@ -40,8 +41,8 @@ pairs as (
         other.product_id as product_b,
         count(*) as orders
     from baskets
-    cross join unnest(baskets.products) as one (product_id)
-    cross join unnest(baskets.products) as other (product_id)
+    cross join {{ items('baskets.products') }} as one (product_id)
+    cross join {{ items('baskets.products') }} as other (product_id)
     where cardinality(baskets.products) > 1 and one.product_id < other.product_id
     group by baskets.month, one.product_id, other.product_id
     having count(*) >= {{ var('min_pair_orders') }}

@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(materialized='view', served=true) }}
 
 -- Summed when it is asked for: of a category in one place, which is seldom looked at over many dates. An order is
 -- counted once for each category, where its first line of that was sold.
@@ -26,4 +26,4 @@ final as (
     group by sale_date, store_id, sales_region, sales_channel, sales_representative, product_category, currency
 )
 
-select * from final
+{{ with_served('final') }}

@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(materialized='view', served=true) }}
 
 -- The finest grain, nearly a row a line: summed when it is asked for, of the few dates that anybody asks it for. An
 -- order is counted once for each product, where its first line of that was sold.
@@ -35,4 +35,4 @@ final as (
         currency
 )
 
-select * from final
+{{ with_served('final') }}

@@ -15,9 +15,9 @@ aged as (
         sales.currency,
         sales.pending_payment_value,
         case
-            when as_of.as_of_date - sales.sale_date <= 7 then '0 to 7 days'
-            when as_of.as_of_date - sales.sale_date <= 30 then '8 to 30 days'
-            when as_of.as_of_date - sales.sale_date <= 90 then '31 to 90 days'
+            when {{ days_between('sales.sale_date', 'as_of.as_of_date') }} <= 7 then '0 to 7 days'
+            when {{ days_between('sales.sale_date', 'as_of.as_of_date') }} <= 30 then '8 to 30 days'
+            when {{ days_between('sales.sale_date', 'as_of.as_of_date') }} <= 90 then '31 to 90 days'
             else 'over 90 days'
         end as age
     from sales

@@ -42,6 +42,7 @@ final as (
         stated_profit,
         extra
     from source
+    {{ 'where sale_date >= (select raw.live_since())' if has_served() }}
 )
 
 select * from final
