@@ -28,6 +28,7 @@ from loader.warehouse import migrate
 from scripts.stack import REPOSITORY, Stack, throwaway
 from tests import forked
 
+BUFFERS_MIB = 128
 DEADLINE_SECONDS = 150  # not what is promised: a slow machine takes that long to start a dbt worker
 
 PROJECT = REPOSITORY / "dbt_sales"
@@ -152,7 +153,8 @@ class World:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """PostgreSQL, S3 and a Kafka-protocol broker."""
-    with throwaway(tmp_path_factory.mktemp("stack")) as stack:
+    # To drop a table PostgreSQL looks through all of its buffers, and dbt drops some for every model.
+    with throwaway(tmp_path_factory.mktemp("stack"), buffers_mib=BUFFERS_MIB) as stack:
         yield stack
 
 

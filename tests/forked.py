@@ -133,7 +133,10 @@ def _run_script() -> int:
     """Run what the command names, as Python does; its exit code, where it says one."""
     try:
         if sys.argv[0] == DBT:
-            runpy.run_path(DBT, run_name="__main__")
+            from loader.dbt_patches import patched
+
+            with patched():  # a connection for each thread, and not for each of six hundred nodes
+                runpy.run_path(DBT, run_name="__main__")
         else:
             sys.path[0] = os.getcwd()
             runpy.run_module("loader", run_name="__main__", alter_sys=True)
