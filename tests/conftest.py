@@ -3,12 +3,12 @@
 import os
 import signal
 import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from threading import Event, Thread
@@ -126,11 +126,15 @@ class World:
 
     def dbt(self, *arguments: str, target: str = "prod", project: Path = PROJECT) -> subprocess.CompletedProcess[str]:
         """Run dbt in its project, as a person would."""
-        env = self.env
-        if target != "prod" or "--vars" in arguments:
-            # A folder keeps one parse: for one target and one set of variables, of which this is another.
-            env = env | {"DBT_TARGET_PATH": str(self.dbt_folder / "other")}
+        env = self.env | {"DBT_TARGET_PATH": str(self.target_folder(*arguments, target=target, project=project))}
         return forked.run([forked.DBT, *arguments, "--target", target], project, env)
+
+    def target_folder(self, *arguments: str, target: str, project: Path) -> Path:
+        """A folder keeps one parse: for one target, one set of variables, one project. Parsing takes five seconds."""
+        variables = arguments[arguments.index("--vars") + 1] if "--vars" in arguments else ""
+        if (target, variables, project) == ("prod", "", PROJECT):
+            return self.dbt_folder
+        return self.dbt_folder / sha256(f"{target} {variables} {project}".encode()).hexdigest()[:12]
 
     def transform(self) -> None:
         """Model everything that waits."""
@@ -138,10 +142,9 @@ class World:
         assert done.returncode == 0, done.stderr
 
     @contextmanager
-    def process(self, *arguments: str, module: str = "loader") -> Iterator[subprocess.Popen[bytes]]:
+    def process(self, *arguments: str, module: str = "loader") -> Iterator[forked.Process]:
         """A process of the project in the background, ended by SIGTERM."""
-        command = [sys.executable, "-m", module, *arguments]
-        with subprocess.Popen(command, env=self.env, cwd=REPOSITORY) as process:
+        with forked.Process([module, *arguments], REPOSITORY, self.env) as process:
             try:
                 yield process
             finally:

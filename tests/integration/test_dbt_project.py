@@ -77,9 +77,9 @@ CASES = {
 }  # fmt: skip
 
 
-def results(world: World) -> dict[str, dict[str, Any]]:
+def results(world: World, project: Path) -> dict[str, dict[str, Any]]:
     """What became of the nodes of the last invocation of `dbt_in`, by name."""
-    written = json.loads((world.dbt_folder / "other" / "run_results.json").read_text())
+    written = json.loads((world.target_folder(target="dev", project=project) / "run_results.json").read_text())
     return {each["unique_id"].split(".")[2]: each for each in written["results"]}
 
 
@@ -114,7 +114,7 @@ def test_each_generic_test_passes_good_rows_and_fails_bad_ones(world: World, tmp
     for name, (columns, rows) in relations.items():
         (tmp_path / f"models/{name}.sql").write_text(f"select * from (values {rows}) as made ({columns})")
     dbt_in(tmp_path, world, "build")
-    told = {name: each["failures"] for name, each in results(world).items() if "_of_" in name}
+    told = {name: each["failures"] for name, each in results(world, tmp_path).items() if "_of_" in name}
     expected = {f"{name}_of_good": 0 for name in CASES}
     assert told == expected | {f"{name}_of_bad": case.failures for name, case in CASES.items()}
     assert {case.test for case in CASES.values()} == {file.stem for file in (PROJECT / "tests/generic").glob("*.sql")}
@@ -209,7 +209,7 @@ def test_only_what_was_changed_is_built_on_what_is_published(world: World, tmp_p
     build = ["build", "--select", "state:modified", "--defer", "--state", str(world.dbt_folder)]
     done = dbt_in(changed, world, *build)
     assert done.returncode == 0, done.stdout
-    built = {name for name, each in results(world).items() if each["unique_id"].startswith("model.")}
+    built = {name for name, each in results(world, changed).items() if each["unique_id"].startswith("model.")}
     assert built == {"kpi_daily_category_sales"}
     total = "select sum(net_sales) from {}.kpi_daily_category_sales"
     assert world.value(total.format("dev_kpi")) == world.value(total.format("kpi"))

@@ -3,20 +3,17 @@
 import json
 import shlex
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
-from subprocess import PIPE, Popen
 
 import psycopg
 import pytest
 
 from scripts.csv_generator import sheet
-from scripts.stack import REPOSITORY
-from tests.conftest import DEADLINE_SECONDS, World, eventually
+from tests import forked
+from tests.conftest import DEADLINE_SECONDS, PROJECT, World, eventually
 from tests.integration.test_histories import marts as views_and_marts
 from tests.integration.test_marts import load, mart_version, marts, net_by_date
 from tests.integration.test_operating import state_of
@@ -31,15 +28,10 @@ def arrive(world: World, *numbers: int) -> None:
 
 
 @contextmanager
-def typed(world: World, *arguments: str) -> Iterator[Popen[str]]:
+def typed(world: World, *arguments: str) -> Iterator[forked.Process]:
     """A dbt that a person has started for the production target, and that goes on meanwhile."""
-    command = [f"{Path(sys.executable).parent}/dbt", *arguments, "--target", "prod"]
-    with Popen(command, env=world.env, cwd=REPOSITORY / "dbt_sales", stdout=PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.send_signal(signal.SIGCONT)
-            process.kill()
+    with forked.Process([forked.DBT, *arguments, "--target", "prod"], PROJECT, world.env) as process:
+        yield process
 
 
 def equals_a_full_refresh(world: World) -> bool:
@@ -64,7 +56,7 @@ def test_a_reader_that_meets_a_publication_the_other_way_round_does_not_undo_it(
         # It is exchanged already. PostgreSQL looks for a circle when somebody has waited for a second: the publication.
         assert reader.execute("select count(*) from core.fct_orders").fetchone()
         reader.commit()
-        assert refresh.wait(DEADLINE_SECONDS) == 0, refresh.communicate()[0]
+        assert refresh.wait(DEADLINE_SECONDS) == 0
     assert mart_version(world) == version + 1
 
 
@@ -80,7 +72,7 @@ def test_a_view_that_goes_while_a_table_below_it_is_exchanged_does_not_undo_the_
         other.execute("drop view kpi.replaced")
         eventually("the publication waits for the text of the view", lambda: world.rows(waits))
         other.commit()
-        assert history.wait(DEADLINE_SECONDS) == 0, history.communicate()[0]
+        assert history.wait(DEADLINE_SECONDS) == 0
     assert not world.rows("select 1 from pg_views where viewname = 'replaced'")
 
 
