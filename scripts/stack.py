@@ -300,7 +300,7 @@ class Postgres:
     user: str | None
 
 
-def _prepare_postgres(folder: Path, password: str, lasting: bool) -> Postgres:
+def _prepare_postgres(folder: Path, password: str, lasting: bool = True) -> Postgres:
     """Find a place that PostgreSQL can use, and initialise the cluster there where that has not been done.
 
     Passwords of a cluster that does not last are hashed once and not 4096 times, which would be half of each sign-in.
