@@ -37,8 +37,8 @@ PROJECT = REPOSITORY / "dbt_sales"
 WITHOUT_TESTS = [option for kind in ("unit_test", "test") for option in ("--exclude-resource-type", kind)]
 # These take longest. Begun last, one of them would go on alone when the other processes have nothing left.
 LONGEST = (
-    "test_chaos", "test_marts", "test_runs", "test_operating", "test_two_speeds", "test_histories",
-    "integration/test_dbt_project", "test_kpis", "test_fuzz",
+    "test_chaos", "test_marts", "test_runs", "test_order_headers", "test_histories", "integration/test_dbt_project",
+    "test_operating", "test_delivery", "test_two_speeds", "test_kpis", "test_fuzz",
 )  # fmt: skip
 
 _databases: set[str] = set()  # of the worlds that are there now
