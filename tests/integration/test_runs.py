@@ -112,9 +112,16 @@ def test_a_selection_leaves_every_view_and_figure_right_also_after_a_failed_run(
 
 
 def test_a_full_refresh_beside_a_busy_worker_loses_nothing(modelled: World) -> None:
+    """It waits for the run that is under way, and the worker for it."""
+    running = "select 1 from raw.dbt_runs where status = 'running' and (started_by like 'the loader%%') is {}"
     with modelled.process("transform"):
+        arrive(modelled, 1)
+        eventually(
+            "the worker to be at it", lambda: modelled.rows(running.format(True)) or len(net_by_date(modelled)) == 2
+        )
         with typed(modelled, "run", "--full-refresh") as refresh:
-            arrive(modelled, 1, 2)
+            eventually("the refresh to be at it", lambda: modelled.rows(running.format(False)))
+            arrive(modelled, 2)
             assert refresh.wait(DEADLINE_SECONDS) == 0
         eventually("every sheet in the marts", lambda: len(net_by_date(modelled)) == 3)
     assert list(net_by_date(modelled).values()) == [Decimal(each.summary["net_sales"]) for each in SHEETS[:3]]
