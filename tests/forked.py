@@ -1,8 +1,9 @@
 """`loader` and `dbt` as a person types them, each in a process of its own, without their start of seconds.
 
 Python takes three seconds to import dbt, and dbt three more to get ready. One process does it once, and each command is
-a fork of it, which runs the command's script with arguments, environment, folder and output of its own. Processes that
-a test starts, to stop or kill them, start as they do everywhere.
+a fork of it, which runs the command's script with arguments, environment, folder and output of its own. So are the
+processes that go on beside a test, which stops, kills or ends them; those of the demo and of test_chaos.py start as
+they do everywhere.
 """
 
 import atexit
@@ -20,7 +21,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import NoReturn
+from typing import NoReturn, Self
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DBT = f"{Path(sys.executable).parent}/dbt"
@@ -29,21 +30,59 @@ REQUEST_BYTES = 200_000  # a socket takes so much at once
 _first_env: dict[str, str] = {}
 
 
-def run(command: list[str], cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run `dbt …` or `loader …` to its end. It is killed where this process does not wait for that."""
-    _first_env.update(_first_env or env)
-    server = _server()
-    ours, theirs = socket.socketpair()
-    with ours, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+class Process:
+    """A command that runs. It is killed when its context ends, if it has not ended by then."""
+
+    def __init__(self, command: list[str], cwd: Path, env: dict[str, str], out: int = 1, err: int = 2) -> None:
+        """`command`: `dbt …`, or a module and its arguments; `out`, `err`: the files that it writes to."""
+        _first_env.update(_first_env or env)
         request = json.dumps({"command": command, "cwd": str(cwd), "env": env}).encode()
         assert len(request) < REQUEST_BYTES
+        self._way, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            socket.send_fds(server, [request], [theirs.fileno(), out.fileno(), err.fileno()])
-        status = ours.recv(16)
-        assert status, "the process that starts the commands has ended"
+            socket.send_fds(_server(), [request], [theirs.fileno(), out, err])
+        self.pid = self._told()
+        self.returncode: int | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._way.close()
+
+    def wait(self, seconds: float | None = None) -> int:
+        """Its exit code; negative: the number of the signal that ended it. Raises TimeoutError."""
+        if self.returncode is None:
+            if not select.select([self._way], [], [], seconds)[0]:
+                raise TimeoutError(f"process {self.pid} has not ended within {seconds} s")
+            self.returncode = self._told()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Nothing is sent to one that has ended."""
+        if self.returncode is None and not select.select([self._way], [], [], 0)[0]:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def _told(self) -> int:
+        told = self._way.recv(16)
+        assert told, "the process that starts the commands has ended"
+        return int(told)
+
+
+def run(command: list[str], cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run `dbt …` or `loader …` to its end. It is killed where this process does not wait for that."""
+    with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        with Process(command, cwd, env, out.fileno(), err.fileno()) as process:
+            status = process.wait()
         out.seek(0)
         err.seek(0)
-        return subprocess.CompletedProcess(command, int(status), out.read(), err.read())
+        return subprocess.CompletedProcess(command, status, out.read(), err.read())
 
 
 @cache
@@ -67,7 +106,9 @@ def _server() -> socket.socket:
 
 
 def _get_ready() -> None:
-    """Import what the commands import, and have dbt parse the project, which it keeps."""
+    """Import and read what the commands do, and have dbt parse the project, which it keeps."""
+    import boto3
+    from botocore.loaders import JSONFileLoader
     from dbt.cli.main import dbtRunner
 
     import loader.cli
@@ -77,6 +118,11 @@ def _get_ready() -> None:
     for name in [each for each in sys.modules if each.startswith("loader.cli")]:
         del sys.modules[name]
     del loader.cli
+    read = JSONFileLoader.load_file
+    kept = cache(lambda path: read(JSONFileLoader(), path))
+    # Each session of boto3 reads megabytes for its first client.
+    JSONFileLoader.load_file = lambda _, path: kept(path)  # type: ignore[method-assign,assignment]
+    boto3.Session().client("s3", region_name="us-east-1", aws_access_key_id="none", aws_secret_access_key="none")
     parse = ["parse", "--project-dir", str(REPOSITORY / "dbt_sales"), "--target", "prod"]
     if not os.fork():  # dbt's parser keeps threads, for which a fork would wait in vain
         _end(not dbtRunner().invoke(parse).success)
@@ -112,7 +158,8 @@ def _serve(requests: socket.socket) -> bool:
 
 
 def _wait(command: int, answer: int) -> None:
-    """Tell how the process ended, as `subprocess` does; kill it when nobody waits for that any more."""
+    """Tell the number of the process, and how it ended, as `subprocess` does; kill it when nobody waits any more."""
+    os.write(answer, str(command).encode())
     ended = os.pidfd_open(command)
     if ended in select.select([ended, answer], [], [])[0]:
         _, status = os.waitpid(command, 0)
@@ -133,10 +180,13 @@ def _run_script() -> int:
     """Run what the command names, as Python does; its exit code, where it says one."""
     try:
         if sys.argv[0] == DBT:
-            runpy.run_path(DBT, run_name="__main__")
+            from loader.dbt_patches import patched
+
+            with patched():  # a connection for each thread, and not for each of six hundred nodes
+                runpy.run_path(DBT, run_name="__main__")
         else:
             sys.path[0] = os.getcwd()
-            runpy.run_module("loader", run_name="__main__", alter_sys=True)
+            runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
     except SystemExit as end:
         if end.code and not isinstance(end.code, int):
             raise

@@ -124,42 +124,52 @@ def load(world: World, tmp_path: Path) -> Callable[[str, dict[str, Any], str], N
     return loaded
 
 
-@pytest.mark.parametrize("name", EXPECTED)
-def test_net_sales_are_the_totals_of_the_sheet_in_raw_core_and_every_mart(
-    name: str, world: World, load: Callable[[str, dict[str, Any], str], None]
+def test_net_sales_are_the_totals_of_the_sheets_in_raw_core_and_every_mart(
+    world: World, load: Callable[[str, dict[str, Any], str], None]
 ) -> None:
-    said, net, parts, cost = EXPECTED[name]
-    load(name, said["feed"], said["sheet"])  # type: ignore[arg-type]
+    """Of each sheet where a relation tells feeds or currencies apart, else of both sheets that name no currency."""
+    for name, (said, *_) in EXPECTED.items():
+        load(name, said["feed"], said["sheet"])  # type: ignore[arg-type]
     world.transform()
-    in_raw = """select sum(case line_type when 'sale' then 1 when 'return' then -1 else 0 end
-                    * abs(round(line_total, 2)))
-                from raw.sales_lines"""
-    assert world.value(in_raw) == Decimal(net)
-    for relation, column in {
-        "core.fct_sales_lines": "net_amount",
-        "core.fct_orders": "gross_amount - discount_amount",
-        "core.fct_customer_days": "net_sales",
-        "kpi.kpi_order_lines": "net_amount",
-        "kpi.kpi_daily_sales": "net_sales",
-        "kpi.kpi_daily_totals": "net_sales",
-        "kpi.kpi_daily_product_sales": "net_sales",
-        "kpi.kpi_daily_category_sales": "net_sales",
-        "kpi.kpi_daily_place_product_sales": "net_sales",
-        "kpi.kpi_monthly_product_sales": "net_sales",
-    }.items():
-        returned = Decimal(parts[2]) if relation == "core.fct_orders" else 0
-        assert world.value(f"select sum({column}) from {relation}") - returned == Decimal(net), relation
-    (sums,) = world.rows(
-        """select sum(gross_sales) as gross, sum(discounts) as discounts, sum(returns) as returns,
-               sum(cost_amount) as cost, sum(gross_margin) as margin, sum(costed_net_sales) as costed
-           from kpi.kpi_daily_sales"""
-    )
-    assert (sums["gross"], sums["discounts"], sums["returns"]) == tuple(map(Decimal, parts))
-    assert sums["cost"] == (Decimal(cost) if cost else None)
-    assert sums["margin"] == (sums["costed"] - sums["cost"] if cost else None)
+    in_raw = """select feed, sum(case line_type when 'sale' then 1 when 'return' then -1 else 0 end
+                    * abs(round(line_total, 2))) as net
+                from raw.sales_lines join raw.files using (file_id) group by feed"""
+    net = {name: Decimal(net) for name, (_, net, _, _) in EXPECTED.items()}
+    assert {row["feed"]: row["net"] for row in world.rows(in_raw)} == net
+    returned = {name: Decimal(parts[2]) for name, (_, _, parts, _) in EXPECTED.items()}
+    for relation, column, left_out in (
+        ("core.fct_sales_lines", "net_amount", dict.fromkeys(net, 0)),
+        ("core.fct_orders", "gross_amount - discount_amount", returned),
+        ("kpi.kpi_order_lines", "net_amount", dict.fromkeys(net, 0)),
+    ):
+        found = world.rows(f"select feed, sum({column}) as net from {relation} group by feed")
+        assert {row["feed"]: row["net"] - left_out[row["feed"]] for row in found} == net, relation
+    by_currency = {"EUR": net["invoices"], "XXX": net["superstore"] + net["sap"]}
+    for relation in (
+        "core.fct_customer_days",
+        "kpi.kpi_daily_sales",
+        "kpi.kpi_daily_totals",
+        "kpi.kpi_daily_product_sales",
+        "kpi.kpi_daily_category_sales",
+        "kpi.kpi_daily_place_product_sales",
+        "kpi.kpi_monthly_product_sales",
+    ):
+        found = world.rows(f"select currency, sum(net_sales) as net from {relation} group by currency")
+        assert {row["currency"]: row["net"] for row in found} == by_currency, relation
+    sums = """select sum(gross_sales) as gross, sum(discounts) as discounts, sum(returns) as returns,
+            sum(cost_amount) as cost, sum(gross_margin) as margin, sum(costed_net_sales) as costed
+        from kpi.kpi_daily_sales where currency = %s"""
+    for currency, names in (("EUR", ["invoices"]), ("XXX", ["superstore", "sap"])):
+        (row,) = world.rows(sums, currency)
+        parts = [sum(map(Decimal, each)) for each in zip(*(EXPECTED[name][2] for name in names), strict=True)]
+        assert [row["gross"], row["discounts"], row["returns"]] == parts
+        costs = [Decimal(cost) for name in names if (cost := EXPECTED[name][3])]
+        assert row["cost"] == (sum(costs) if costs else None)
+        assert row["margin"] == (row["costed"] - row["cost"] if costs else None)
     done = world.dbt("build", "--full-refresh", "--exclude-resource-type", "unit_test")
     assert done.returncode == 0, done.stdout
-    assert world.value("select sum(net_sales) from kpi.kpi_daily_sales") == Decimal(net)
+    found = world.rows("select currency, sum(net_sales) as net from kpi.kpi_daily_sales group by currency")
+    assert {row["currency"]: row["net"] for row in found} == by_currency
 
 
 def test_what_is_no_sale_and_no_return_stands_apart_at_its_total(

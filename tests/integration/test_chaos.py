@@ -1,6 +1,6 @@
 """Whatever dies or comes, in whatever order: in the end everything counts that should count, once and to the cent.
 
-For two minutes a loop draws from a seed what is killed, paused, uploaded or published next, against real processes and
+For a minute a loop draws from a seed what is killed, paused, uploaded or published next, against real processes and
 servers. What has to come out is counted by the test itself, from the sheets that it has uploaded.
 """
 
@@ -36,8 +36,8 @@ from scripts.csv_generator import Sheet, sheet
 from scripts.stack import SERVERS, StackError, throwaway
 from tests.conftest import World, eventually, new_world
 
-CHAOS_SECONDS = 120
-SETTLE_SECONDS = 180  # at most: it takes less than one minute, of three in all
+CHAOS_SECONDS = float(os.environ.get("CHAOS_SECONDS", "60"))
+SETTLE_SECONDS = 180  # at most: it takes less than one minute, of two in all
 STUCK_SECONDS = 40  # without anything new, after which the broker is asked whether it still gives out partitions
 LINES_OF_THE_LOG = 300
 KEYS = [f"CSV/sales_data_{number:02}.csv" for number in range(20)]
@@ -78,7 +78,7 @@ class Chaos:
             self.upload: 12, self.upload_again: 4, self.upload_an_earlier_one: 3, self.delete: 4, self.spoil: 3,
             self.announce: 6, self.publish_hostile: 4, self.kill: 2, self.pause: 2, self.kill_server: 1,
         }  # fmt: skip
-        while monotonic() < self.began + CHAOS_SECONDS:
+        while monotonic() < self.began + CHAOS_SECONDS or len(self.counts) <= len(KEYS) / 2:  # a comparison of little
             self.keep_up()
             self.draw.choices(list(steps), list(steps.values()))[0]()
             Event().wait(self.draw.uniform(0, 1))
@@ -308,7 +308,7 @@ def fire(moto: str, tmp_path: Path) -> Iterator[Chaos]:
         )
 
 
-@pytest.mark.timeout(480)
+@pytest.mark.timeout(CHAOS_SECONDS + 360)
 def test_whatever_dies_and_comes_everything_counts_once_and_to_the_cent(fire: Chaos) -> None:
     fire.rage()
     fire.calm()
@@ -319,7 +319,6 @@ def test_whatever_dies_and_comes_everything_counts_once_and_to_the_cent(fire: Ch
         except AssertionError:
             fire.show_stacks()
             raise
-    assert len(counts) > len(KEYS) / 2, "a comparison of little"
     current = world.rows("select * from raw.files where status = 'loaded' order by key")
     assert [row["key"] for row in current] == sorted(counts), "one current version of each key"
     lines = world.rows(

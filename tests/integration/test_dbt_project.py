@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from scripts.csv_generator import sheet
-from tests.conftest import PROJECT, World
+from tests.conftest import PROJECT, WITHOUT_TESTS, World
 
 SHEETS = [sheet(7, date(2026, 3, day), rows=60, bad_ratio=0.03) for day in range(1, 4)]
 
@@ -77,9 +77,9 @@ CASES = {
 }  # fmt: skip
 
 
-def results(world: World) -> dict[str, dict[str, Any]]:
+def results(world: World, project: Path) -> dict[str, dict[str, Any]]:
     """What became of the nodes of the last invocation of `dbt_in`, by name."""
-    written = json.loads((world.dbt_folder / "other" / "run_results.json").read_text())
+    written = json.loads((world.target_folder(target="dev", project=project) / "run_results.json").read_text())
     return {each["unique_id"].split(".")[2]: each for each in written["results"]}
 
 
@@ -114,7 +114,7 @@ def test_each_generic_test_passes_good_rows_and_fails_bad_ones(world: World, tmp
     for name, (columns, rows) in relations.items():
         (tmp_path / f"models/{name}.sql").write_text(f"select * from (values {rows}) as made ({columns})")
     dbt_in(tmp_path, world, "build")
-    told = {name: each["failures"] for name, each in results(world).items() if "_of_" in name}
+    told = {name: each["failures"] for name, each in results(world, tmp_path).items() if "_of_" in name}
     expected = {f"{name}_of_good": 0 for name in CASES}
     assert told == expected | {f"{name}_of_bad": case.failures for name, case in CASES.items()}
     assert {case.test for case in CASES.values()} == {file.stem for file in (PROJECT / "tests/generic").glob("*.sql")}
@@ -135,28 +135,52 @@ def test_every_column_is_explained_in_the_database(world: World) -> None:
 
 
 def test_the_full_tests_are_recorded_and_claim_nothing(world: World) -> None:
+    """One figure is wrong, and one test finds it; that all pass on good rows is held by `dbt test` in test_marts.py."""
     load(world)
     world.transform()
     waiting = sheet(7, date(2026, 3, 9), rows=20)
     world.drop(waiting.key, waiting.content)
     assert world.loader("load", waiting.key).returncode == 0
-    done = world.loader("transform", "--full-tests")
-    assert done.returncode == 0, done.stderr
-    (run,) = world.rows("select * from ops.ops_dbt_runs order by run_id desc limit 1")
-    assert (run["status"], run["dates"], run["files"], run["mart_version"]) == ("succeeded", 0, 0, None)
-    assert world.value("select count(*) from raw.rebuild_queue where run_id is null") == 1
-    assert world.value("select count(*) from snapshots.product_prices") > 0
-    tests = {row["test_name"]: row["status"] for row in world.rows("select * from ops.ops_test_results")}
-    assert {tests[name] for name in ("core_reconciles_with_raw", "money_follows_the_type_of_line")} == {"pass"}
-
     world.run("update kpi.kpi_daily_sales set lines = lines + 1 where sale_date = '2026-03-02'")
     done = world.loader("transform", "--full-tests")
     assert done.returncode == 1
     assert "kpi_reconciles_with_core" in done.stderr
-    failed = world.rows("select test_name from ops.ops_test_results where status = 'fail'")
-    assert failed == [{"test_name": "kpi_reconciles_with_core"}]
+    (run,) = world.rows("select * from ops.ops_dbt_runs order by run_id desc limit 1")
+    assert (run["status"], run["dates"], run["files"], run["mart_version"]) == ("failed", 0, 0, None)
+    assert world.value("select count(*) from raw.rebuild_queue where run_id is null") == 1
+    assert world.value("select count(*) from snapshots.product_prices") > 0
+    tests = {row["test_name"]: row["status"] for row in world.rows("select * from ops.ops_test_results")}
+    assert {tests[name] for name in ("core_reconciles_with_raw", "money_follows_the_type_of_line")} == {"pass"}
+    assert {name for name, status in tests.items() if status != "pass"} == {"kpi_reconciles_with_core"}
+    nodes = world.value("select nodes from raw.dbt_runs order by run_id desc limit 1")
+    assert {each["status"] for each in nodes if each["node"].startswith("unit_test.")} == {"pass"}
     # What is published is as it was: the banner of the dashboard and the alerts speak of that.
     assert world.value("select last_run_status from ops.ops_freshness") == "succeeded"
+
+
+def test_full_tests_that_pass_are_recorded_as_such(world: World, tmp_path: Path) -> None:
+    """Of a project with little to test."""
+    (tmp_path / "dbt_project.yml").write_text(
+        yaml.safe_dump({"name": "little", "profile": "dbt_sales", "snapshots": {"+schema": "snapshots"}})
+    )
+    (tmp_path / "macros").mkdir()
+    (tmp_path / "macros/generate_schema_name.sql").symlink_to(PROJECT / "macros/generate_schema_name.sql")
+    shutil.copy(PROJECT / "selectors.yml", tmp_path)
+    for folder, name, content in (
+        ("models", "one", "select 1 as number"),
+        ("tests", "one_is_one", "select 1 as found where 1 <> 1"),
+    ):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{name}.sql").write_text(content)
+    env = {"DBT_PROJECT_DIR": str(tmp_path), "DBT_PROFILES_DIR": str(PROJECT)}
+    env |= {"DBT_TARGET_PATH": str(tmp_path / "target")}
+    done = replace(world, env=world.env | env).loader("transform", "--full-tests")
+    assert done.returncode == 0, done.stderr
+    (run,) = world.rows("select * from ops.ops_dbt_runs order by run_id desc limit 1")
+    assert (run["status"], run["dates"], run["files"], run["mart_version"]) == ("succeeded", 0, 0, None)
+    assert world.rows("select test_name, status from ops.ops_test_results") == [
+        {"test_name": "one_is_one", "status": "pass"}
+    ]
 
 
 def test_snapshots_keep_what_a_product_and_a_customer_were_called_and_cost(world: World) -> None:
@@ -183,13 +207,13 @@ def test_a_change_can_be_tried_empty_and_on_a_sample_beside_what_is_published(wo
     load(world)
     world.transform()
     published = net_sales(world, "kpi")
-    build = ["--warn-error", "build", "--exclude-resource-type", "unit_test"]
-    done = world.dbt(*build, "--empty", target="dev")
+    done = world.dbt("--warn-error", "build", *WITHOUT_TESTS, "--empty", target="dev")
     assert done.returncode == 0, done.stdout
     assert net_sales(world, "dev_kpi") == 0
     sample = "{'start': '2026-03-02', 'end': '2026-03-03'}"
     # The ledger is of whole files, which a sample is not.
     without = ["--exclude", "rows_reconcile_with_ledger"]
+    build = ["--warn-error", "build", "--exclude-resource-type", "unit_test"]
     done = world.dbt(*build, "--full-refresh", "--sample", sample, *without, target="dev")
     assert done.returncode == 0, done.stdout
     assert net_sales(world, "dev_kpi") == Decimal(SHEETS[1].summary["net_sales"])
@@ -209,7 +233,7 @@ def test_only_what_was_changed_is_built_on_what_is_published(world: World, tmp_p
     build = ["build", "--select", "state:modified", "--defer", "--state", str(world.dbt_folder)]
     done = dbt_in(changed, world, *build)
     assert done.returncode == 0, done.stdout
-    built = {name for name, each in results(world).items() if each["unique_id"].startswith("model.")}
+    built = {name for name, each in results(world, changed).items() if each["unique_id"].startswith("model.")}
     assert built == {"kpi_daily_category_sales"}
     total = "select sum(net_sales) from {}.kpi_daily_category_sales"
     assert world.value(total.format("dev_kpi")) == world.value(total.format("kpi"))

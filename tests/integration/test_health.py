@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import date
 
 import pytest
@@ -110,28 +111,33 @@ def test_the_bucket_holds_what_the_ledger_has_not_seen(world: World, pipeline: P
     assert told["objects_unseen"] == 1
 
 
-@pytest.mark.parametrize(
-    ("command", "process"),
-    [(("run", "--no-transform"), "loader"), (("watch",), "watcher"), (("transform",), "dbt worker")],
-)
-def test_a_process_that_died_is_missed_and_one_that_ended_in_order_is_not(
-    world: World, command: tuple[str, ...], process: str
-) -> None:
-    with world.process(*command):
-        eventually("a heartbeat", lambda: [row["process"] for row in world.rows(BEATS)] == [process])
+def test_a_process_that_died_is_missed_and_one_that_ended_in_order_is_not(world: World) -> None:
+    commands = {"dbt worker": ("transform",), "loader": ("run", "--no-transform"), "watcher": ("watch",)}
+
+    def beating() -> list[str]:
+        return sorted(row["process"] for row in world.rows(BEATS))
+
+    with ExitStack() as living:
+        for command in commands.values():
+            living.enter_context(world.process(*command))
+        eventually("their heartbeats", lambda: beating() == list(commands))
         world.run(HALF_A_MINUTE_LATER)
-        eventually("the next heartbeat", lambda: of(world, "process down") == [])
-    assert world.rows(BEATS) == []
+        eventually("the next heartbeats", lambda: of(world, "process down") == [])
+    assert beating() == []
     assert of(world, "process down") == []
-    with world.process(*command) as died:
-        eventually("a heartbeat", lambda: bool(world.rows(BEATS)))
-        died.kill()
-        died.wait()
+    with ExitStack() as living:
+        dying = [living.enter_context(world.process(*command)) for command in commands.values()]
+        eventually("their heartbeats", lambda: beating() == list(commands))
+        for died in dying:
+            died.kill()
+            died.wait()
     assert of(world, "process down") == []
     world.run(HALF_A_MINUTE_LATER)
-    assert of(world, "process down") == [("amber", process)]
-    with world.process(*command):
-        eventually("another one to be up", lambda: of(world, "process down") == [])
+    assert sorted(of(world, "process down")) == [("amber", process) for process in commands]
+    with ExitStack() as living:
+        for command in commands.values():
+            living.enter_context(world.process(*command))
+        eventually("others to be up", lambda: of(world, "process down") == [])
 
 
 def test_no_loader_is_red_while_sheets_wait_though_none_ever_ran(world: World) -> None:

@@ -9,26 +9,22 @@ import io
 import os
 import random
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import cache
-from multiprocessing import get_context
+from multiprocessing.connection import Listener
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import pytest
 
 from loader import operating
 from loader.pipeline import Pipeline
-from loader.settings import Settings
-from loader.transform import Project, run_waiting
-from loader.warehouse import Warehouse
 from scripts.csv_generator import HEADER
-from tests.conftest import WITHOUT_TESTS, World
+from scripts.stack import REPOSITORY
+from tests import forked
+from tests.conftest import DEADLINE_SECONDS, WITHOUT_TESTS, World
 from tests.integration.test_kpis import euro_sales_feed
 
 FIRST_DAY = date(2025, 1, 1)
@@ -148,33 +144,23 @@ class History:
             }
 
 
-class Worker:
-    """dbt in a process of its own, for the length of a history: it reads the environment, and is slow to start."""
+@contextmanager
+def worker(world: World) -> Iterator[Callable[[], bool | None]]:
+    """A process for one history, which models what waits: None when nothing does, else whether it was published."""
+    with (
+        Listener(family="AF_UNIX") as listener,
+        forked.Process(["tests.integration.modelling", str(listener.address)], REPOSITORY, world.env) as process,
+        listener.accept() as way,
+    ):
 
-    def __init__(self, env: dict[str, str]) -> None:
-        self._process = ProcessPoolExecutor(1, get_context("spawn"), _start, (env,))
+        def model() -> bool | None:
+            way.send(True)
+            answer: bool | None = way.recv()
+            return answer
 
-    def model(self) -> bool | None:
-        """One run for everything that waits: None when nothing does, else whether it was published."""
-        return self._process.submit(_model).result()
-
-    def close(self) -> None:
-        self._process.shutdown()
-
-
-def _start(env: dict[str, str]) -> None:
-    os.environ.update(env)
-
-
-def _model() -> bool | None:
-    settings = Settings.read()
-    with closing(Warehouse(settings.database_url.get_secret_value())) as warehouse, warehouse.session() as session:
-        return run_waiting(session, _project(settings.dbt_project_dir), settings, Event(), None)
-
-
-@cache
-def _project(folder: Path) -> Project:
-    return Project(folder)
+        yield model
+        way.send(False)
+        assert process.wait(DEADLINE_SECONDS) == 0
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -184,12 +170,12 @@ def test_any_history_gives_the_marts_of_a_full_refresh(
     feeds = tmp_path_factory.mktemp("feeds")
     (feeds / "euro_sales.yml").write_text(euro_sales_feed())
     settings = world.settings.model_copy(update={"feeds_dir": feeds})
-    with Pipeline(settings) as pipeline, closing(Worker(world.env)) as worker:
+    with Pipeline(settings) as pipeline, worker(world) as model:
         history = History(seed, world, pipeline)
         while len(history.story) < STEPS:
             for _ in range(history.draw.randint(1, 5)):
                 history.step()
-            assert worker.model() is not False, told(history)
+            assert model() is not False, told(history)
             history.story.append("transform")
     assert_equal_to_a_full_refresh(world, history)
 

@@ -12,14 +12,15 @@ import yaml
 
 from scripts import demo
 from scripts.csv_generator import Summary, sheet
-from tests.conftest import World, eventually
+from tests.conftest import FIRST_SHEET, World, eventually
 
-SHEETS = [sheet(7, date(2026, 3, day), rows=60, bad_ratio=0.03) for day in range(1, 6)]
+SHEETS = [FIRST_SHEET, *(sheet(7, date(2026, 3, day), rows=60, bad_ratio=0.03) for day in range(2, 6))]
 HEADER, *LINES = SHEETS[0].content.decode().splitlines()
 
 NET_BY_DATE = "select sale_date, sum(net_sales) as net from kpi.kpi_daily_sales group by 1 order by 1"
 # New rows of customers meet it when they take their place; those of dates already when they are built.
 OBSTACLE = "alter table kpi.kpi_customers add constraint obstacle check (first_order_date < '2026-03-02') not valid"
+BRIEF_LOCK_TIMEOUT = "-c lock_timeout=1s"  # and not the ten of the login
 # The indexes that facts and customers had before revision 0008.
 EARLIER_INDEXES = """
     do $$
@@ -121,7 +122,7 @@ def test_the_marts_follow_a_correction_and_equal_a_full_refresh(world: World) ->
     world.transform()
     assert list(net_by_date(world)) == [date(2026, 3, 1), date(2026, 3, 2)]
     after_correction = marts(world)
-    done = world.dbt("build", "--full-refresh", "--exclude-resource-type", "unit_test")
+    done = world.dbt("run", "--full-refresh")
     assert done.returncode == 0, done.stdout
     assert marts(world) == after_correction
 
@@ -176,15 +177,13 @@ def test_tables_of_an_earlier_revision_get_the_indexes_of_new_ones(world: World,
     assert world.rows(definitions) == new
 
 
-def test_pairs_of_an_earlier_revision_are_built_anew_though_nothing_waits(world: World) -> None:
-    load(world, SHEETS[0].key, SHEETS[0].content)
-    world.transform()
-    published = marts(world)
-    world.run("drop view kpi.kpi_product_pairs; alter table kpi.kpi_monthly_product_pairs drop column all_orders")
-    world.run("update public.alembic_version set version_num = '0012'")
-    assert world.loader("migrate").returncode == 0
-    world.transform()
-    assert marts(world) == published
+def test_pairs_of_an_earlier_revision_are_built_anew_though_nothing_waits(modelled: World) -> None:
+    published = marts(modelled)
+    modelled.run("drop view kpi.kpi_product_pairs; alter table kpi.kpi_monthly_product_pairs drop column all_orders")
+    modelled.run("update public.alembic_version set version_num = '0012'")
+    assert modelled.loader("migrate").returncode == 0
+    modelled.transform()
+    assert marts(modelled) == published
 
 
 @pytest.mark.parametrize(
@@ -210,127 +209,119 @@ def test_pairs_of_an_earlier_revision_are_built_anew_though_nothing_waits(world:
     ],
 )
 def test_a_failed_dbt_run_publishes_nothing_and_is_made_up_for(
-    world: World, fault: str, remedy: str, message: str
+    modelled: World, fault: str, remedy: str, message: str
 ) -> None:
-    load(world, SHEETS[0].key, SHEETS[0].content)
-    world.transform()
-    version, published = mart_version(world), kpi(world)
-    load(world, SHEETS[1].key, SHEETS[1].content)
-    world.run(fault)
-    failed = world.loader("transform", "--once")
+    version, published = mart_version(modelled), kpi(modelled)
+    load(modelled, SHEETS[1].key, SHEETS[1].content)
+    modelled.run(fault)
+    failed = modelled.loader("transform", "--once")
     assert failed.returncode == 1
     assert "nodes=['model." in failed.stderr
     assert message not in failed.stderr  # PostgreSQL's messages may quote rows
-    assert (mart_version(world), kpi(world)) == (version, published)
-    assert world.value("select count(*) from raw.rebuild_queue") == 1
-    (run,) = world.rows("select status, error from raw.dbt_runs order by run_id desc limit 1")
+    assert (mart_version(modelled), kpi(modelled)) == (version, published)
+    assert modelled.value("select count(*) from raw.rebuild_queue") == 1
+    (run,) = modelled.rows("select status, error from raw.dbt_runs order by run_id desc limit 1")
     assert run["status"] == "failed"
     assert message in run["error"]
-    freshness = world.rows("select last_run_status, files_waiting from ops.ops_freshness")
+    freshness = modelled.rows("select last_run_status, files_waiting from ops.ops_freshness")
     assert freshness == [{"last_run_status": "failed", "files_waiting": 1}]
-    world.run(remedy)
-    world.transform()
-    assert mart_version(world) == version + 1
-    assert len(net_by_date(world)) == 2
-    assert world.value("select count(*) from raw.rebuild_queue") == 0
+    modelled.run(remedy)
+    modelled.transform()
+    assert mart_version(modelled) == version + 1
+    assert len(net_by_date(modelled)) == 2
+    assert modelled.value("select count(*) from raw.rebuild_queue") == 0
 
 
-def test_what_is_missing_is_built_again_and_counts_nothing_twice(world: World) -> None:
-    load(world, SHEETS[0].key, SHEETS[0].content)
-    world.transform()
-    there = world.rows("select viewname from pg_views where schemaname in ('staging', 'core', 'kpi', 'ops') order by 1")
-    world.run("drop table kpi.kpi_customers, kpi.kpi_monthly_product_pairs cascade; drop view kpi.kpi_orders cascade")
-    load(world, SHEETS[1].key, SHEETS[1].content)
-    world.transform()
+def test_what_is_missing_is_built_again_and_counts_nothing_twice(modelled: World) -> None:
+    there = modelled.rows(
+        "select viewname from pg_views where schemaname in ('staging', 'core', 'kpi', 'ops') order by 1"
+    )
+    modelled.run(
+        "drop table kpi.kpi_customers, kpi.kpi_monthly_product_pairs cascade; drop view kpi.kpi_orders cascade"
+    )
+    load(modelled, SHEETS[1].key, SHEETS[1].content)
+    modelled.transform()
     assert (
-        world.rows("select viewname from pg_views where schemaname in ('staging', 'core', 'kpi', 'ops') order by 1")
+        modelled.rows("select viewname from pg_views where schemaname in ('staging', 'core', 'kpi', 'ops') order by 1")
         == there
     )
-    repeated = marts(world)
-    done = world.dbt("run", "--full-refresh")
+    repeated = marts(modelled)
+    done = modelled.dbt("run", "--full-refresh")
     assert done.returncode == 0, done.stdout
-    assert marts(world) == repeated
+    assert marts(modelled) == repeated
 
 
-def test_a_failed_run_takes_back_what_it_created_in_its_place(world: World) -> None:
-    load(world, SHEETS[0].key, SHEETS[0].content)
-    world.transform()
-    world.run("drop table kpi.kpi_monthly_product_pairs cascade")
-    world.run(OBSTACLE)
-    load(world, SHEETS[1].key, SHEETS[1].content)
-    assert world.loader("transform", "--once").returncode == 1
-    assert world.value("select to_regclass('kpi.kpi_monthly_product_pairs') is null")
-    world.run("alter table kpi.kpi_customers drop constraint obstacle")
-    world.transform()
-    repeated = marts(world)
-    assert world.dbt("run", "--full-refresh").returncode == 0
-    assert marts(world) == repeated
+def test_a_failed_run_takes_back_what_it_created_in_its_place(modelled: World) -> None:
+    modelled.run("drop table kpi.kpi_monthly_product_pairs cascade")
+    modelled.run(OBSTACLE)
+    load(modelled, SHEETS[1].key, SHEETS[1].content)
+    assert modelled.loader("transform", "--once").returncode == 1
+    assert modelled.value("select to_regclass('kpi.kpi_monthly_product_pairs') is null")
+    modelled.run("alter table kpi.kpi_customers drop constraint obstacle")
+    modelled.transform()
+    repeated = marts(modelled)
+    assert modelled.dbt("run", "--full-refresh").returncode == 0
+    assert marts(modelled) == repeated
 
 
-def test_marts_that_break_a_constraint_are_not_published_and_the_run_has_failed(world: World) -> None:
-    load(world, SHEETS[0].key, SHEETS[0].content)
-    world.transform()
-    version, published = mart_version(world), marts(world)
-    load(world, SHEETS[1].key, SHEETS[1].content)
-    world.run(OBSTACLE)
-    assert world.loader("transform", "--once").returncode == 1
-    assert (mart_version(world), marts(world)) == (version, published)
-    (run,) = world.rows("select status, error from raw.dbt_runs order by run_id desc limit 1")
+def test_marts_that_break_a_constraint_are_not_published_and_the_run_has_failed(modelled: World) -> None:
+    version, published = mart_version(modelled), marts(modelled)
+    load(modelled, SHEETS[1].key, SHEETS[1].content)
+    modelled.run(OBSTACLE)
+    assert modelled.loader("transform", "--once").returncode == 1
+    assert (mart_version(modelled), marts(modelled)) == (version, published)
+    (run,) = modelled.rows("select status, error from raw.dbt_runs order by run_id desc limit 1")
     assert (run["status"], "constraint obstacle" in run["error"]) == ("failed", True)
-    world.run("alter table kpi.kpi_customers drop constraint obstacle")
-    world.transform()
-    assert mart_version(world) == version + 1
-    assert len(net_by_date(world)) == 2
+    modelled.run("alter table kpi.kpi_customers drop constraint obstacle")
+    modelled.transform()
+    assert mart_version(modelled) == version + 1
+    assert len(net_by_date(modelled)) == 2
 
 
-def test_a_run_gives_way_to_who_has_locked_a_mart(world: World) -> None:
-    load(world, SHEETS[0].key, SHEETS[0].content)
-    world.transform()
-    version, published = mart_version(world), net_by_date(world)
-    load(world, SHEETS[1].key, SHEETS[1].content)
-    with psycopg.connect(world.env["ADMIN_DATABASE_URL"]) as other:
+def test_a_run_gives_way_to_who_has_locked_a_mart(modelled: World) -> None:
+    modelled.env["PGOPTIONS"] = BRIEF_LOCK_TIMEOUT
+    version, published = mart_version(modelled), net_by_date(modelled)
+    load(modelled, SHEETS[1].key, SHEETS[1].content)
+    with psycopg.connect(modelled.env["ADMIN_DATABASE_URL"]) as other:
         other.execute("lock table core.fct_customer_days in access exclusive mode")
-        assert world.loader("transform", "--once").returncode == 1
-        assert net_by_date(world) == published
-    (run,) = world.rows("select status, error from raw.dbt_runs order by run_id desc limit 1")
+        assert modelled.loader("transform", "--once").returncode == 1
+        assert net_by_date(modelled) == published
+    (run,) = modelled.rows("select status, error from raw.dbt_runs order by run_id desc limit 1")
     assert (run["status"], "lock timeout" in run["error"]) == ("failed", True)
-    assert (mart_version(world), net_by_date(world)) == (version, published)
-    world.transform()
-    assert len(net_by_date(world)) == 2
+    assert (mart_version(modelled), net_by_date(modelled)) == (version, published)
+    modelled.transform()
+    assert len(net_by_date(modelled)) == 2
 
 
-def test_a_mart_that_is_locked_when_its_rows_are_put_in_place_fails_the_run(world: World) -> None:
-    load(world, SHEETS[0].key, SHEETS[0].content)
-    world.transform()
-    published = marts(world)
-    load(world, SHEETS[1].key, SHEETS[1].content)
-    with psycopg.connect(world.env["ADMIN_DATABASE_URL"]) as other:
+def test_a_mart_that_is_locked_when_its_rows_are_put_in_place_fails_the_run(modelled: World) -> None:
+    modelled.env["PGOPTIONS"] = BRIEF_LOCK_TIMEOUT
+    published = marts(modelled)
+    load(modelled, SHEETS[1].key, SHEETS[1].content)
+    with psycopg.connect(modelled.env["ADMIN_DATABASE_URL"]) as other:
         other.execute("lock table core.dim_products in exclusive mode")  # who reads goes on
-        assert world.loader("transform", "--once").returncode == 1
-    (run,) = world.rows("select status, error from raw.dbt_runs order by run_id desc limit 1")
+        assert modelled.loader("transform", "--once").returncode == 1
+    (run,) = modelled.rows("select status, error from raw.dbt_runs order by run_id desc limit 1")
     assert run["status"] == "failed"
     assert "another session has locked" in run["error"], run["error"]
-    assert marts(world) == published
-    world.transform()
-    assert len(net_by_date(world)) == 2
+    assert marts(modelled) == published
+    modelled.transform()
+    assert len(net_by_date(modelled)) == 2
 
 
-def test_a_run_that_dies_in_the_moment_of_publishing_leaves_its_work_to_the_next(world: World) -> None:
-    load(world, SHEETS[0].key, SHEETS[0].content)
-    world.transform()
-    version, published = mart_version(world), marts(world)
-    load(world, SHEETS[1].key, SHEETS[1].content)
-    world.run(
+def test_a_run_that_dies_in_the_moment_of_publishing_leaves_its_work_to_the_next(modelled: World) -> None:
+    version, published = mart_version(modelled), marts(modelled)
+    load(modelled, SHEETS[1].key, SHEETS[1].content)
+    modelled.run(
         "create or replace function ops.publish(next text) returns void language plpgsql as "
         "$$ begin perform pg_terminate_backend(pg_backend_pid()); end $$"
     )
-    assert world.loader("transform", "--once").returncode == 1
-    assert world.value("select status from raw.dbt_runs order by run_id desc limit 1") == "running"
-    assert (mart_version(world), marts(world)) == (version, published)
-    world.run("update public.alembic_version set version_num = '0010'")
-    assert world.loader("migrate").returncode == 0
-    world.transform()
-    assert (mart_version(world), len(net_by_date(world))) == (version + 1, 2)
+    assert modelled.loader("transform", "--once").returncode == 1
+    assert modelled.value("select status from raw.dbt_runs order by run_id desc limit 1") == "running"
+    assert (mart_version(modelled), marts(modelled)) == (version, published)
+    modelled.run("update public.alembic_version set version_num = '0010'")
+    assert modelled.loader("migrate").returncode == 0
+    modelled.transform()
+    assert (mart_version(modelled), len(net_by_date(modelled))) == (version + 1, 2)
 
 
 def test_connections_of_a_run_serve_the_next_and_are_replaced_once_cut_off(world: World) -> None:
@@ -406,7 +397,9 @@ def test_the_dashboard_role_reads_marts_and_nothing_else(world: World, statement
 
 def test_dbt_works_from_the_shell(world: World) -> None:
     load(world, SHEETS[0].key, SHEETS[0].content)
-    for command in (["run"], ["test"], ["docs", "generate", "--static"], ["source", "freshness"]):
+    # Unit tests need no rows, and have been run with every other test in test_dbt_project.py.
+    test = ["test", "--exclude-resource-type", "unit_test"]
+    for command in (["run"], test, ["docs", "generate", "--static"], ["source", "freshness"]):
         done = world.dbt("--warn-error", *command)
         assert done.returncode == 0, done.stdout
     assert net_by_date(world) == {date(2026, 3, 1): Decimal(SHEETS[0].summary["net_sales"])}

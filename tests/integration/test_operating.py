@@ -29,7 +29,7 @@ from loader.pipeline import Pipeline
 from loader.sql.session import revision
 from loader.watcher import Watcher
 from scripts.csv_generator import sheet
-from scripts.stack import REPOSITORY
+from scripts.stack import REPOSITORY, Stack
 from tests.conftest import World, eventually, new_world
 from tests.integration.test_delivery import consume, loaded, publish, running_loader
 from tests.integration.test_marts import marts
@@ -153,21 +153,22 @@ def test_a_withdrawn_file_is_loaded_by_nobody_until_retry(world: World, pipeline
     assert world.value("select count(*) from raw.sales_lines") == SHEET.summary["rows"]
 
 
-def test_a_withdrawn_file_leaves_the_marts_as_if_it_had_never_come(
-    world: World, pipeline: Pipeline, template: str, tmp_path: Path
-) -> None:
-    shared_day = [line.replace("2026-03-01", "2026-03-02", 1) for line in LINES[:20]]
-    wrong = load(world, pipeline, csv_of(*LINES[20:], *shared_day))
-    load(world, pipeline, SHEETS[1].content, SHEETS[1].key)
-    world.transform()
-    done = world.loader("forget", str(wrong), "--reason", "the branch sent last year's sheet")
-    assert done.returncode == 0, done.stderr
-    world.transform()
-    with new_world(world.stack, template, tmp_path / "other") as other, Pipeline(other.settings) as elsewhere:
-        assert load(other, elsewhere, SHEETS[0].content, "unknown.txt") == 1  # so that file ids are alike
-        load(other, elsewhere, SHEETS[1].content, SHEETS[1].key)
-        other.transform()
-        assert marts(world) == marts(other)
+def test_a_withdrawn_file_leaves_the_marts_as_if_it_had_never_come(stack: Stack, template: str, tmp_path: Path) -> None:
+    with new_world(stack, template, tmp_path / "without") as world, Pipeline(world.settings) as pipeline:
+        assert load(world, pipeline, SHEETS[0].content, "unknown.txt") == 1  # so that file ids are alike
+        load(world, pipeline, SHEETS[1].content, SHEETS[1].key)
+        world.transform()
+        without = marts(world)
+    with new_world(stack, template, tmp_path / "withdrawn") as world, Pipeline(world.settings) as pipeline:
+        shared_day = [line.replace("2026-03-01", "2026-03-02", 1) for line in LINES[:20]]
+        wrong = load(world, pipeline, csv_of(*LINES[20:], *shared_day))
+        load(world, pipeline, SHEETS[1].content, SHEETS[1].key)
+        world.transform()
+        assert marts(world) != without
+        done = world.loader("forget", str(wrong), "--reason", "the branch sent last year's sheet")
+        assert done.returncode == 0, done.stderr
+        world.transform()
+        assert marts(world) == without
 
 
 # --- replay ------------------------------------------------------------------------------------------------------

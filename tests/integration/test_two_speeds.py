@@ -10,8 +10,8 @@ import psycopg
 from loader.sql.transform import waiting_for_dbt
 from loader.warehouse import Warehouse
 from tests.conftest import DEADLINE_SECONDS, World, eventually
-from tests.integration.test_marts import load, mart_version, net_by_date
-from tests.integration.test_runs import SHEETS, arrive, equals_a_full_refresh, typed
+from tests.integration.test_marts import SHEETS, load, mart_version, net_by_date
+from tests.integration.test_runs import arrive, equals_a_full_refresh, typed
 
 HISTORY = {"kpi_cohort_months", "kpi_customer_rfm", "kpi_monthly_product_pairs", "kpi_rfm_segments"}
 ORDERS = "select coalesce(sum(orders), 0) from kpi.kpi_cohort_months"
@@ -55,89 +55,79 @@ def test_an_arrival_leaves_them_behind_and_says_so_until_they_are_built(world: W
     assert world.value(ORDERS) == world.value(ALL_ORDERS) > counted
     (run,) = world.rows("select * from raw.dbt_runs order by run_id desc limit 1")
     assert (run["is_live"], run["is_history"], run["dates"], run["status"]) == (False, True, 0, "succeeded")
-    assert equals_a_full_refresh(world)
 
 
-def test_a_run_of_the_history_holds_up_no_arrival_and_says_of_which_facts_it_is(world: World) -> None:
-    arrive(world, 0)
-    world.transform()
-    first = as_of(world)
-    arrive(world, 1)
-    done = world.dbt("build", "--selector", "on_arrival")
+def test_a_run_of_the_history_holds_up_no_arrival_and_says_of_which_facts_it_is(modelled: World) -> None:
+    first = as_of(modelled)
+    arrive(modelled, 1)
+    done = modelled.dbt("build", "--selector", "on_arrival")
     assert done.returncode == 0, done.stdout
-    between = world.value("select max(finished_at) from raw.dbt_runs")
+    between = modelled.value("select max(finished_at) from raw.dbt_runs")
     # It stands at its end while a sheet arrives and is published.
-    patient = replace(world, env=world.env | {"PGOPTIONS": "-c lock_timeout=0"})
+    patient = replace(modelled, env=modelled.env | {"PGOPTIONS": "-c lock_timeout=0"})
     with (
         typed(patient, "build", "--selector", "history") as slow,
-        psycopg.connect(world.env["ADMIN_DATABASE_URL"]) as other,
+        psycopg.connect(modelled.env["ADMIN_DATABASE_URL"]) as other,
     ):
         eventually(
             "its claim",
-            lambda: world.value("select count(*) from raw.dbt_runs where status = 'running' and is_history"),
+            lambda: modelled.value("select count(*) from raw.dbt_runs where status = 'running' and is_history"),
         )
         other.execute("lock table kpi.kpi_cohort_months in share mode")  # which it exchanges at its end
-        arrive(world, 2)
-        done = world.dbt("build", "--selector", "on_arrival")
+        arrive(modelled, 2)
+        done = modelled.dbt("build", "--selector", "on_arrival")
         assert done.returncode == 0, done.stdout
-        assert len(net_by_date(world)) == 3
-        assert as_of(world) == first
+        assert len(net_by_date(modelled)) == 3
+        assert as_of(modelled) == first
         other.rollback()
         assert slow.wait(DEADLINE_SECONDS) == 0
-    assert as_of(world) == between, "of the facts that it began with, whatever came later"
-    assert all(row["is_behind"] for row in told(world).values())
-    world.transform()
-    assert not any(row["is_behind"] for row in told(world).values())
-    assert equals_a_full_refresh(world)
+    assert as_of(modelled) == between, "of the facts that it began with, whatever came later"
+    assert all(row["is_behind"] for row in told(modelled).values())
+    modelled.transform()
+    assert not any(row["is_behind"] for row in told(modelled).values())
 
 
-def test_a_second_run_of_the_history_is_refused(world: World) -> None:
-    arrive(world, 0)
-    world.transform()
-    world.run(
+def test_a_second_run_of_the_history_is_refused(modelled: World) -> None:
+    modelled.run(
         "insert into raw.dbt_runs (invocation_id, started_by, dates, files, is_live, is_history)"
         " values ('x', 'Ann', 0, 0, false, true)"
     )
-    done = world.dbt("run", "--selector", "history", "--vars", "{wait_for_other_run_seconds: 1}")
+    done = modelled.dbt("run", "--selector", "history", "--vars", "{wait_for_other_run_seconds: 1}")
     assert done.returncode != 0
     assert "another dbt run is under way: Ann" in done.stdout
     # It shows no life: the next one takes over after a while.
-    done = world.dbt("run", "--selector", "history")
+    done = modelled.dbt("run", "--selector", "history")
     assert done.returncode == 0, done.stdout
-    (run,) = world.rows("select status, error from raw.dbt_runs where invocation_id = 'x'")
+    (run,) = modelled.rows("select status, error from raw.dbt_runs where invocation_id = 'x'")
     assert run["status"] == "failed"
     assert "taken over by" in run["error"]
 
 
-def test_the_worker_builds_them_when_nothing_waits(world: World) -> None:
-    arrive(world, 0)
-    world.transform()
-    first = as_of(world)
-    world.env["HISTORY_SECONDS"] = "1"
-    with world.process("transform"):
-        arrive(world, 1)
-        eventually("the sheet in the marts", lambda: len(net_by_date(world)) == 2)
-        eventually("marts of the whole history", lambda: as_of(world) > first)
-    assert not any(row["is_behind"] for row in told(world).values())
-    assert world.value(ORDERS) == world.value(ALL_ORDERS)
-    kinds = world.rows("select is_live, is_history, status from raw.dbt_runs order by run_id")
+def test_the_worker_builds_them_when_nothing_waits(modelled: World) -> None:
+    first = as_of(modelled)
+    modelled.env["HISTORY_SECONDS"] = "1"
+    with modelled.process("transform"):
+        arrive(modelled, 1)
+        eventually("the sheet in the marts", lambda: len(net_by_date(modelled)) == 2)
+        eventually("marts of the whole history", lambda: as_of(modelled) > first)
+    assert not any(row["is_behind"] for row in told(modelled).values())
+    assert modelled.value(ORDERS) == modelled.value(ALL_ORDERS)
+    kinds = modelled.rows("select is_live, is_history, status from raw.dbt_runs order by run_id")
     assert [tuple(row.values()) for row in kinds] == [
         (True, True, "succeeded"), (True, False, "succeeded"), (False, True, "succeeded"),
     ]  # fmt: skip
 
 
-def test_they_take_a_tenth_of_the_time_at_most(world: World) -> None:
+def test_they_take_a_tenth_of_the_time_at_most(modelled: World) -> None:
     """What the worker asks, where the last run of the whole history took so long, and ended so long ago."""
-    arrive(world, 0)
-    world.transform()
     marts = [f"kpi.{mart}" for mart in HISTORY]
-    world.run("update ops.history_marts set as_of = as_of - interval '1 hour' where mart = 'kpi.kpi_cohort_months'")
-    world.run("insert into ops.history_marts (mart, as_of) values ('kpi.gone', '2000-01-01')")
+    modelled.run("update ops.history_marts set as_of = as_of - interval '1 hour' where mart = 'kpi.kpi_cohort_months'")
+    modelled.run("insert into ops.history_marts (mart, as_of) values ('kpi.gone', '2000-01-01')")
     cases = (("1 s", "20 s", False), ("1 s", "31 s", True), ("5 s", "31 s", False), ("5 s", "46 s", True))
-    with closing(Warehouse(world.env["DATABASE_URL"])) as warehouse, warehouse.session() as session:
+    with closing(Warehouse(modelled.env["DATABASE_URL"])) as warehouse, warehouse.session() as session:
         for took, ended, is_due in cases:
-            world.run("delete from raw.dbt_runs where not is_live")
-            world.run(
+            modelled.run("delete from raw.dbt_runs where not is_live")
+            modelled.run(
                 "insert into raw.dbt_runs (status, started_at, finished_at, dates, files, is_live, is_history)"
                 f" select 'succeeded', ended - interval '{took}', ended, 0, 0, false, true"
                 f" from (select now() - interval '{ended}' as ended) as moment"
@@ -145,7 +135,7 @@ def test_they_take_a_tenth_of_the_time_at_most(world: World) -> None:
             row = waiting_for_dbt(session, lease_seconds=300, history_seconds=30, history_marts=marts)
             session.commit()
             assert (row.is_behind, row.is_due) == (True, is_due), (took, ended)
-        world.run("update ops.history_marts set as_of = now() where mart <> 'kpi.gone'")
+        modelled.run("update ops.history_marts set as_of = now() where mart <> 'kpi.gone'")
         row = waiting_for_dbt(session, lease_seconds=300, history_seconds=30, history_marts=marts)
         assert (row.is_behind, row.is_due) == (False, False), "a mart that the project does not have is not missed"
 
@@ -171,17 +161,15 @@ def test_a_run_of_arrivals_rebuilds_its_own_dates_whatever_begins_meanwhile(worl
     assert equals_a_full_refresh(world)
 
 
-def test_views_that_a_person_has_built_are_built_again_by_the_next_arrival(world: World) -> None:
+def test_views_that_a_person_has_built_are_built_again_by_the_next_arrival(modelled: World) -> None:
     """They may be those of another project: only what the loader has built itself is taken for its own."""
-    arrive(world, 0)
-    world.transform()
-    assert world.value("select is_touched from raw.dbt_project") is False
-    assert world.dbt("run", "--select", "kpi_orders").returncode == 0
-    assert world.value("select is_touched from raw.dbt_project") is True
+    assert modelled.value("select is_touched from raw.dbt_project") is False
+    assert modelled.dbt("run", "--select", "kpi_orders").returncode == 0
+    assert modelled.value("select is_touched from raw.dbt_project") is True
     said = "select obj_description('kpi.kpi_orders'::regclass)"
-    described = world.value(said)
-    world.run("comment on view kpi.kpi_orders is 'of another project'")
-    arrive(world, 1)
-    world.transform()
-    assert world.value(said) == described
-    assert world.value("select is_touched from raw.dbt_project") is False
+    described = modelled.value(said)
+    modelled.run("comment on view kpi.kpi_orders is 'of another project'")
+    arrive(modelled, 1)
+    modelled.transform()
+    assert modelled.value(said) == described
+    assert modelled.value("select is_touched from raw.dbt_project") is False
