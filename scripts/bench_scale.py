@@ -26,7 +26,11 @@ SHEETS = 10
 SMALL, LARGE = (400, 100), (40, 10_000)  # files, rows in each
 REPLICAS = (1, 2, 4)
 WARM = 40  # files that are loaded before the measured ones: every replica has its partitions then
-SIZE = "select sum(pg_total_relation_size(oid)) from pg_class where relkind in ('r', 'm') and relnamespace = any(%s)"
+SIZE = """
+    select sum(pg_total_relation_size(pg_class.oid))
+    from pg_class inner join pg_namespace on pg_class.relnamespace = pg_namespace.oid
+    where relkind in ('r', 'm') and nspname = any(%s)
+"""
 DOING = "select coalesce(wait_event_type, 'running') from pg_stat_activity where usename = %s and state = 'active'"
 PRESENT = "select pid from pg_stat_activity where usename = 'loader'"
 STARTED = "select count(*) >= %s from pg_stat_activity where usename = 'loader'"
@@ -192,7 +196,7 @@ def used(processes: list[int]) -> float:
 
 
 def size_of(database: psycopg.Connection, *schemas: str) -> int:
+    """Bytes of their tables, with indexes."""
     database.execute("vacuum analyze")
-    namespaces = [each for name in schemas for each in database.execute("select to_regnamespace(%s)::oid", [name])]
-    ((size,),) = database.execute(SIZE, [[each for (each,) in namespaces]]).fetchall()
+    ((size,),) = database.execute(SIZE, [[*schemas]]).fetchall()
     return int(size)
