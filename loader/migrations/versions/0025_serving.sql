@@ -15,6 +15,10 @@ create table if not exists ops.seam (
     lake text not null,
     served_at timestamptz not null default now()
 );
+comment on column ops.seam.is_one is 'Always true: there is one seam.';
+comment on column ops.seam.live_since is 'The first date whose marts are built here, of lines that are here; earlier ones were brought.';
+comment on column ops.seam.lake is 'Where the lines of the earlier dates are.';
+comment on column ops.seam.served_at is 'When the history was brought.';
 grant select on ops.seam to dashboard_viewer, analyst, loader;
 grant select, insert, update, delete on ops.seam to transformer;
 
