@@ -40,6 +40,7 @@ SPLITS = 4  # that many steps an axis has, about
 LETTER_PIXELS = 7
 CELL_LETTER_PIXELS, CELL_MARGIN = 6.5, 6  # of the figure in a cell
 ROW_NAME_PIXELS = 40
+LABEL_LINE_PIXELS = 13  # of a label of two lines, which else lie on each other
 LEGEND_PIXELS = 32  # below a picture
 COMPARISON, IN_PROGRESS = "Comparison", "In progress"
 WRITTEN = ", written"  # a column that has the figures of another as text
@@ -562,6 +563,7 @@ def cohorts(cells: pd.DataFrame, column: str, kind: Kind, money: Writer, *, dark
             "type": "category",
             "data": list(dict.fromkeys(frame["Cohort"])),
             "inverse": True,
+            "axisLabel": {"lineHeight": LABEL_LINE_PIXELS},
             "axisTick": {"show": False},
             "axisLine": {"show": False},
         },

@@ -119,6 +119,7 @@ def test_cohorts_have_a_row_each_and_text_in_the_colour_of_the_theme() -> None:
     dark = charts.cohorts(cells, "retention_rate", Kind.SHARE, DOLLARS, dark=True)
     rows = _rows(light)
     assert light["yAxis"]["data"] == ["Jan 2026\nor earlier", "Feb 2026"]
+    assert light["yAxis"]["axisLabel"]["lineHeight"] >= 12, "the two lines of a label lie on each other"
     assert light["xAxis"]["data"] == ["1", "2"]
     assert [(row["Cohort"], row["Since"], row["Text"]) for row in rows] == [
         ("Jan 2026\nor earlier", "1", "50%"), ("Jan 2026\nor earlier", "2", "25%…"), ("Feb 2026", "1", "13%…"),
