@@ -23,6 +23,7 @@ from pyspark.sql import functions as f
 
 from loader.errors import Refused, SettingsError, TransientError
 from loader.lake.backfill import Lake
+from loader.lake.place import reach
 from loader.lake.records import FILE
 from loader.settings import Settings
 from loader.sql import Session
@@ -51,12 +52,13 @@ def serve(spark: SparkSession, settings: Settings, lake: str, before: date) -> S
     """
     if before.day != 1:
         raise Refused(f"{before} is not the first of a month, and some marts are of whole months: choose one that is")
-    entries = Lake(spark, lake).records().where(f.col("kind") == FILE)
+    place = reach(spark, settings, lake)
+    entries = Lake(spark, place).records().where(f.col("kind") == FILE)
     lake_files = [each.asDict() for each in entries.select("bucket", "key", "etag", "size_bytes").collect()]
     with closing(Warehouse(_AS_DBT)) as warehouse:
         with warehouse.session() as session:
             _refuse_what_would_vanish(session, before, lake_files, lake)
-        models = model(settings.dbt_project_dir, lake)
+        models = model(settings.dbt_project_dir, place)
         with warehouse.session() as session:
             rows = {each.name: _bring(session, each, _history(spark, each, before)) for each in models}
             sql.set_seam(session, live_since=before, lake=lake)

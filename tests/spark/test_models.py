@@ -1,7 +1,5 @@
 """dbt_sales on Spark: the models that PostgreSQL builds give the same figures, and both go together at a seam."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,16 +9,15 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("pyspark", reason="Spark is not installed: `make test-spark` installs it")
-pytest.importorskip("dbt.adapters.spark", reason="dbt-spark is not installed: `make test-spark` installs it")
-if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
-    pytest.skip("Java is not installed: Spark needs 17 or newer", allow_module_level=True)
-
+from tests.spark.lake import MARKS  # isort: skip  # skips all without Spark
 from pyspark.sql import SparkSession
+
+pytest.importorskip("dbt.adapters.spark", reason="dbt-spark is not installed: `make test-spark` installs it")
 
 from loader.errors import Refused
 from loader.events import FileArrived
 from loader.lake.backfill import backfill
+from loader.lake.place import reach
 from loader.lake.serving import model, serve
 from loader.lake.session import spark_session
 from loader.object_store import ObjectStore
@@ -41,7 +38,7 @@ from tests.integration.test_kpis import (
 )
 from tests.oracle import differences
 
-pytestmark = [pytest.mark.timeout(1800), pytest.mark.filterwarnings("ignore")]  # the warnings of Spark are its own
+pytestmark = MARKS
 
 SEAM = date(2026, 2, 1)
 LATE = "CSV/sales_data_late.csv"
@@ -75,11 +72,13 @@ def shop(stack: Stack, template: str, tmp_path_factory: pytest.TempPathFactory, 
     """Sheets in three currencies with faults; some are corrected after they were loaded."""
     folder = tmp_path_factory.mktemp("feeds")
     (folder / "euro_sales.yml").write_text(euro_sales_feed())
-    lake = str(tmp_path_factory.mktemp("lake") / "sales")
     with (
         new_world(stack, template, tmp_path_factory.mktemp("whole")) as whole,
         new_world(stack, template, tmp_path_factory.mktemp("window")) as window,
     ):
+        with closing(ObjectStore(whole.settings)) as store:
+            store.create_bucket(f"lake-{whole.bucket}")
+        lake = f"s3://lake-{whole.bucket}/sales"
         feeds = {"FEEDS_DIR": str(folder), "S3_BUCKET": whole.bucket}
         shop = Shop(World(whole.env | feeds, stack), World(window.env | feeds, stack), lake)
         for dates in (month(2025, 12), month(2026, 1), month(2026, 2)[:20]):
@@ -140,7 +139,7 @@ def test_every_mart_by_spark_has_the_figures_of_postgresql(
     shop: Shop, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_environment(shop.whole, monkeypatch)
-    model(PROJECT, shop.lake)
+    model(PROJECT, reach(spark, shop.whole.settings, shop.lake))
     built = {each.name for each in spark.catalog.listTables("kpi")}
     assert {name for name in MARTS if name.startswith("kpi_daily")} - {"kpi_daily_totals"} <= built
     assert {"kpi_customers", "kpi_customer_rfm", "kpi_cohort_months", "kpi_monthly_product_pairs"} <= built

@@ -3,7 +3,7 @@
 from loader.migrations import execute_script_beside
 
 revision = "0026"
-down_revision = "0024"
+down_revision = "0025"
 
 
 def upgrade() -> None:
