@@ -16,8 +16,8 @@ with lines as (
 ),
 
 -- An order belongs to one place only, that of its first sale line, so that orders can be summed over places.
--- One window over one sort: a join of first lines with totals is planned badly, as nothing is known of either. The number
--- of the sale comes before the feed, which most lines of a day share: it alone tells nearly all of them apart.
+-- One window over one sort: a join of first lines with totals is planned badly, as nothing is known of either. The
+-- number of the sale comes before the feed, which most lines of a day share: it alone tells nearly all of them apart.
 whole_orders as (
     select
         *,
