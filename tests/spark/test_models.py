@@ -42,8 +42,6 @@ pytestmark = MARKS
 
 SEAM = date(2026, 2, 1)
 LATE = "CSV/sales_data_late.csv"
-# Views of PostgreSQL on the marts: the clock, percentiles and windows of them are its own. See docs/scaling.md.
-STAYS = {"kpi_order_lines", "kpi_price_volume_mix", "kpi_cohort_retention"}
 # They are of single orders and lines, which stay in the lake; and a return is looked for among the orders at hand.
 OF_THE_WINDOW = {"kpi_order_lines", "kpi_orders", "kpi_daily_original_returns"}
 # A file has another number in each database.
