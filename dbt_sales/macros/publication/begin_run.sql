@@ -42,7 +42,7 @@
 {% macro refuse_unmigrated_database() -%}
     {#- A column of the last revision that models need, and a role that reads them. -#}
     {%- set needed = "select 1 from pg_attribute where attrelid = to_regclass('ops.seam') and attname = 'live_since'"
-        ~ " and exists (select from pg_roles where rolname = 'analyst')" -%}
+        ~ " and to_regclass('raw.files') is not null and exists (select from pg_roles where rolname = 'analyst')" -%}
     {%- if not run_query(needed).rows -%}
         {{ exceptions.raise_compiler_error(
             'the database ' ~ target.dbname ~ ' has no tables to build from, or those of an earlier version: run '
