@@ -54,11 +54,12 @@ def page() -> None:
         download = st.container(width="content")
     # PostgreSQL has no text with a zero byte, so nothing can be found by one.
     search = search.replace("\x00", "").strip()
-    lines = Lines(view.scope, view.span.start, view.span.end, search, customers=customers)
+    since = order_lines.kept_since(view.version)
+    start = max(view.span.start, since or view.span.start)
+    lines = Lines(view.scope, start, view.span.end, search, customers=customers)
     if search and not order_lines.is_number(reader, view.version, search, customers):
         lines = replace(lines, products=order_lines.products_called(view.version, search))
     count = order_lines.count_lines(reader, view.version, lines)
-    since = order_lines.kept_since(view.version)
     if since and view.span.start < since:
         st.info(f"Single orders are kept here from {since.day} {since:%b %Y} on. Earlier ones are in the archive of "
                 "sheets; the totals on the other pages have them.", icon=":material/inventory_2:")  # fmt: skip

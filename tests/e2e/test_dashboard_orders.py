@@ -21,7 +21,7 @@ from streamlit.testing.v1 import AppTest
 
 from scripts.bench_dashboard import PUBLISH
 from tests.conftest import beside
-from tests.e2e.conftest import READY, Warehouse, another, forget
+from tests.e2e.conftest import LAST_DAY, READY, Warehouse, another, forget
 
 SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 WEEK = """
@@ -87,6 +87,22 @@ def test_pages_together_are_the_lines_of_the_period(app: AppTest, warehouse: War
     assert len({(row["file_id"], row["row_number"]) for row in rows}) == len(rows) == count
     assert sum(row["net_amount"] for row in rows) == net
     assert [row["sale_date"] for row in rows] == sorted((row["sale_date"] for row in rows), reverse=True)
+
+
+def test_single_orders_begin_where_those_before_are_in_a_lake(app: AppTest, warehouse: Warehouse) -> None:
+    since = LAST_DAY.replace(day=1)
+    [(count,)] = warehouse.sql(f"select count(*) from ({WEEK.replace('last_date - 7', '%s - 1')}) as lines", since)
+    warehouse.sql("insert into ops.seam (live_since, lake) values (%s, '/data/lake')", since)
+    try:
+        forget()
+        _open(app, period="12M")
+        assert f"from 1 {since:%b %Y} on" in app.info[0].value
+        assert f"{count:,} lines" in _captions(app)
+        app.number_input(key="page").set_value(int(app.number_input(key="page").max or 0)).run()
+        assert {row["sale_date"] for row in _table(app)} == {since}
+    finally:
+        warehouse.sql("delete from ops.seam")
+        forget()
 
 
 def test_filtered_and_sorted_pages_equal_sql(app: AppTest, warehouse: Warehouse) -> None:
