@@ -104,14 +104,16 @@ class Load:
             removed |= gone.dates
             orders |= gone.orders
         sql.supersede(session, self._version, self._file_id, self._feed.reupload)
+        contradicted = 0
         if self._feed.pair or orders:
             moved = sql.put_together(session, self._file_id, orders)
             removed |= moved.undated
             self._dates |= moved.dated
-            self.counts.reject(moved.rejected)
+            contradicted = moved.rejected
+            self.counts.reject(contradicted)
         shrunk = self._shrunk(removed - self._dates)
         if shrunk and self._feed.shrink == "reject":
-            self.counts.reject(-moved.rejected)  # the report of those goes with the savepoint
+            self.counts.reject(-contradicted)  # the report of those goes with the savepoint
             return self.finish_rejected(f"{shrunk} (shrink: reject)", sha256)
         self.warning = "; ".join(filter(None, (shrunk, warning_of(self.counts, self.drift)))) or None
         self._copy_rejected()
