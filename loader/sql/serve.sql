@@ -29,9 +29,11 @@ from pg_attribute
 where attrelid = to_regclass(:relation) and attnum > 0 and not attisdropped;
 
 -- name: set_seam
+-- Move the first date of the live window, and say where the lines of earlier dates are.
 insert into ops.seam (live_since, lake) values (:live_since, :lake)
 on conflict (is_one) do update set live_since = excluded.live_since, lake = excluded.lake, served_at = now();
 
 -- name: acknowledge_served
+-- Take the dates before the seam off the queue, of files that the lake has; how many they were.
 select raw.acknowledge_served(cast(:lake_files as jsonb));
 
