@@ -4,6 +4,7 @@ import csv
 import io
 import re
 import zipfile
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Metric
 
 from dashboard import database, live, push
+from loader.object_store import ObjectStore
 from loader.pipeline import Pipeline
 from scripts.bench_dashboard import PUBLISH
 from scripts.browser import serving
@@ -289,10 +291,10 @@ def test_a_sheet_that_was_not_loaded_turns_the_badge_red_until_a_later_one_is(
 ) -> None:
     page.goto(dashboard)
     expect(page.get_by_role("button", name="Version")).to_be_visible()
-    good = sheet(7, LAST_DAY, rows=80, bad_ratio=0.02)
+    bad, good = "CSV/sales_data_20260401.csv", sheet(7, LAST_DAY, rows=80, bad_ratio=0.02)
     try:
         with Pipeline(sales.settings) as pipeline:
-            pipeline.load_file(sales.drop("CSV/sales_data_20260401.csv", b"no,header,of,ours\n1,2,3,4\n"))
+            pipeline.load_file(sales.drop(bad, b"no,header,of,ours\n1,2,3,4\n"))
             expect(page.get_by_role("button", name="1 sheet not loaded since")).to_be_visible()
             said = page.get_by_test_id("stAlert").filter(has_text="Figures may lack sales.")
             expect(said).to_contain_text("A sheet of the feed sales_data was not loaded, and no later one has been")
@@ -306,6 +308,8 @@ def test_a_sheet_that_was_not_loaded_turns_the_badge_red_until_a_later_one_is(
         expect(said).to_have_count(0)
     finally:
         sales.run("delete from raw.files where status = 'rejected'")
+        with closing(ObjectStore(sales.settings)) as store:  # else the next watcher finds a file that nobody has seen
+            store.delete(sales.bucket, bad)
 
 
 def test_a_page_tells_of_a_process_that_died_though_nobody_notifies(
